@@ -1,0 +1,17 @@
+/* Limits on everything that comes from outside. One place, so that a reader can see them all. */
+#ifndef DLC_BASE_LIMITS_H
+#define DLC_BASE_LIMITS_H
+
+#define LIMIT_SOURCE_BYTES (16 << 20)     /* one .net or .ir file */
+#define LIMIT_DIAGNOSTICS 20              /* errors reported for one compilation */
+#define LIMIT_NESTING 200                 /* expression, block, if/for and include nesting */
+#define LIMIT_LAYERS 100000               /* layers and ops after unrolling */
+#define LIMIT_LOOP_STEPS 1000000          /* loop iterations over the whole compilation */
+#define LIMIT_LIST_LENGTH 4096            /* elements of one compile-time list */
+#define LIMIT_NAME_BYTES 255              /* an identifier, a dotted parameter name */
+#define LIMIT_RANK 8                      /* dimensions of a tensor, batch not counted */
+#define LIMIT_DIM ((int64_t)1 << 31)      /* one dimension */
+#define LIMIT_ELEMENTS ((int64_t)1 << 36) /* elements of one per-sample or shared tensor */
+#define LIMIT_BATCH (1 << 20)             /* compiled maximum of the batch */
+
+#endif

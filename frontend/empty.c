@@ -1,0 +1,1 @@
+/* placeholder until the folder's first file */ extern int dlc_frontend_empty; int dlc_frontend_empty;
