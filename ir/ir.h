@@ -143,6 +143,8 @@ typedef struct {
   VEC(Node *) nodes;
   VEC(Result) results;
   Train train;
+  Span at;     /* ir_at */
+  void *trial; /* set while a type is inferred by a trial expansion: see ir/infer.c */
 } Graph;
 
 /* ---- making graphs ---- */
@@ -208,7 +210,8 @@ Node *ir_find_leaf(const Graph *g, Op op, const char *name); /* input, target, p
 
 /* ---- changing graphs ---- */
 
-/* Every use of a node i, in operands and results, becomes to[i] (followed transitively) where that is not NULL. */
+/* Every use of a node i, in operands and results, becomes to[i] (followed transitively) where that is not NULL.
+ * `to` has nodes.count entries at the time of the call. A result's target changes only into another leaf. */
 void ir_substitute(Graph *g, Node **to);
 /* Drops what no result needs (inputs, targets, params and buffers stay), sorts topologically (stable), renumbers. */
 void ir_tidy(Graph *g);

@@ -37,6 +37,28 @@ const Signature *op_signature(Op op);
 /* For the rows of train.def: parses `text` into *out (its storage is static text and `a`). */
 void signature_parse(Arena *a, const char *text, Signature *out);
 
+/* Fills every attribute that is not `given` (NULL: none is) with its default, copies resolved in order. Returns the
+ * index of the first one that is neither given nor has a default, or -1. */
+int signature_complete(const Signature *s, Attr *attr, const bool *given);
+int op_attrs_complete(Op op, Attr *attr, const bool *given);
+
+/* ---- rows of train.def ---- */
+
+typedef enum { TRAIN_OPTIMIZER, TRAIN_SCHEDULE, TRAIN_AUGMENT } TrainKind;
+
+typedef struct {
+  TrainKind kind;
+  const char *name, *signature;
+} TrainRow;
+
+extern const TrainRow train_rows[];
+extern const int train_row_count;
+
+/* NULL when there is no such row. */
+const Signature *train_signature(TrainKind kind, const char *name);
+/* An item's attribute by name; NULL when the item is absent or has none of that name. */
+const Attr *train_attr(TrainKind kind, const TrainItem *item, const char *name);
+
 /* ---- tensors of the interpreter ---- */
 
 /* Row-major doubles; a per-sample tensor holds n samples, one after the other. */
@@ -119,6 +141,11 @@ Op op_by_name(const char *name);
 #undef LAYER
 
 /* ---- shared by ops, passes and codegen ---- */
+
+/* The type that n's op infers from its operands and attributes; e->arena must be set. */
+bool node_infer(const Node *n, Type *out, OpError *e);
+/* Rank, dimensions and number of elements are within the limits of base/limits.h. */
+bool type_valid(const Type *t, OpError *e);
 
 /* NumPy broadcasting of two per-sample shapes; the result is batched if either is. */
 bool type_broadcast(const Type *a, const Type *b, Type *out, OpError *e);
