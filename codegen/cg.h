@@ -64,6 +64,14 @@ void cg_store(Cg *cg, LLVMValueRef value, LLVMValueRef address, LLVMValueRef mas
 /* The mask whose first `count` (i64) lanes are on. */
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef count, int lanes);
 
+/* Intrinsic `name` overloaded on `types`, called. */
+LLVMValueRef cg_call(Cg *cg, const char *name, int ntypes, LLVMTypeRef *types, int nargs, LLVMValueRef *args);
+LLVMValueRef cg_iota(Cg *cg, LLVMTypeRef integer, int lanes); /* 0, 1, 2, ... */
+LLVMValueRef cg_current(Cg *cg);                              /* the function that the builder is in */
+LLVMBasicBlockRef cg_block(Cg *cg, LLVMValueRef function, const char *name);
+/* What every function needs, for those not made by cg_function: the target's attributes. */
+void cg_function_attributes(Cg *cg, LLVMValueRef function);
+
 /* for (i = begin; i < end; i += step) { ... }: cg_loop opens the body, cg_loop_end closes it and goes on after it.
  * Loop-carried values: add phis to `carried` with cg_carry before the body uses them, give the next value with
  * cg_carry_next before cg_loop_end, read the final value from the phi's exit after it with cg_carry_exit. */
