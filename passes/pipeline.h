@@ -24,6 +24,7 @@ typedef struct {
   int level;            /* -O0 .. -O3; 0 turns every optimisation off */
   const char *dump;     /* a pass's name, "all" or NULL: print the graph after it to stdout */
   const char *stop_after;
+  int real_bytes;        /* 4 (also when 0), or 8 under --precision f64: plan counts with it */
   int64_t memory_budget; /* bytes; 0: none */
   Diags *diags;          /* remarks and errors go here */
 } PassOptions;

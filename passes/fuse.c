@@ -1,0 +1,225 @@
+/* fuse: nodes into kernels.
+ *
+ * A kernel (group) is one of
+ *   - a sweep: elementwise nodes over one domain, any number of results, with reductions at its end;
+ *   - a product or convolution with the elementwise nodes that follow it as its epilogue;
+ *   - any other primitive alone.
+ * Walking the nodes in order, a node joins the group of an operand when the group computes the same domain in the
+ * same memory order and nothing it needs from outside waits for the group itself. Views belong to no group.
+ *
+ * Needs: final orders (layout). Keeps: the graph. Sets: group, from 1, in no particular order (plan sorts them).
+ * At -O0 every node is a group of its own. */
+#include <string.h>
+
+#include "ir/op.h"
+#include "passes/fusible.h"
+#include "passes/memory.h"
+#include "passes/pass.h"
+
+enum { GROUP_MEMBERS = 64, EPILOGUE_RANK = 3 };
+
+typedef struct {
+  VEC(Node *) members;
+  const Node *domain; /* a node whose type and order are the loop's; NULL: takes no more */
+  const Node *reduce; /* a reduction of the group, or NULL */
+  bool product;       /* its first member is a product or a convolution */
+  int min_id, max_id;
+} Group;
+
+typedef struct {
+  Graph *graph;
+  Arena *scratch;
+  Memory *memory;
+  const PassOptions *options;
+  VEC(Group *) groups; /* groups.at[0] is a place holder */
+  int *stamp;          /* by node id: last dependency search that met it */
+  int *group_stamp;    /* by group */
+  int search;
+} Fuse;
+
+/* ---- does `n` wait for group `target`? ---- */
+
+static bool waits_for(Fuse *f, const Node *n, int target);
+
+static bool operands_wait_for(Fuse *f, const Node *n, int target) {
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && waits_for(f, n->in[i], target)) return true;
+  return false;
+}
+
+/* A group runs as a whole, so a member waits for all that any member needs. */
+static bool waits_for(Fuse *f, const Node *n, int target) {
+  if (n->group == target) return true;
+  if (f->stamp[n->id] == f->search) return false;
+  f->stamp[n->id] = f->search;
+  if (!n->group) return n->id > f->groups.at[target]->min_id && operands_wait_for(f, n, target);
+  if (f->group_stamp[n->group] == f->search) return false;
+  f->group_stamp[n->group] = f->search;
+  Group *g = f->groups.at[n->group];
+  if (g->max_id < f->groups.at[target]->min_id) return false;
+  for (int i = 0; i < g->members.count; i++)
+    if (operands_wait_for(f, g->members.at[i], target)) return true;
+  return false;
+}
+
+/* May n run as part of group `target`: nothing it needs from outside comes after the group? */
+static bool order_allows(Fuse *f, const Node *n, int target) {
+  f->search++;
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && n->in[i]->group != target && waits_for(f, n->in[i], target)) return false;
+  return true;
+}
+
+/* ---- groups ---- */
+
+static void join(Fuse *f, Node *n, int group) {
+  Group *g = f->groups.at[group];
+  if (!g->members.count) g->min_id = n->id;
+  vec_push(f->scratch, &g->members, n);
+  if (n->id > g->max_id) g->max_id = n->id;
+  if (n->id < g->min_id) g->min_id = n->id;
+  n->group = group;
+}
+
+static Group *open_group(Fuse *f, Node *n) {
+  Group *g = ARENA_NEW(f->scratch, Group);
+  vec_push(f->scratch, &f->groups, g);
+  join(f, n, f->groups.count - 1);
+  return g;
+}
+
+static bool same_domain(const Node *a, const Node *b) {
+  return a->type.batched == b->type.batched && a->type.rank == b->type.rank &&
+         !memcmp(a->type.dim, b->type.dim, sizeof a->type.dim[0] * (size_t)a->type.rank) &&
+         memory_same_order(a, b);
+}
+
+/* Why n cannot join the group of its operand, or NULL when it can. */
+static const char *why_not_join(Fuse *f, const Node *n, const Node *operand) {
+  if (!operand->group) return "its operand is a view or comes from outside";
+  Group *g = f->groups.at[operand->group];
+  if (!g->domain) return "its operand's kernel takes no epilogue";
+  if (g->members.count >= GROUP_MEMBERS) return "the kernel is full";
+  if (!same_domain(g->domain, n)) return "it has another shape or memory order";
+  if (g->product && n->type.rank > EPILOGUE_RANK) return "its rank is too high for an epilogue";
+  if (!order_allows(f, n, operand->group)) return "it also needs a value that waits for the kernel";
+  return NULL;
+}
+
+static void remark(Fuse *f, const Node *n, const Node *operand, const char *why) {
+  if (!f->options || !f->options->remarks || !operand || !n->span.file) return;
+  if (why)
+    diag_remark(f->options->diags, n->span, "%s not fused into %s: %s", op_info[n->op].name,
+                op_info[operand->op].name, why);
+  else
+    diag_remark(f->options->diags, n->span, "%s fused into %s's kernel", op_info[n->op].name,
+                op_info[operand->op].name);
+}
+
+static int join_candidate(Fuse *f, Node *n) {
+  int best = 0;
+  for (int i = 0; i < n->nin; i++) {
+    Node *operand = n->in[i];
+    if (!operand || !operand->group || operand->group == best) continue;
+    const char *why = why_not_join(f, n, operand);
+    remark(f, n, operand, why);
+    if (!why && operand->group > best) best = operand->group;
+  }
+  return best;
+}
+
+static void place_elementwise(Fuse *f, Node *n) {
+  int group = join_candidate(f, n);
+  if (group)
+    join(f, n, group);
+  else
+    open_group(f, n)->domain = n;
+}
+
+/* ---- reductions ---- */
+
+static bool same_reduction(const Node *a, const Node *b) {
+  const Attr *x = node_attr(a, "dims"), *y = node_attr(b, "dims");
+  return node_bool(a, "batch") == node_bool(b, "batch") && x->n == y->n &&
+         !memcmp(x->v, y->v, sizeof *x->v * (size_t)x->n);
+}
+
+/* A sweep that already reads n's operand over the same domain: one pass over memory serves both. */
+static int sweep_reading(Fuse *f, const Node *n) {
+  const Node *x = n->in[0];
+  for (int k = f->groups.count - 1; k > 0 && k > f->groups.count - 32; k--) {
+    Group *g = f->groups.at[k];
+    if (!g->domain || g->product || !same_domain(g->domain, x)) continue;
+    if (g->reduce && !same_reduction(g->reduce, n)) continue;
+    for (int i = 0; i < g->members.count; i++) {
+      Node *m = g->members.at[i];
+      for (int j = 0; j < m->nin; j++)
+        if (m->in[j] == x && order_allows(f, n, k)) return k;
+    }
+  }
+  return 0;
+}
+
+static int reduction_candidate(Fuse *f, Node *n) {
+  const Node *x = n->in[0];
+  if (x->group) {
+    Group *g = f->groups.at[x->group];
+    if (g->domain && !g->product && g->members.count < GROUP_MEMBERS &&
+        (!g->reduce || same_reduction(g->reduce, n)) && same_domain(g->domain, x))
+      return x->group;
+  }
+  return sweep_reading(f, n);
+}
+
+static void place_reduction(Fuse *f, Node *n) {
+  int group = f->options && f->options->level == 0 ? 0 : reduction_candidate(f, n);
+  if (group) {
+    join(f, n, group);
+    f->groups.at[group]->reduce = n;
+    return;
+  }
+  Group *g = open_group(f, n);
+  g->domain = n->in[0];
+  g->reduce = n;
+}
+
+/* ---- the walk ---- */
+
+static void place(Fuse *f, Node *n) {
+  bool fuse = !f->options || f->options->level > 0;
+  if (op_info[n->op].kind == KIND_LEAF || memory_is_view(&f->memory[n->id], n)) return;
+  if (fusible_reduction(n->op)) {
+    place_reduction(f, n);
+  } else if (fusible_pointwise(n->op)) {
+    if (fuse)
+      place_elementwise(f, n);
+    else
+      open_group(f, n);
+  } else {
+    Group *g = open_group(f, n);
+    g->product = fusible_product(n->op);
+    g->domain = fuse && g->product ? n : NULL;
+  }
+}
+
+/* A constant that something other than a sweep reads must lie in memory: it becomes a kernel that fills it. */
+static void place_constants(Fuse *f) {
+  for (int i = 0; i < f->graph->nodes.count; i++) {
+    Node *n = f->graph->nodes.at[i];
+    if (!n->group || fusible_pointwise(n->op) || fusible_reduction(n->op)) continue;
+    for (int k = 0; k < n->nin; k++) {
+      Node *owner = n->in[k] ? (Node *)f->memory[n->in[k]->id].owner : NULL;
+      if (owner && owner->op == OP_constant && !owner->group) open_group(f, owner);
+    }
+  }
+}
+
+void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
+  Fuse f = {.graph = g, .scratch = scratch, .memory = memory_map(g, scratch), .options = options};
+  f.stamp = ARENA_ARRAY(scratch, int, g->nodes.count + 1);
+  f.group_stamp = ARENA_ARRAY(scratch, int, 2 * g->nodes.count + 2);
+  vec_push(scratch, &f.groups, ARENA_NEW(scratch, Group));
+  for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->group = 0;
+  for (int i = 0; i < g->nodes.count; i++) place(&f, g->nodes.at[i]);
+  place_constants(&f);
+}

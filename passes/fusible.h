@@ -1,0 +1,11 @@
+/* Which ops a kernel can take in, as the fuse pass decides and codegen lowers. */
+#ifndef DLC_PASSES_FUSIBLE_H
+#define DLC_PASSES_FUSIBLE_H
+
+#include "ir/op.h"
+
+bool fusible_pointwise(Op op); /* part of a sweep or an epilogue: computed element by element */
+bool fusible_reduction(Op op); /* ends a sweep */
+bool fusible_product(Op op);   /* takes an epilogue */
+
+#endif

@@ -1,0 +1,205 @@
+/* plan: the order in which kernels run, and where in the arena each result lies.
+ *
+ * Order: a kernel runs once what it reads is there; among those ready, kernels that store a new parameter go first
+ * (their gradient dies at once), then the earliest in the graph. Gradient programs run all of the forward part
+ * before the backward part. A new parameter value is written over the old one, after every reader of the old one.
+ * Offsets: every storage lives from the kernel that writes it to the last one that reads it; the largest are placed
+ * first, each at the lowest offset that is free for its whole life. A sweep may write over an operand that dies
+ * there and is read at the same element only.
+ *
+ * Needs: order (layout) and groups (fuse). Keeps: the graph. Sets: group, renumbered in execution order; offset. */
+#include "passes/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "passes/pass.h"
+#include "passes/plan_groups.h"
+
+/* ---- order ---- */
+
+typedef struct {
+  Graph *graph;
+  Arena *scratch;
+  Groups *groups;
+  bool *done;
+  int *number; /* new number by old */
+  int count;
+} Schedule;
+
+static bool is_ready(const Schedule *s, int k) {
+  const GroupInfo *g = &s->groups->at[k];
+  for (int i = 0; i < g->after.count; i++)
+    if (!s->done[g->after.at[i]]) return false;
+  return true;
+}
+
+static bool comes_before(const GroupInfo *a, const GroupInfo *b) {
+  if (a->forward != b->forward) return a->forward;
+  if (a->updates != b->updates) return a->updates;
+  return a->first_id < b->first_id;
+}
+
+/* Groups waiting, kept as a count of unmet dependencies, so that the whole schedule is linear in their number
+ * but for the choice among the ready ones. */
+static int choose(const Schedule *s) {
+  int best = 0;
+  for (int k = 1; k <= s->groups->count; k++)
+    if (!s->done[k] && (!best || comes_before(&s->groups->at[k], &s->groups->at[best])) && is_ready(s, k))
+      best = k;
+  return best;
+}
+
+/* When in-place parameter updates wait for each other in a circle, one of them gives up its place. */
+static void give_up_one_place(Schedule *s) {
+  for (int k = 1; k <= s->groups->count; k++)
+    if (!s->done[k] && s->groups->at[k].updates) {
+      groups_unplace(s->groups, k);
+      return;
+    }
+  abort(); /* the graph has a cycle: ir_verify excludes it */
+}
+
+static void schedule(Schedule *s) {
+  while (s->count < s->groups->count) {
+    int k = choose(s);
+    if (!k) {
+      give_up_one_place(s);
+      continue;
+    }
+    s->done[k] = true;
+    s->number[k] = ++s->count;
+  }
+}
+
+static void renumber(Graph *g, const Schedule *s) {
+  for (int i = 0; i < g->nodes.count; i++)
+    if (g->nodes.at[i]->group) g->nodes.at[i]->group = s->number[g->nodes.at[i]->group];
+}
+
+/* ---- offsets ---- */
+
+typedef struct {
+  Node *node;
+  int64_t bytes, start, end, offset;
+} Storage;
+
+typedef struct {
+  Graph *graph;
+  Plan *plan;
+  Arena *scratch;
+  int real_bytes;
+  bool in_place;
+  int count;
+  Storage *at;     /* one a storage; nodes that share one by writing in place follow it through `root` */
+  int *storage_of; /* by node id, -1 */
+} Offsets;
+
+/* The storage that n may write over, or -1. */
+static int in_place(Offsets *o, Node *n) {
+  if (!writes_in_step(n)) return -1;
+  const PlanGroup *g = &o->plan->groups[n->group];
+  for (int k = 0; k < g->members.count; k++)
+    for (int i = 0; i < g->members.at[k]->nin; i++) {
+      const Node *x = g->members.at[k]->in[i];
+      const Node *owner = x ? o->plan->memory[x->id].owner : NULL;
+      int s = owner ? o->storage_of[owner->id] : -1;
+      if (s < 0 || owner->group == n->group || o->at[s].end != n->group) continue;
+      if (o->at[s].bytes == plan_bytes(n, o->graph->train.batch, o->real_bytes) &&
+          reads_in_step(o->plan->memory, g->members.at, g->members.count, n, owner))
+        return s;
+    }
+  return -1;
+}
+
+static void add_storage(Offsets *o, Node *n) {
+  int64_t end = o->plan->end[n->id];
+  int s = o->in_place ? in_place(o, n) : -1;
+  if (s < 0) {
+    s = o->count++;
+    o->at[s] = (Storage){.node = n,
+                         .bytes = plan_bytes(n, o->graph->train.batch, o->real_bytes),
+                         .start = o->plan->start[n->id],
+                         .end = end};
+  } else {
+    o->at[s].end = end;
+  }
+  o->storage_of[n->id] = s;
+}
+
+static int by_size(const void *pa, const void *pb) {
+  const Storage *a = *(Storage *const *)pa, *b = *(Storage *const *)pb;
+  if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
+  return a->node->id < b->node->id ? -1 : a->node->id > b->node->id;
+}
+
+static int by_offset(const void *pa, const void *pb) {
+  const Storage *a = *(Storage *const *)pa, *b = *(Storage *const *)pb;
+  return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+/* The lowest gap among the storages already placed (sorted by offset) that are live together with s. */
+static int64_t lowest_gap(Storage *const *placed, int count, const Storage *s) {
+  int64_t at = 0;
+  for (int i = 0; i < count; i++) {
+    const Storage *p = placed[i];
+    if (p->end < s->start || s->end < p->start) continue;
+    if (p->offset >= at + s->bytes) break;
+    if (p->offset + p->bytes > at) at = p->offset + p->bytes;
+  }
+  return at;
+}
+
+static void assign_offsets(Offsets *o) {
+  Storage **order = ARENA_ARRAY(o->scratch, Storage *, o->count + 1);
+  for (int i = 0; i < o->count; i++) order[i] = &o->at[i];
+  qsort(order, (size_t)o->count, sizeof *order, by_size);
+  Storage **placed = ARENA_ARRAY(o->scratch, Storage *, o->count + 1);
+  for (int i = 0; i < o->count; i++) {
+    order[i]->offset = lowest_gap(placed, i, order[i]);
+    int at = i; /* insertion keeps `placed` sorted by offset */
+    while (at > 0 && by_offset(&placed[at - 1], &order[i]) > 0) {
+      placed[at] = placed[at - 1];
+      at--;
+    }
+    placed[at] = order[i];
+  }
+}
+
+static int by_group(const void *pa, const void *pb) {
+  const Node *a = *(Node *const *)pa, *b = *(Node *const *)pb;
+  if (a->group != b->group) return a->group < b->group ? -1 : 1;
+  return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static void place_all(Offsets *o) {
+  Graph *g = o->graph;
+  Node **nodes = ARENA_ARRAY(o->scratch, Node *, g->nodes.count + 1);
+  int count = 0;
+  for (int i = 0; i < g->nodes.count; i++)
+    if (o->plan->stored[i] && !o->plan->placed[i]) nodes[count++] = g->nodes.at[i];
+  qsort(nodes, (size_t)count, sizeof *nodes, by_group);
+  for (int i = 0; i < count; i++) add_storage(o, nodes[i]);
+  assign_offsets(o);
+  for (int i = 0; i < count; i++) nodes[i]->offset = o->at[o->storage_of[nodes[i]->id]].offset;
+}
+
+void pass_plan(Graph *g, Arena *scratch, const PassOptions *options) {
+  int real_bytes = options && options->real_bytes == 8 ? 8 : 4;
+  for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->offset = -1;
+  Schedule s = {.graph = g, .scratch = scratch, .groups = groups_build(g, scratch)};
+  s.done = ARENA_ARRAY(scratch, bool, s.groups->count + 1);
+  s.number = ARENA_ARRAY(scratch, int, s.groups->count + 1);
+  schedule(&s);
+  renumber(g, &s);
+
+  Offsets o = {.graph = g, .plan = plan_read(g, scratch, real_bytes), .scratch = scratch, .real_bytes = real_bytes,
+               .in_place = !options || options->level > 0};
+  o.at = ARENA_ARRAY(scratch, Storage, g->nodes.count + 1);
+  o.storage_of = ARENA_ARRAY(scratch, int, g->nodes.count + 1);
+  for (int i = 0; i < g->nodes.count; i++) o.storage_of[i] = -1;
+  place_all(&o);
+
+  const char *overlap = plan_check(g, scratch, real_bytes);
+  if (overlap && options && options->diags) diag_error(options->diags, (Span){0}, "internal: plan: %s", overlap);
+}
