@@ -12,6 +12,7 @@
 #define LIMIT_RANK 8                      /* dimensions of a tensor, batch not counted */
 #define LIMIT_DIM ((int64_t)1 << 31)      /* one dimension */
 #define LIMIT_ELEMENTS ((int64_t)1 << 36) /* elements of one per-sample or shared tensor */
+#define LIMIT_INTERP ((int64_t)1 << 31)   /* doubles that the interpreter holds for one graph */
 #define LIMIT_BATCH (1 << 20)             /* compiled maximum of the batch */
 
 #endif
