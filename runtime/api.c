@@ -1,0 +1,31 @@
+/* The one table through which an application reaches the runtime. */
+#include "runtime/rt.h"
+
+const dlc_api dlc_api_v1 = {
+    .session_bytes = session_bytes,
+    .create = session_create,
+    .create_in = session_create_in,
+    .destroy = session_destroy,
+    .error_text = session_error_text,
+    .set_threads = session_set_threads,
+    .set_parallel_for = session_set_parallel_for,
+    .initialize = param_initialize,
+    .set_seed = session_set_seed,
+    .set_learning_rate = session_set_learning_rate,
+    .learning_rate = session_learning_rate,
+    .step = session_step,
+    .set_step = session_set_step,
+    .infer = run_infer,
+    .evaluate = run_evaluate,
+    .train_step = run_train_step,
+    .forward = run_forward,
+    .backward = run_backward,
+    .apply = run_apply,
+    .get_parameter = param_get,
+    .set_parameter = param_set,
+    .get_gradient = param_get_gradient,
+    .parameter_data = param_data,
+    .save = checkpoint_save,
+    .save_checkpoint = checkpoint_save_full,
+    .load = checkpoint_load,
+};
