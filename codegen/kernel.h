@@ -95,6 +95,7 @@ typedef struct {
   const BodyStore *store;
   const BodyReduce *reduce;
   bool reduced[VIEW_RANK];
+  int scratch; /* slot for partial results of reductions; read only when nreduces > 0, -1: none */
 } PointwiseSpec;
 
 KernelList kernel_pointwise(Cg *cg, const PointwiseSpec *spec);

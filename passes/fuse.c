@@ -101,6 +101,7 @@ static const char *why_not_join(Fuse *f, const Node *n, const Node *operand) {
   if (!g->domain) return "its operand's kernel takes no epilogue";
   if (g->members.count >= GROUP_MEMBERS) return "the kernel is full";
   if (!same_domain(g->domain, n)) return "it has another shape or memory order";
+  if (g->product && op_info[n->op].kind != KIND_ELEMENTWISE) return "an epilogue knows no coordinates";
   if (g->product && n->type.rank > EPILOGUE_RANK) return "its rank is too high for an epilogue";
   if (!order_allows(f, n, operand->group)) return "it also needs a value that waits for the kernel";
   return NULL;

@@ -26,10 +26,11 @@ static const Order image = {{1, 2, 0}};
 static const Order conv_weights = {{2, 3, 1, 0}};
 static const Order linear_weights = {{1, 0}};
 
+/* Inputs and targets come row-major; a reshape that has to copy writes row-major. */
 static bool is_user_memory(const Node *n) { return n->op == OP_input || n->op == OP_target; }
 
 static void set_order(Layout *l, Node *n, const Order *o) {
-  if (n->ordered || is_user_memory(n) || n->op == OP_constant) return;
+  if (n->ordered || is_user_memory(n) || n->op == OP_constant || n->op == OP_reshape) return;
   memcpy(n->order, o->at, sizeof n->order);
   n->ordered = true;
   vec_push(l->scratch, &l->work, n);

@@ -1,0 +1,135 @@
+/* The way from a planned graph to a function: each kernel of the plan in order, then the results. */
+#include "codegen/lower.h"
+
+#include "passes/fusible.h"
+
+/* ---- one kernel ---- */
+
+static LowerStep *const step_rule[OP_COUNT] = {
+    [OP_dot_general] = lower_product, [OP_conv] = lower_conv,           [OP_conv_input] = lower_conv,
+    [OP_conv_weight] = lower_conv,    [OP_max_pool2d] = lower_pool,     [OP_max_pool2d_put] = lower_pool,
+    [OP_max_pool2d_take] = lower_pool, [OP_avg_pool2d] = lower_pool,    [OP_avg_pool2d_put] = lower_pool,
+    [OP_adaptive_avg_pool2d] = lower_pool, [OP_adaptive_avg_pool2d_put] = lower_pool,
+    [OP_concat] = lower_concat,       [OP_surround] = lower_surround,   [OP_argmax] = lower_argmax,
+    [OP_take_rows] = lower_take_rows, [OP_put_rows] = lower_put_rows,   [OP_reshape] = lower_copy,
+    [OP_constant] = lower_fill,
+};
+
+static LowerStep *rule_for(Op op) {
+  return fusible_pointwise(op) || fusible_reduction(op) ? lower_sweep : step_rule[op];
+}
+
+/* A multiply and an add for each element of the result and each summed term. */
+static double product_flops(const Node *n) {
+  double result = (double)type_elements(&n->type);
+  const Node *a = n->in[0], *b = n->in[1];
+  if (n->op == OP_conv) return 2 * result * (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
+  if (n->op == OP_conv_input)
+    return 2 * (double)type_elements(&a->type) * (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
+  if (n->op == OP_conv_weight)
+    return 2 * (double)type_elements(&b->type) * (double)(n->type.dim[1] * n->type.dim[2] * n->type.dim[3]);
+  const Attr *c = node_attr(n, "contract_a");
+  for (int i = 0; i < c->n; i++) result *= (double)a->type.dim[c->v[i]];
+  return 2 * result;
+}
+
+static double step_flops(const Node *n) {
+  return fusible_product(n->op) || n->op == OP_conv_weight ? product_flops(n) : (double)type_elements(&n->type);
+}
+
+static bool lower_step(Lower *l, const PlanGroup *g) {
+  const Node *n = g->members.at[0];
+  l->nslots = 0;
+  l->step_scratch = 0;
+  LowerStep *rule = rule_for(n->op);
+  if (!rule) {
+    diag_error(l->diags, n->span, "'%s' cannot be compiled yet", op_info[n->op].name);
+    return false;
+  }
+  for (int i = 0; i < g->members.count; i++) l->flops += step_flops(g->members.at[i]);
+  return rule(l, g, n);
+}
+
+/* ---- results ---- */
+
+/* Row-major as the user sees it. */
+static void copy_result(Lower *l, const Node *x, Base base, int64_t index, MemElem elem) {
+  l->nslots = 0;
+  l->step_scratch = 0;
+  Node plain = *x;
+  plain.ordered = false;
+  Memory own = memory_own(&plain);
+  Domain domain = lower_domain(x);
+  lower_copy_to(l, x, &domain, lower_memory_view(lower_slot(l, base, index), elem, &own, &x->type, &domain));
+}
+
+/* Into the parameter block, in the target's order. */
+static void copy_to_target(Lower *l, const Result *r) {
+  if (l->plan->placed[r->node->id] == r) return;
+  l->nslots = 0;
+  l->step_scratch = 0;
+  Domain domain = lower_domain(r->target);
+  Memory own = memory_own(r->target);
+  const BlockEntry *e = block_find(l->block, node_str(r->target, "name"));
+  int slot = lower_slot(l, r->kind == RESULT_GRAD ? BASE_GRADIENT : BASE_PARAMETER, e ? e->offset : 0);
+  lower_copy_to(l, r->node, &domain, lower_memory_view(slot, MEM_REAL, &own, &r->target->type, &domain));
+}
+
+/* Copies to a place that the caller may not want: only where its pointer is not NULL. */
+static void copy_if_wanted(Lower *l, const Node *x, Base base, int64_t index) {
+  l->nslots = 0;
+  lower_slot(l, base, index);
+  CgIf wanted = cg_if(l->cg, LLVMBuildIsNotNull(l->cg->builder, lower_slot_pointer(l, base, index), "wanted"));
+  copy_result(l, x, base, index, MEM_REAL);
+  cg_if_end(l->cg, &wanted);
+}
+
+static int input_number(const Graph *g, const Node *input) {
+  int k = 0;
+  for (int i = 0; i < g->nodes.count && g->nodes.at[i] != input; i++) k += g->nodes.at[i]->op == OP_input;
+  return k;
+}
+
+static void lower_results(Lower *l, bool gradients, bool others) {
+  int outputs = 0, metrics = 0;
+  for (int i = 0; i < l->graph->results.count; i++) {
+    const Result *r = &l->graph->results.at[i];
+    bool gradient = r->kind == RESULT_GRAD;
+    int output = outputs, metric = metrics;
+    outputs += r->kind == RESULT_OUTPUT;
+    metrics += r->kind == RESULT_METRIC;
+    if (gradient ? !gradients : !others) continue;
+    if (r->kind == RESULT_OUTPUT) copy_if_wanted(l, r->node, BASE_OUTPUT, output);
+    if (r->kind == RESULT_LOSS) copy_result(l, r->node, BASE_SCALAR, 0, MEM_F64);
+    if (r->kind == RESULT_METRIC) copy_result(l, r->node, BASE_SCALAR, 1 + metric, MEM_F64);
+    if (gradient && r->target->op == OP_input)
+      copy_if_wanted(l, r->node, BASE_INPUT_GRADIENT, input_number(l->graph, r->target));
+    else if (r->target)
+      copy_to_target(l, r);
+  }
+}
+
+/* ---- the function ---- */
+
+static void begin_function(Lower *l, const char *name) {
+  Cg *cg = l->cg;
+  LLVMTypeRef type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr}, 1, 0);
+  LLVMValueRef f = LLVMAddFunction(cg->module, name, type);
+  LLVMSetLinkage(f, LLVMInternalLinkage);
+  LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, f, "entry"));
+  l->call = LLVMGetParam(f, 0);
+  l->n = LLVMBuildLoad2(cg->builder, cg->i64, l->call, "n");
+  l->buffers = LLVMBuildArrayAlloca(cg->builder, cg->ptr, cg_int(cg, LOWER_SLOTS), "buffers");
+  l->batch_cell = LLVMBuildAlloca(cg->builder, cg->f64, "batch");
+  LLVMBuildStore(cg->builder, LLVMBuildSIToFP(cg->builder, l->n, cg->f64, ""), l->batch_cell);
+}
+
+LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, bool gradients, bool others) {
+  begin_function(l, name);
+  LLVMValueRef f = LLVMGetBasicBlockParent(LLVMGetInsertBlock(l->cg->builder));
+  bool ok = true;
+  for (int k = first; k <= last; k++) ok &= lower_step(l, &l->plan->groups[k]);
+  if (ok) lower_results(l, gradients, others);
+  LLVMBuildRetVoid(l->cg->builder);
+  return ok ? f : NULL;
+}

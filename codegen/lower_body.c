@@ -1,0 +1,140 @@
+/* Bodies: the members of a kernel, as values computed at each element of a domain. */
+#include <string.h>
+
+#include "codegen/lower.h"
+#include "passes/fusible.h"
+
+void body_begin(Body *b, Lower *l, const Domain *domain) {
+  *b = (Body){.l = l, .domain = *domain};
+  b->value_of = ARENA_ARRAY(l->arena, int, l->graph->nodes.count + 1);
+}
+
+int body_add(Body *b, BodyValue v) {
+  vec_push(b->l->arena, &b->values, v);
+  return b->values.count - 1;
+}
+
+int body_number(Body *b, double x) { return body_add(b, (BodyValue){.kind = BODY_CONSTANT, .number = x}); }
+
+/* An operation that stands for no node of the graph. */
+int body_op(Body *b, Op op, int x, int y, int z) {
+  Node *n = ARENA_NEW(b->l->arena, Node);
+  n->op = op;
+  return body_add(b, (BodyValue){.kind = BODY_OP, .node = n, .arg = {x, y, z}});
+}
+
+int body_load(Body *b, const Node *n) {
+  if (b->value_of[n->id]) return b->value_of[n->id] - 1;
+  double constant;
+  int v = lower_is_constant(b->l, n, &constant)
+              ? body_number(b, constant)
+              : body_add(b, (BodyValue){.kind = BODY_LOAD, .view = lower_view(b->l, n, &b->domain)});
+  b->value_of[n->id] = v + 1;
+  return v;
+}
+
+void body_put(Body *b, int value, View view) {
+  vec_push(b->l->arena, &b->stores, ((BodyStore){.value = value, .view = view}));
+}
+
+/* ---- members that are no plain elementwise op ---- */
+
+/* 1 where the label, broadcast along the last dimension, is the coordinate there. */
+static int one_hot(Body *b, const Node *n) {
+  const Node *label = n->in[0];
+  const Memory *m = &b->l->plan->memory[label->id];
+  Type wide = label->type; /* the label's shape with a last dimension of 1 */
+  Memory wide_memory = *m;
+  wide.dim[wide.rank++] = 1;
+  wide_memory.stride[label->type.rank] = 0;
+  View view = lower_memory_view(lower_storage(b->l, m->owner), lower_elem(m->owner), &wide_memory, &wide, &b->domain);
+  int axis = 0;
+  while (b->domain.dim[axis] != n->type.rank - 1) axis++;
+  int index = body_add(b, (BodyValue){.kind = BODY_LOAD, .view = view});
+  int coordinate = body_add(b, (BodyValue){.kind = BODY_COORD, .dim = axis});
+  return body_op(b, OP_equal, index, coordinate, 0);
+}
+
+/* Random numbers are numbered by the logical, row-major place of their element. */
+static int uniform(Body *b, const Node *n, bool elementwise) {
+  View view = {.slot = lower_slot(b->l, BASE_RANDOM, 0)};
+  int64_t stride[1 + LIMIT_RANK], step = 1;
+  for (int d = n->type.rank - 1; d >= 0; d--) {
+    bool counts = elementwise || d == 0; /* otherwise one number for the whole of dimension 0 */
+    stride[1 + d] = counts ? step : 0;
+    step *= counts ? n->type.dim[d] : 1;
+  }
+  stride[0] = step;
+  for (int i = 0; i < b->domain.rank; i++) view.stride[i] = stride[1 + b->domain.dim[i]];
+  return body_add(b, (BodyValue){.kind = BODY_UNIFORM, .stream = (uint32_t)node_int(n, "stream"), .view = view});
+}
+
+static int random_mask(Body *b, const Node *n) {
+  int u = uniform(b, n, node_bool(n, "elementwise"));
+  return body_op(b, OP_less, u, body_number(b, node_float(n, "keep")), 0);
+}
+
+static int random_uniform(Body *b, const Node *n) {
+  double lo = node_float(n, "lo"), hi = node_float(n, "hi");
+  int scaled = body_op(b, OP_mul, uniform(b, n, true), body_number(b, hi - lo), 0);
+  return body_op(b, OP_add, scaled, body_number(b, lo), 0);
+}
+
+typedef int MemberRule(Body *b, const Node *n);
+static MemberRule *const member_rule[OP_COUNT] = {
+    [OP_one_hot] = one_hot,
+    [OP_random_mask] = random_mask,
+    [OP_random_uniform] = random_uniform,
+};
+
+static int elementwise(Body *b, const Node *n) {
+  BodyValue v = {.kind = BODY_OP, .node = n};
+  for (int i = 0; i < n->nin; i++) v.arg[i] = body_load(b, n->in[i]);
+  return body_add(b, v);
+}
+
+static void reduction(Body *b, const Node *n) {
+  static const ReduceKind kind[OP_COUNT] = {
+      [OP_reduce_sum] = REDUCE_SUM, [OP_reduce_max] = REDUCE_MAX, [OP_reduce_min] = REDUCE_MIN};
+  const Attr *dims = node_attr(n, "dims");
+  Memory own = memory_own(n);
+  BodyReduce r = {.kind = kind[n->op], .value = body_load(b, n->in[0])};
+  r.view.slot = lower_storage(b->l, n);
+  bool dropped[LIMIT_RANK] = {false};
+  for (int i = 0; i < dims->n; i++) dropped[dims->v[i]] = true;
+  for (int i = 0; i < b->domain.rank; i++) {
+    int d = b->domain.dim[i], kept = 0;
+    b->reduced[i] = d < 0 ? node_bool(n, "batch") && n->in[0]->type.batched : dropped[d];
+    for (int k = 0; k < d; k++) kept += !dropped[k];
+    if (!b->reduced[i]) r.view.stride[i] = d < 0 ? own.batch : own.stride[kept];
+  }
+  vec_push(b->l->arena, &b->reduces, r);
+}
+
+void body_members(Body *b, const PlanGroup *g, const Node *product) {
+  for (int i = 0; i < g->members.count; i++) {
+    const Node *n = g->members.at[i];
+    if (fusible_reduction(n->op)) {
+      reduction(b, n);
+      continue;
+    }
+    int v = n == product            ? body_add(b, (BodyValue){.kind = BODY_RESULT})
+            : member_rule[n->op] ? member_rule[n->op](b, n)
+                                 : elementwise(b, n);
+    b->value_of[n->id] = v + 1;
+    if (b->l->plan->stored[n->id]) body_put(b, v, lower_view(b->l, n, &b->domain));
+  }
+}
+
+PointwiseSpec body_spec(Body *b) {
+  PointwiseSpec s = {.rank = b->domain.rank,
+                     .nvalues = b->values.count,
+                     .nstores = b->stores.count,
+                     .nreduces = b->reduces.count,
+                     .value = b->values.at,
+                     .store = b->stores.at,
+                     .reduce = b->reduces.at};
+  memcpy(s.extent, b->domain.extent, sizeof s.extent);
+  memcpy(s.reduced, b->reduced, sizeof s.reduced);
+  return s;
+}

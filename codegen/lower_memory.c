@@ -1,0 +1,241 @@
+/* Slots, views and the emission of kernel calls. */
+#include <string.h>
+
+#include "codegen/lower.h"
+
+enum { PARALLEL_NANOSECONDS = 20000 }; /* less work than this stays on the caller's thread */
+
+Domain lower_domain(const Node *n) {
+  Domain d = {.type = &n->type};
+  if (n->type.batched) {
+    d.extent[0] = (Extent){.each = 1};
+    d.dim[d.rank++] = -1;
+  }
+  for (int i = 0; i < n->type.rank; i++) {
+    int dim = memory_dim(n, i);
+    d.extent[d.rank] = (Extent){.fixed = n->type.dim[dim]};
+    d.dim[d.rank++] = dim;
+  }
+  if (!d.rank) d.extent[d.rank] = (Extent){.fixed = 1}, d.dim[d.rank++] = -1;
+  return d;
+}
+
+int lower_slot(Lower *l, Base base, int64_t offset) {
+  for (int i = 0; i < l->nslots; i++)
+    if (l->slot[i].base == base && l->slot[i].offset == offset) return i;
+  if (l->nslots == LOWER_SLOTS) return -1;
+  l->slot[l->nslots] = (Slot){base, offset};
+  return l->nslots++;
+}
+
+int lower_scratch(Lower *l, int64_t bytes) {
+  int slot = lower_slot(l, BASE_SCRATCH, l->step_scratch);
+  l->step_scratch += (bytes + 63) & ~(int64_t)63;
+  if (l->step_scratch > l->scratch_bytes) l->scratch_bytes = l->step_scratch;
+  return slot;
+}
+
+MemElem lower_elem(const Node *n) {
+  static const MemElem mem[] = {[ELEM_F32] = MEM_REAL, [ELEM_U8] = MEM_U8, [ELEM_I32] = MEM_I32};
+  if (n->op == OP_hyper || n->op == OP_batch_size) return MEM_F64;
+  return mem[n->type.elem];
+}
+
+/* Inputs come before targets in dlc_call.inputs. */
+static int input_index(const Graph *g, const Node *leaf) {
+  int inputs = 0, targets = 0;
+  for (int i = 0; i < g->nodes.count; i++) {
+    const Node *n = g->nodes.at[i];
+    if (n == leaf && n->op == OP_input) return inputs;
+    if (n == leaf) break;
+    inputs += n->op == OP_input;
+    targets += n->op == OP_target;
+  }
+  inputs = 0;
+  for (int i = 0; i < g->nodes.count; i++) inputs += g->nodes.at[i]->op == OP_input;
+  return inputs + targets;
+}
+
+static const char gradient_prefix[] = "gradient.";
+
+static int parameter_slot(Lower *l, Base base, const char *name) {
+  const BlockEntry *e = block_find(l->block, name);
+  return lower_slot(l, base, e ? e->offset : 0);
+}
+
+static int leaf_slot(Lower *l, const Node *leaf) {
+  static const char *const hyper[] = {"lr", "bias_correction1", "bias_correction2"};
+  if (leaf->op == OP_input || leaf->op == OP_target) return lower_slot(l, BASE_INPUT, input_index(l->graph, leaf));
+  if (leaf->op == OP_batch_size) return lower_slot(l, BASE_BATCH, 0);
+  const char *name = node_str(leaf, "name");
+  if (leaf->op == OP_hyper) {
+    int k = 0;
+    while (k < 2 && strcmp(hyper[k], name)) k++;
+    return lower_slot(l, BASE_HYPER, k);
+  }
+  if (!strncmp(name, gradient_prefix, sizeof gradient_prefix - 1))
+    return parameter_slot(l, BASE_GRADIENT, name + sizeof gradient_prefix - 1);
+  return parameter_slot(l, BASE_PARAMETER, name);
+}
+
+int lower_storage(Lower *l, const Node *owner) {
+  if (op_info[owner->op].kind == KIND_LEAF && !owner->group) return leaf_slot(l, owner);
+  const Result *r = l->plan->placed[owner->id];
+  if (r) return parameter_slot(l, r->kind == RESULT_GRAD ? BASE_GRADIENT : BASE_PARAMETER,
+                               node_str(r->target, "name"));
+  return lower_slot(l, BASE_ARENA, owner->offset);
+}
+
+View lower_memory_view(int slot, MemElem elem, const Memory *m, const Type *t, const Domain *domain) {
+  View v = {.slot = slot, .elem = elem, .offset = m->offset};
+  int64_t stride[1 + LIMIT_RANK];
+  memory_broadcast(m, t, domain->type, stride);
+  for (int i = 0; i < domain->rank; i++) v.stride[i] = domain->dim[i] == AXIS_NONE ? 0 : stride[1 + domain->dim[i]];
+  return v;
+}
+
+View lower_view(Lower *l, const Node *n, const Domain *domain) {
+  const Memory *m = &l->plan->memory[n->id];
+  return lower_memory_view(lower_storage(l, m->owner), lower_elem(m->owner), m, &n->type, domain);
+}
+
+bool lower_is_constant(const Lower *l, const Node *n, double *value) {
+  const Node *owner = l->plan->memory[n->id].owner;
+  if (owner->op != OP_constant || owner->group) return false;
+  *value = node_float(owner, "value");
+  return true;
+}
+
+/* ---- emission ---- */
+
+/* dlc_call of runtime/dlc.h, field by field. */
+enum {
+  CALL_N, CALL_PARAMETERS, CALL_GRADIENTS, CALL_ARENA, CALL_INPUTS, CALL_OUTPUTS, CALL_INPUT_GRADIENTS, CALL_SCALARS,
+  CALL_HYPER, CALL_SEED = CALL_HYPER + 4, CALL_STEP, CALL_THREADS, CALL_PARALLEL_FOR, CALL_EXECUTOR
+};
+
+static LLVMValueRef call_field(Lower *l, int field) {
+  return cg_at(l->cg, l->cg->i64, l->call, cg_int(l->cg, field)); /* every field is 8 bytes */
+}
+
+static LLVMValueRef call_load(Lower *l, LLVMTypeRef type, int field) {
+  return LLVMBuildLoad2(l->cg->builder, type, call_field(l, field), "");
+}
+
+static LLVMValueRef offset_from(Lower *l, int field, int64_t bytes) {
+  return cg_at(l->cg, l->cg->i8, call_load(l, l->cg->ptr, field), cg_int(l->cg, bytes));
+}
+
+static LLVMValueRef element_of(Lower *l, int field, int64_t index) {
+  LLVMValueRef table = call_load(l, l->cg->ptr, field);
+  return LLVMBuildLoad2(l->cg->builder, l->cg->ptr, cg_at(l->cg, l->cg->ptr, table, cg_int(l->cg, index)), "");
+}
+
+static LLVMValueRef slot_pointer(Lower *l, const Slot *s) {
+  switch (s->base) {
+    case BASE_ARENA: return offset_from(l, CALL_ARENA, s->offset);
+    case BASE_SCRATCH: return offset_from(l, CALL_ARENA, l->plan->peak + s->offset);
+    case BASE_PARAMETER: return offset_from(l, CALL_PARAMETERS, s->offset);
+    case BASE_GRADIENT: return offset_from(l, CALL_GRADIENTS, s->offset);
+    case BASE_INPUT: return element_of(l, CALL_INPUTS, s->offset);
+    case BASE_OUTPUT: return element_of(l, CALL_OUTPUTS, s->offset);
+    case BASE_INPUT_GRADIENT: return element_of(l, CALL_INPUT_GRADIENTS, s->offset);
+    case BASE_SCALAR: return offset_from(l, CALL_SCALARS, 8 * s->offset);
+    case BASE_HYPER: return call_field(l, CALL_HYPER + (int)s->offset);
+    case BASE_RANDOM: return call_field(l, CALL_SEED);
+    case BASE_BATCH: return l->batch_cell;
+  }
+  return NULL;
+}
+
+LLVMValueRef lower_slot_pointer(Lower *l, Base base, int64_t offset) {
+  return slot_pointer(l, &(Slot){base, offset});
+}
+
+static void emit_buffers(Lower *l) {
+  for (int i = 0; i < l->nslots; i++) {
+    LLVMValueRef at = cg_at(l->cg, l->cg->ptr, l->buffers, cg_int(l->cg, i));
+    LLVMBuildStore(l->cg->builder, slot_pointer(l, &l->slot[i]), at);
+  }
+}
+
+/* The units of a stage at run time: ceil((n * each + fixed) / per). */
+static LLVMValueRef stage_units(Lower *l, const Kernel *k) {
+  int64_t per = k->per ? k->per : 1;
+  LLVMValueRef units = cg_add(l->cg, cg_mul(l->cg, l->n, cg_int(l->cg, k->units.each)),
+                              cg_int(l->cg, k->units.fixed + per - 1));
+  return per == 1 ? units : LLVMBuildUDiv(l->cg->builder, units, cg_int(l->cg, per), "units");
+}
+
+static LLVMTypeRef kernel_type(Cg *cg) {
+  return LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->i64, cg->i64}, 4, 0);
+}
+
+/* void dispatch(call, kernel, buffers, n, units): through the session's executor when it has threads. */
+static LLVMValueRef dispatcher(Lower *l) {
+  Cg *cg = l->cg;
+  LLVMValueRef f = LLVMGetNamedFunction(cg->module, "dispatch");
+  if (f) return f;
+  LLVMBasicBlockRef back = LLVMGetInsertBlock(cg->builder);
+  LLVMTypeRef thunk_type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->i64}, 3, 0);
+  LLVMValueRef thunk = LLVMAddFunction(cg->module, "dispatch_range", thunk_type);
+  LLVMSetLinkage(thunk, LLVMInternalLinkage);
+  LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, thunk, ""));
+  LLVMValueRef context = LLVMGetParam(thunk, 0), field[3];
+  for (int i = 0; i < 3; i++)
+    field[i] = LLVMBuildLoad2(cg->builder, i == 2 ? cg->i64 : cg->ptr, cg_at(cg, cg->ptr, context, cg_int(cg, i)), "");
+  LLVMValueRef range[] = {field[1], field[2], LLVMGetParam(thunk, 1), LLVMGetParam(thunk, 2)};
+  LLVMBuildCall2(cg->builder, kernel_type(cg), field[0], range, 4, "");
+  LLVMBuildRetVoid(cg->builder);
+
+  LLVMTypeRef type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->ptr, cg->ptr, cg->i64, cg->i64}, 5, 0);
+  f = LLVMAddFunction(cg->module, "dispatch", type);
+  LLVMSetLinkage(f, LLVMInternalLinkage);
+  LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, f, ""));
+  Lower inner = {.cg = cg, .call = LLVMGetParam(f, 0)};
+  LLVMValueRef kernel = LLVMGetParam(f, 1), buffers = LLVMGetParam(f, 2), n = LLVMGetParam(f, 3), units = LLVMGetParam(f, 4);
+  LLVMValueRef cell = LLVMBuildArrayAlloca(cg->builder, cg->ptr, cg_int(cg, 3), "");
+  LLVMValueRef threads = call_load(&inner, cg->i64, CALL_THREADS);
+  LLVMBasicBlockRef alone = LLVMAppendBasicBlockInContext(cg->context, f, "alone");
+  LLVMBasicBlockRef many = LLVMAppendBasicBlockInContext(cg->context, f, "many");
+  LLVMBuildCondBr(cg->builder, LLVMBuildICmp(cg->builder, LLVMIntSLE, threads, cg_int(cg, 1), ""), alone, many);
+  LLVMPositionBuilderAtEnd(cg->builder, alone);
+  LLVMBuildCall2(cg->builder, kernel_type(cg), kernel, (LLVMValueRef[]){buffers, n, cg_int(cg, 0), units}, 4, "");
+  LLVMBuildRetVoid(cg->builder);
+  LLVMPositionBuilderAtEnd(cg->builder, many);
+  LLVMValueRef kept[] = {kernel, buffers, n};
+  for (int i = 0; i < 3; i++) LLVMBuildStore(cg->builder, kept[i], cg_at(cg, cg->ptr, cell, cg_int(cg, i)));
+  LLVMValueRef executor = call_load(&inner, cg->ptr, CALL_EXECUTOR);
+  LLVMValueRef parallel_for = call_load(&inner, cg->ptr, CALL_PARALLEL_FOR);
+  LLVMTypeRef for_type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->ptr, cg->ptr}, 4, 0);
+  LLVMBuildCall2(cg->builder, for_type, parallel_for, (LLVMValueRef[]){executor, units, thunk, cell}, 4, "");
+  LLVMBuildRetVoid(cg->builder);
+  LLVMPositionBuilderAtEnd(cg->builder, back);
+  return f;
+}
+
+static void emit_stage(Lower *l, const Kernel *k) {
+  Cg *cg = l->cg;
+  LLVMValueRef units = stage_units(l, k);
+  double total = k->work * ((double)k->units.each * (double)cg->max_batch + (double)k->units.fixed) /
+                 (double)(k->per ? k->per : 1);
+  if (total < PARALLEL_NANOSECONDS) {
+    LLVMBuildCall2(cg->builder, kernel_type(cg), k->function,
+                   (LLVMValueRef[]){l->buffers, l->n, cg_int(cg, 0), units}, 4, "");
+    return;
+  }
+  LLVMValueRef f = dispatcher(l);
+  LLVMBuildCall2(cg->builder, LLVMGlobalGetValueType(f), f,
+                 (LLVMValueRef[]){l->call, k->function, l->buffers, l->n, units}, 5, "");
+}
+
+void lower_run(Lower *l, const KernelList *list) {
+  emit_buffers(l);
+  for (int i = 0; i < list->count; i++) emit_stage(l, &list->stage[i]);
+}
+
+void lower_run_scratch(Lower *l, const KernelList *list, int slot) {
+  int64_t end = l->slot[slot].offset + list->scratch_bytes;
+  if (end > l->scratch_bytes) l->scratch_bytes = end;
+  lower_run(l, list);
+}
