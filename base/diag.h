@@ -52,7 +52,8 @@ typedef struct {
   Arena *arena;
   Sources *sources;
   VEC(Diag) list;
-  int errors; /* all reported errors, also those past the limit */
+  int errors;   /* all reported errors, also those past the limit */
+  bool dropped; /* the last one reported was a repetition, or past what is kept: its notes are dropped too */
 } Diags;
 
 Sources *sources_new(Arena *a);
