@@ -1,0 +1,77 @@
+/* Inside of kernel_matmul: the plan, and the emitters of its stages.
+ *
+ * Forms of the product (see matmul_plan.c for which is chosen when):
+ *   BROADCAST  the register tile of microkernel.h; B has bn = 1 or is packed into panels of `panel` columns first
+ *   DOT        accumulators run along k, summed up at the end; A has ak = 1 and B has bk = 1 or is packed transposed
+ * Any product may also be computed as its transpose, C^T = B^T A^T (`swapped`): the specification is then already
+ * exchanged, and `turned` says that the register tile is to be transposed before it is stored. */
+#ifndef DLC_CODEGEN_MATMUL_H
+#define DLC_CODEGEN_MATMUL_H
+
+#include "codegen/kernel.h"
+#include "codegen/microkernel.h"
+
+typedef enum { FORM_BROADCAST, FORM_DOT } MatmulForm;
+
+typedef struct {
+  MatmulSpec s;               /* as it is computed */
+  const PointwiseSpec *store; /* what becomes of a result: the epilogue, or one made for a C with cn != 1; NULL: c */
+  MatmulForm form;
+  bool packed;                /* B is read from scratch */
+  bool turned;                /* `store` has n before m in its domain */
+  bool partial;               /* sums of a K block wait in scratch */
+  int mr, nr;                 /* tile: rows, vectors (DOT: rows, columns) */
+  int tail_mr, tail_nr;       /* tile of the columns left over; 0: none */
+  int64_t m, n, k;            /* extents at the maximum batch */
+  int64_t batch;              /* product of the batch dimensions at the maximum batch */
+  int64_t kc;                 /* K block */
+  int64_t rows, columns;      /* block of C that a unit computes; columns is a multiple of `panel` */
+  int64_t panel;              /* columns of a full tile */
+  int64_t kpad;               /* rows of a packed panel: k rounded up to whole vectors */
+  int64_t packed_bytes, partial_bytes; /* the two parts of the scratch, in this order */
+} Matmul;
+
+/* Decides everything. */
+void matmul_plan(Cg *cg, const MatmulSpec *spec, Matmul *mm);
+
+Kernel matmul_emit_pack(Cg *cg, const Matmul *mm);
+Kernel matmul_emit_broadcast(Cg *cg, const Matmul *mm);
+Kernel matmul_emit_dot(Cg *cg, const Matmul *mm);
+
+/* ---- shared by the emitters ---- */
+
+int64_t matmul_most(const Cg *cg, Extent e); /* at the maximum batch */
+LLVMValueRef matmul_extent(Cg *cg, Extent e, LLVMValueRef n);
+LLVMValueRef matmul_min(Cg *cg, LLVMValueRef a, LLVMValueRef b);
+/* Blocks of `size` that cover `extent`. */
+LLVMValueRef matmul_blocks(Cg *cg, LLVMValueRef extent, int64_t size);
+
+/* One unit: its place in the grid [batch dimensions..., column blocks, row blocks], row blocks innermost. */
+typedef struct {
+  CgLoop loop;
+  LLVMValueRef buffers, m, n, k;  /* extents */
+  LLVMValueRef batch[3];
+  LLVMValueRef row, column;       /* block numbers */
+} MatmulUnits;
+/* Opens the loop over the function's units; `row_blocks` and `column_blocks` at run time come from the extents. */
+MatmulUnits matmul_units(Cg *cg, const Matmul *mm, LLVMValueRef function, int64_t rows, int64_t columns);
+void matmul_units_end(Cg *cg, MatmulUnits *u);
+/* How many units that is, as a function of the batch: never less than the true number. */
+void matmul_count_units(const Matmul *mm, int64_t rows, int64_t columns, Kernel *out);
+
+/* The start of a view at the unit's batch indices. */
+LLVMValueRef matmul_base(Cg *cg, const Matmul *mm, const MatmulUnits *u, const View *v);
+/* The unit's part of the packed B, and of the partial sums. */
+LLVMValueRef matmul_packed(Cg *cg, const Matmul *mm, const MatmulUnits *u);
+LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u);
+/* The batch dimensions that B depends on. */
+bool matmul_b_varies(const Matmul *mm, int dim);
+
+/* Transposes a square of `lanes` vectors in registers. */
+void matmul_transpose(Cg *cg, LLVMValueRef *v, int lanes);
+
+/* One result vector at (row, column..column + lanes) of C. */
+void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row, LLVMValueRef column, int lanes,
+                LLVMValueRef mask, LLVMValueRef value);
+
+#endif

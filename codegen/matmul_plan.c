@@ -1,0 +1,166 @@
+/* What to compute how. Costs are cycles of an out-of-order core with two multiply-add units and two loads a cycle.
+ *
+ * - B with bn = 1 and not too many rows of A: BROADCAST from B where it lies. Large m, or B that pages and cache
+ *   sets would punish: pack B into panels first, which costs k n against 2 m n k of work.
+ * - B with bk = 1 (dX = dY W^T): few rows or columns: DOT. Otherwise the transpose W dY^T with dY packed, which is
+ *   the smaller matrix, or B packed, whichever moves less.
+ * - C with cm = 1: the transpose, so that C is written along its rows. */
+#include "codegen/matmul.h"
+
+enum { KC = 512, L2_ELEMENTS = 96 * 1024, UNIT_WORK = 4 << 20 };
+
+static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* ---- the transpose ---- */
+
+static void exchange(int64_t *stride, int i, int j) {
+  int64_t t = stride[i];
+  stride[i] = stride[j];
+  stride[j] = t;
+}
+
+/* A^T B^T exchanged: [m, k] x [k, n] becomes [n, k] x [k, m]. */
+static MatmulSpec transposed(const MatmulSpec *s) {
+  MatmulSpec out = *s;
+  int nb = s->nbatch;
+  out.m = s->n;
+  out.n = s->m;
+  out.a = s->b;
+  out.b = s->a;
+  exchange(out.a.stride, nb, nb + 1);
+  exchange(out.b.stride, nb, nb + 1);
+  exchange(out.c.stride, nb, nb + 1);
+  return out;
+}
+
+/* ---- tiles ---- */
+
+/* Cycles for one step of k of a tile: multiply-adds, loads, and the latency of an accumulator. */
+static double step_cost(const Matmul *mm, int mr, int nr) {
+  double fma = mr * nr / 2.0, load = (mr + nr) / 2.0, latency = 4;
+  double cost = fma > load ? fma : load;
+  if (!mm->packed && nr > cost) cost = nr;
+  return cost > latency ? cost : latency;
+}
+
+/* All tiles of `nr` vectors over m rows, a tile of the rows left over included. */
+static double strip_cost(const Matmul *mm, int mr, int nr, int64_t k) {
+  double per_tile = mr * nr + 8.0;
+  int64_t whole = mm->m / mr, left = mm->m % mr;
+  if (left && mm->s.m.each) left = mr;
+  double cost = (double)whole * (step_cost(mm, mr, nr) * (double)k + per_tile);
+  if (left) cost += step_cost(mm, (int)left, nr) * (double)k + per_tile;
+  return cost;
+}
+
+/* Rows that make the best strip of nr vectors; 0 when none fits. */
+static int best_rows(Cg *cg, const Matmul *mm, int nr, double *cost) {
+  int best = 0;
+  bool alias = mm->s.a.stride[mm->s.nbatch] * cg->real_bytes % 4096 == 0;
+  for (int mr = 1; mr <= (nr <= 2 && !alias ? 12 : 8); mr++) {
+    if (!micro_fits(cg, mr, nr) || (mr > mm->m && mr > 1)) continue;
+    double c = strip_cost(mm, mr, nr, mm->k);
+    if (best && c >= *cost * (mr > best ? 0.999 : 1)) continue;
+    best = mr;
+    *cost = c;
+  }
+  return best;
+}
+
+/* A run-time number of columns ends in single vectors. */
+static void choose_tile(Cg *cg, Matmul *mm) {
+  int64_t vectors = (mm->n + cg->lanes - 1) / cg->lanes;
+  double best = 0;
+  for (int nr = 1; nr <= least(vectors, mm->m <= 2 ? 16 : 8); nr++) {
+    double cost = 0, tail_cost = 0;
+    int mr = best_rows(cg, mm, nr, &cost), tail_nr = (int)(vectors % nr), tail_mr = 0;
+    if (!mr) continue;
+    bool ragged = mm->n % cg->lanes != 0 || mm->s.n.each;
+    if (ragged && !tail_nr) tail_nr = nr;
+    if (mm->s.n.each) tail_nr = 1;
+    if (tail_nr == nr) tail_mr = mr;
+    else if (tail_nr) tail_mr = best_rows(cg, mm, tail_nr, &tail_cost);
+    double total = cost * (double)(vectors / nr) + (tail_nr < nr ? tail_cost : 0);
+    if (best > 0 && total > best * 0.99 && !(total <= best * 1.01 && nr <= 4)) continue;
+    best = total;
+    mm->nr = nr, mm->mr = mr, mm->tail_nr = tail_nr, mm->tail_mr = tail_mr;
+  }
+  mm->panel = (int64_t)mm->nr * cg->lanes;
+}
+
+/* ---- blocks ---- */
+
+static void choose_blocks(Matmul *mm) {
+  int64_t blocks = (mm->k + KC - 1) / KC;
+  mm->kc = mm->k <= 2 * KC || mm->s.k.each ? mm->k : round_up((mm->k + blocks - 1) / blocks, 4);
+  mm->partial = mm->kc < mm->k && (mm->store || mm->turned);
+  mm->rows = least(round_up(mm->m, mm->mr), most(L2_ELEMENTS / most(mm->kc, 1) / mm->mr, 4) * mm->mr);
+  mm->columns = mm->panel;
+  double panel_work = 2.0 * (double)mm->rows * (double)mm->panel * (double)mm->k;
+  int64_t panels = (mm->n + mm->panel - 1) / mm->panel, wanted = (int64_t)(UNIT_WORK / panel_work);
+  if (wanted > 1) mm->columns = mm->panel * least(wanted, panels);
+}
+
+static void choose_scratch(Cg *cg, Matmul *mm) {
+  int64_t shared = 1;
+  for (int i = 0; i < mm->s.nbatch; i++)
+    if (matmul_b_varies(mm, i)) shared *= matmul_most(cg, mm->s.batch[i]);
+  mm->kpad = round_up(mm->k, cg->lanes);
+  if (mm->packed) mm->packed_bytes = shared * round_up(mm->n, mm->panel) * mm->kpad * cg->real_bytes;
+  mm->packed_bytes = round_up(mm->packed_bytes, 64);
+  if (mm->partial) mm->partial_bytes = mm->batch * mm->m * mm->n * cg->real_bytes;
+}
+
+/* ---- everything ---- */
+
+/* An epilogue that stores the result through c. */
+static const PointwiseSpec *plain_store(Cg *cg, const MatmulSpec *s) {
+  PointwiseSpec *p = ARENA_NEW(cg->arena, PointwiseSpec);
+  BodyValue *value = ARENA_NEW(cg->arena, BodyValue);
+  BodyStore *store = ARENA_NEW(cg->arena, BodyStore);
+  *value = (BodyValue){.kind = BODY_RESULT};
+  *store = (BodyStore){0, s->c};
+  p->rank = s->nbatch + 2;
+  for (int i = 0; i < s->nbatch; i++) p->extent[i] = s->batch[i];
+  p->extent[s->nbatch] = s->m;
+  p->extent[s->nbatch + 1] = s->n;
+  p->nvalues = p->nstores = 1;
+  p->value = value;
+  p->store = store;
+  return p;
+}
+
+static bool must_pack(Cg *cg, const Matmul *mm) {
+  int nb = mm->s.nbatch;
+  if (mm->s.b.stride[nb + 1] != 1 && mm->n > 1) return true;
+  if (!cg->masks && (mm->n % cg->lanes || mm->s.n.each)) return true; /* masked loads would be scalar */
+  return mm->m >= 192;
+}
+
+static void set_problem(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
+  mm->s = *spec;
+  mm->m = matmul_most(cg, spec->m);
+  mm->n = matmul_most(cg, spec->n);
+  mm->k = matmul_most(cg, spec->k);
+  mm->batch = 1;
+  for (int i = 0; i < spec->nbatch; i++) mm->batch *= matmul_most(cg, spec->batch[i]);
+  mm->store = spec->epilogue;
+}
+
+void matmul_plan(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
+  int nb = spec->nbatch;
+  *mm = (Matmul){.form = FORM_BROADCAST};
+  set_problem(cg, spec, mm);
+  if (!spec->epilogue && spec->c.stride[nb + 1] != 1 && spec->c.stride[nb] == 1) {
+    MatmulSpec other = transposed(spec);
+    set_problem(cg, &other, mm);
+  }
+  if (!mm->store && mm->s.c.stride[nb + 1] != 1) mm->store = plain_store(cg, &mm->s);
+  mm->packed = must_pack(cg, mm);
+  choose_tile(cg, mm);
+  choose_blocks(mm);
+  choose_scratch(cg, mm);
+}

@@ -1,0 +1,284 @@
+/* The product in BROADCAST form. A unit is a block of C:
+ *
+ *   for each K block of kc:  for each panel of columns:  for each mr rows:  one register tile
+ *
+ * so that a panel of B (kc x panel) stays in the L2 cache while the block's rows of A pass over it, and an mr x kc
+ * strip of A in L1. The sum over k is sequential within a block and blocks follow in order: it depends on shapes
+ * alone. Rows left over at the end of the block, when their number is known, have a tile of that height; otherwise a
+ * full tile whose surplus rows read the last row again and store nothing. */
+#include "codegen/matmul.h"
+
+#include <string.h>
+
+typedef struct {
+  Cg *cg;
+  const Matmul *mm;
+  MatmulUnits u;
+  LLVMValueRef a, b, partial;  /* bases of the unit's batch element; b may be the packed copy */
+  LLVMValueRef m0, m1;         /* rows of the unit */
+  LLVMValueRef k0, steps;      /* K block */
+  LLVMValueRef first, last;    /* i1, NULL when there is one block */
+} Product;
+
+typedef struct {
+  LLVMValueRef panel, column;  /* first column of its panel, of itself */
+  LLVMValueRef mask;           /* of the last vector */
+  int vectors;
+} Columns;
+
+typedef struct {
+  LLVMValueRef row;
+  int rows;
+  bool clamped;                /* only rows below m1 exist */
+} Rows;
+
+static LLVMValueRef b_address(Product *p, const Columns *c) {
+  Cg *cg = p->cg;
+  const Matmul *mm = p->mm;
+  int nb = mm->s.nbatch;
+  if (!mm->packed) {
+    LLVMValueRef at = cg_mul(cg, p->k0, cg_int(cg, mm->s.b.stride[nb]));
+    return cg_at(cg, cg->real, p->b, cg_add(cg, at, c->column));
+  }
+  LLVMValueRef panel = cg_at(cg, cg->real, p->b, cg_mul(cg, c->panel, cg_int(cg, mm->kpad)));
+  LLVMValueRef at = cg_mul(cg, p->k0, cg_int(cg, mm->panel));
+  if (c->panel != c->column) at = cg_add(cg, at, LLVMBuildSub(cg->builder, c->column, c->panel, ""));
+  return cg_at(cg, cg->real, panel, at);
+}
+
+/* Row offsets from the tile's first row, `stride` elements apart. */
+static void row_offsets(Product *p, const Rows *rows, int64_t stride, LLVMValueRef *out) {
+  Cg *cg = p->cg;
+  LLVMValueRef most = rows->clamped
+    ? LLVMBuildSub(cg->builder, LLVMBuildSub(cg->builder, p->m1, rows->row, ""), cg_int(cg, 1), "") : NULL;
+  for (int r = 0; r < rows->rows; r++) {
+    LLVMValueRef at = cg_int(cg, r);
+    if (most && r) at = matmul_min(cg, at, most);
+    out[r] = cg_mul(cg, at, cg_int(cg, stride));
+  }
+}
+
+static void tile_operands(Product *p, const Rows *rows, const Columns *c, Micro *m) {
+  Cg *cg = p->cg;
+  const Matmul *mm = p->mm;
+  int nb = mm->s.nbatch;
+  int64_t am = mm->s.a.stride[nb], ak = mm->s.a.stride[nb + 1];
+  *m = (Micro){.rows = rows->rows, .vectors = c->vectors, .k = p->steps, .ak = ak};
+  m->bk = mm->packed ? mm->panel : mm->s.b.stride[nb];
+  m->mask = mm->packed ? NULL : c->mask;
+  LLVMValueRef at = cg_add(cg, cg_mul(cg, rows->row, cg_int(cg, am)), cg_mul(cg, p->k0, cg_int(cg, ak)));
+  m->a = cg_at(cg, cg->real, p->a, at);
+  m->b = b_address(p, c);
+  row_offsets(p, rows, am, m->row);
+}
+
+/* Where sums wait between K blocks: C itself when it is stored without an epilogue. */
+static LLVMValueRef waiting(Product *p, const Rows *rows, const Columns *c, LLVMValueRef *offset) {
+  Cg *cg = p->cg;
+  const Matmul *mm = p->mm;
+  int64_t stride = mm->partial ? mm->n : mm->s.c.stride[mm->s.nbatch];
+  LLVMValueRef base = mm->partial ? p->partial : matmul_base(cg, mm, &p->u, &mm->s.c);
+  row_offsets(p, rows, stride, offset);
+  return cg_at(cg, cg->real, base, cg_add(cg, cg_mul(cg, rows->row, cg_int(cg, stride)), c->column));
+}
+
+/* Zeros in the first K block, what waits in the others. */
+static void tile_begin(Product *p, const Rows *rows, const Columns *c, Micro *m) {
+  Cg *cg = p->cg;
+  micro_zero(cg, m);
+  if (!p->first) return;
+  LLVMBasicBlockRef entry = LLVMGetInsertBlock(cg->builder);
+  LLVMBasicBlockRef again = cg_block(cg, cg_current(cg), "again"), go = cg_block(cg, cg_current(cg), "go");
+  LLVMBuildCondBr(cg->builder, p->first, go, again);
+  LLVMPositionBuilderAtEnd(cg->builder, again);
+  LLVMValueRef offset[MICRO_ROWS], zero = m->acc[0];
+  LLVMValueRef base = waiting(p, rows, c, offset), mask = m->mask;
+  m->mask = c->mask;
+  micro_load(cg, m, base, offset);
+  m->mask = mask;
+  LLVMBuildBr(cg->builder, go);
+  LLVMPositionBuilderAtEnd(cg->builder, go);
+  for (int i = 0; i < m->rows * m->vectors; i++) {
+    LLVMValueRef phi = LLVMBuildPhi(cg->builder, LLVMTypeOf(zero), "");
+    LLVMAddIncoming(phi, (LLVMValueRef[]){zero, m->acc[i]}, (LLVMBasicBlockRef[]){entry, again}, 2);
+    m->acc[i] = phi;
+  }
+}
+
+/* Runs `body` for each row that exists. */
+typedef void TileRow(Product *p, const Rows *rows, const Columns *c, const Micro *m, int r, void *user);
+static void each_row(Product *p, const Rows *rows, const Columns *c, const Micro *m, TileRow *body, void *user) {
+  Cg *cg = p->cg;
+  for (int r = 0; r < m->rows; r++) {
+    if (!rows->clamped || !r) {
+      body(p, rows, c, m, r, user);
+      continue;
+    }
+    LLVMValueRef row = cg_add(cg, rows->row, cg_int(cg, r));
+    CgIf exists = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, row, p->m1, ""));
+    body(p, rows, c, m, r, user);
+    cg_if_end(cg, &exists);
+  }
+}
+
+static void put_row(Product *p, const Rows *rows, const Columns *c, const Micro *m, int r, void *user) {
+  (void)user;
+  Cg *cg = p->cg;
+  for (int v = 0; v < m->vectors; v++)
+    matmul_put(cg, p->mm, &p->u, cg_add(cg, rows->row, cg_int(cg, r)),
+               cg_add(cg, c->column, cg_int(cg, (int64_t)v * cg->lanes)), cg->lanes,
+               v == m->vectors - 1 ? c->mask : NULL, m->acc[r * m->vectors + v]);
+}
+
+typedef struct {
+  LLVMValueRef base, offset[MICRO_ROWS];
+} Waiting;
+
+static void wait_row(Product *p, const Rows *rows, const Columns *c, const Micro *m, int r, void *user) {
+  (void)rows;
+  Cg *cg = p->cg;
+  const Waiting *w = user;
+  LLVMValueRef at = cg_at(cg, cg->real, w->base, w->offset[r]);
+  for (int v = 0; v < m->vectors; v++)
+    cg_store(cg, m->acc[r * m->vectors + v], cg_at(cg, cg->real, at, cg_int(cg, (int64_t)v * cg->lanes)),
+             v == m->vectors - 1 ? c->mask : NULL);
+}
+
+/* The transposed tile: vector v of the columns becomes `lanes` rows of `rows` elements. Columns past the mask do
+ * not exist. Only whole tiles of rows and those of known height come here, `clamped` ones store by mask. */
+static void put_turned(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
+  Cg *cg = p->cg;
+  LLVMValueRef poison = LLVMGetPoison(LLVMTypeOf(m->acc[0])), one[64];
+  LLVMValueRef count = rows->clamped ? LLVMBuildSub(cg->builder, p->m1, rows->row, "") : cg_int(cg, rows->rows);
+  count = matmul_min(cg, count, cg_int(cg, rows->rows));
+  LLVMValueRef mask = cg_mask(cg, count, cg->lanes);
+  for (int v = 0; v < m->vectors; v++) {
+    for (int r = 0; r < cg->lanes; r++) one[r] = r < m->rows ? m->acc[r * m->vectors + v] : poison;
+    matmul_transpose(cg, one, cg->lanes);
+    LLVMValueRef first = cg_add(cg, c->column, cg_int(cg, (int64_t)v * cg->lanes));
+    for (int q = 0; q < cg->lanes; q++) {
+      LLVMValueRef column = cg_add(cg, first, cg_int(cg, q));
+      bool partial = v == m->vectors - 1 && c->mask;
+      CgIf exists = {0};
+      if (partial) exists = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, column, p->u.n, ""));
+      matmul_put(cg, p->mm, &p->u, column, rows->row, cg->lanes, mask, one[q]);
+      if (partial) cg_if_end(cg, &exists);
+    }
+  }
+}
+
+static void put_tile(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
+  if (p->mm->turned) put_turned(p, rows, c, m);
+  else each_row(p, rows, c, m, put_row, NULL);
+}
+
+static void tile_end(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
+  Cg *cg = p->cg;
+  if (!p->last || !p->mm->partial) {
+    put_tile(p, rows, c, m);
+    return;
+  }
+  CgIf last = cg_if(cg, p->last);
+  put_tile(p, rows, c, m);
+  cg_if_end(cg, &last);
+  CgIf more = cg_if(cg, LLVMBuildNot(cg->builder, p->last, ""));
+  Waiting w;
+  w.base = waiting(p, rows, c, w.offset);
+  each_row(p, rows, c, m, wait_row, &w);
+  cg_if_end(cg, &more);
+}
+
+static void emit_tile(Product *p, const Rows *rows, const Columns *c) {
+  Micro m;
+  tile_operands(p, rows, c, &m);
+  tile_begin(p, rows, c, &m);
+  micro_run(p->cg, &m);
+  tile_end(p, rows, c, &m);
+}
+
+/* Rows left over after whole tiles, or -1 when that is not known: only the last block of rows has any. */
+static int64_t rows_left(const Matmul *mm, int mr) {
+  if (mm->s.m.each) return -1;
+  return mm->rows % mr == 0 || mm->rows >= mm->m ? mm->m % mr : -1;
+}
+
+/* All tiles over one set of columns. */
+static void emit_columns(Product *p, const Columns *c, int mr) {
+  Cg *cg = p->cg;
+  int64_t left = rows_left(p->mm, mr);
+  LLVMValueRef row = p->m0;
+  if (p->mm->m >= mr) {
+    LLVMValueRef end = LLVMBuildSub(cg->builder, p->m1, cg_int(cg, mr - 1), "");
+    CgLoop l = cg_loop(cg, p->m0, end, mr);
+    emit_tile(p, &(Rows){l.index, mr, false}, c);
+    cg_loop_end(cg, &l);
+    row = l.index;
+  }
+  if (!left) return;
+  CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, row, p->m1, ""));
+  emit_tile(p, left > 0 ? &(Rows){row, (int)left, false} : &(Rows){row, mr, true}, c);
+  cg_if_end(cg, &some);
+}
+
+/* Columns after the last whole panel: a run-time number goes one vector at a time. */
+static void emit_last_columns(Product *p, LLVMValueRef column) {
+  Cg *cg = p->cg;
+  const Matmul *mm = p->mm;
+  CgLoop l = cg_loop(cg, column, p->u.n, (int64_t)mm->tail_nr * cg->lanes);
+  LLVMValueRef left = LLVMBuildSub(cg->builder, p->u.n, l.index, "");
+  if (mm->tail_nr > 1) left = LLVMBuildSub(cg->builder, left, cg_int(cg, (int64_t)(mm->tail_nr - 1) * cg->lanes), "");
+  bool whole = !mm->s.n.each && mm->n % cg->lanes == 0;
+  emit_columns(p, &(Columns){column, l.index, whole ? NULL : cg_mask(cg, left, cg->lanes), mm->tail_nr}, mm->tail_mr);
+  cg_loop_end(cg, &l);
+}
+
+static void emit_panels(Product *p) {
+  Cg *cg = p->cg;
+  const Matmul *mm = p->mm;
+  LLVMValueRef n0 = cg_mul(cg, p->u.column, cg_int(cg, mm->columns)), column = n0;
+  LLVMValueRef stop = matmul_min(cg, cg_add(cg, n0, cg_int(cg, mm->columns)), p->u.n);
+  if (mm->n >= mm->panel) {
+    LLVMValueRef end = LLVMBuildSub(cg->builder, stop, cg_int(cg, mm->panel - 1), "");
+    CgLoop l = cg_loop(cg, n0, end, mm->panel);
+    emit_columns(p, &(Columns){l.index, l.index, NULL, mm->nr}, mm->mr);
+    cg_loop_end(cg, &l);
+    column = l.index;
+  }
+  if (!mm->tail_nr) return;
+  CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, column, stop, ""));
+  emit_last_columns(p, column);
+  cg_if_end(cg, &some);
+}
+
+static void emit_blocks(Product *p) {
+  Cg *cg = p->cg;
+  const Matmul *mm = p->mm;
+  p->k0 = cg_int(cg, 0);
+  p->steps = p->u.k;
+  if (mm->kc >= mm->k) {
+    emit_panels(p);
+    return;
+  }
+  CgLoop l = cg_loop(cg, p->k0, p->u.k, mm->kc);
+  LLVMValueRef left = LLVMBuildSub(cg->builder, p->u.k, l.index, ""), block = cg_int(cg, mm->kc);
+  p->k0 = l.index;
+  p->steps = !mm->s.k.each && mm->k % mm->kc == 0 ? block : matmul_min(cg, left, block);
+  p->first = LLVMBuildICmp(cg->builder, LLVMIntEQ, l.index, cg_int(cg, 0), "");
+  p->last = LLVMBuildICmp(cg->builder, LLVMIntSLE, left, block, "");
+  emit_panels(p);
+  cg_loop_end(cg, &l);
+}
+
+Kernel matmul_emit_broadcast(Cg *cg, const Matmul *mm) {
+  Kernel out = {.function = cg_function(cg, "matmul")};
+  Product p = {.cg = cg, .mm = mm, .u = matmul_units(cg, mm, out.function, mm->rows, mm->columns)};
+  p.a = matmul_base(cg, mm, &p.u, &mm->s.a);
+  p.b = mm->packed ? matmul_packed(cg, mm, &p.u) : matmul_base(cg, mm, &p.u, &mm->s.b);
+  if (mm->partial) p.partial = matmul_partial(cg, mm, &p.u);
+  p.m0 = cg_mul(cg, p.u.row, cg_int(cg, mm->rows));
+  p.m1 = matmul_min(cg, cg_add(cg, p.m0, cg_int(cg, mm->rows)), p.u.m);
+  emit_blocks(&p);
+  matmul_units_end(cg, &p.u);
+  matmul_count_units(mm, mm->rows, mm->columns, &out);
+  return out;
+}

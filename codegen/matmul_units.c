@@ -1,0 +1,136 @@
+/* Units of a product, and what its emitters share. */
+#include "codegen/matmul.h"
+
+int64_t matmul_most(const Cg *cg, Extent e) { return e.each * cg->max_batch + e.fixed; }
+
+LLVMValueRef matmul_extent(Cg *cg, Extent e, LLVMValueRef n) {
+  if (!e.each) return cg_int(cg, e.fixed);
+  return cg_add(cg, cg_mul(cg, n, cg_int(cg, e.each)), cg_int(cg, e.fixed));
+}
+
+LLVMValueRef matmul_min(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
+  LLVMValueRef less = LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, "");
+  return LLVMBuildSelect(cg->builder, less, a, b, "");
+}
+
+LLVMValueRef matmul_blocks(Cg *cg, LLVMValueRef extent, int64_t size) {
+  LLVMValueRef up = cg_add(cg, extent, cg_int(cg, size - 1));
+  return size == 1 ? up : LLVMBuildUDiv(cg->builder, up, cg_int(cg, size), "");
+}
+
+/* Splits *u into u / by and u % by; the quotient stays in *u. */
+static LLVMValueRef split(Cg *cg, LLVMValueRef *u, LLVMValueRef by) {
+  LLVMValueRef whole = LLVMBuildUDiv(cg->builder, *u, by, "");
+  LLVMValueRef rest = LLVMBuildSub(cg->builder, *u, cg_mul(cg, whole, by), "");
+  *u = whole;
+  return rest;
+}
+
+MatmulUnits matmul_units(Cg *cg, const Matmul *mm, LLVMValueRef function, int64_t rows, int64_t columns) {
+  MatmulUnits u = {.buffers = LLVMGetParam(function, 0)};
+  LLVMValueRef n = LLVMGetParam(function, 1), batch[3];
+  u.m = matmul_extent(cg, mm->s.m, n);
+  u.n = matmul_extent(cg, mm->s.n, n);
+  u.k = matmul_extent(cg, mm->s.k, n);
+  LLVMValueRef row_blocks = matmul_blocks(cg, u.m, rows), column_blocks = matmul_blocks(cg, u.n, columns);
+  LLVMValueRef total = cg_mul(cg, row_blocks, column_blocks);
+  for (int i = 0; i < mm->s.nbatch; i++) {
+    batch[i] = matmul_extent(cg, mm->s.batch[i], n);
+    total = cg_mul(cg, total, batch[i]);
+  }
+  LLVMValueRef end = matmul_min(cg, LLVMGetParam(function, 3), total);
+  u.loop = cg_loop(cg, LLVMGetParam(function, 2), end, 1);
+  LLVMValueRef left = u.loop.index;
+  u.row = split(cg, &left, row_blocks);
+  u.column = split(cg, &left, column_blocks);
+  for (int i = mm->s.nbatch - 1; i >= 0; i--) u.batch[i] = split(cg, &left, batch[i]);
+  return u;
+}
+
+void matmul_units_end(Cg *cg, MatmulUnits *u) {
+  cg_loop_end(cg, &u->loop);
+  LLVMBuildRetVoid(cg->builder);
+}
+
+static Extent scaled(Extent e, int64_t by) { return (Extent){e.each * by, e.fixed * by}; }
+
+/* ceil(e / size) blocks, times `by`: (e + size - 1) * by / size is never less. */
+static void count_blocks(Extent e, int64_t size, int64_t by, Kernel *out) {
+  out->units = scaled((Extent){e.each, e.fixed + size - 1}, by);
+  out->per = size;
+}
+
+static int64_t fixed_blocks(Extent e, int64_t size) { return (e.fixed + size - 1) / size; }
+
+void matmul_count_units(const Matmul *mm, int64_t rows, int64_t columns, Kernel *out) {
+  const MatmulSpec *s = &mm->s;
+  Extent varying = {0, 1};
+  int64_t others = 1;
+  for (int i = 0; i < s->nbatch; i++) {
+    if (s->batch[i].each) varying = s->batch[i];
+    else others *= s->batch[i].fixed;
+  }
+  out->per = 1;
+  if (s->m.each) count_blocks(s->m, rows, others * fixed_blocks(s->n, columns), out);
+  else if (s->n.each) count_blocks(s->n, columns, others * fixed_blocks(s->m, rows), out);
+  else out->units = scaled(varying, others * fixed_blocks(s->m, rows) * fixed_blocks(s->n, columns));
+}
+
+LLVMValueRef matmul_base(Cg *cg, const Matmul *mm, const MatmulUnits *u, const View *v) {
+  LLVMValueRef at = cg_int(cg, v->offset);
+  for (int i = 0; i < mm->s.nbatch; i++) at = cg_add(cg, at, cg_mul(cg, u->batch[i], cg_int(cg, v->stride[i])));
+  return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, v->slot), at);
+}
+
+bool matmul_b_varies(const Matmul *mm, int dim) { return mm->s.b.stride[dim] != 0; }
+
+/* The number of the unit's batch element, counting the dimensions that matter, laid out for the maximum batch. */
+static LLVMValueRef batch_number(Cg *cg, const Matmul *mm, const MatmulUnits *u, bool all) {
+  LLVMValueRef at = cg_int(cg, 0);
+  for (int i = 0; i < mm->s.nbatch; i++)
+    if (all || matmul_b_varies(mm, i))
+      at = cg_add(cg, cg_mul(cg, at, cg_int(cg, matmul_most(cg, mm->s.batch[i]))), u->batch[i]);
+  return at;
+}
+
+LLVMValueRef matmul_packed(Cg *cg, const Matmul *mm, const MatmulUnits *u) {
+  int64_t panels = (mm->n + mm->panel - 1) / mm->panel;
+  LLVMValueRef at = cg_mul(cg, batch_number(cg, mm, u, false), cg_int(cg, panels * mm->panel * mm->kpad));
+  return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, mm->s.scratch), at);
+}
+
+LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u) {
+  LLVMValueRef base = cg_at(cg, cg->i8, cg_buffer(cg, u->buffers, mm->s.scratch), cg_int(cg, mm->packed_bytes));
+  return cg_at(cg, cg->real, base, cg_mul(cg, batch_number(cg, mm, u, true), cg_int(cg, mm->m * mm->n)));
+}
+
+void matmul_transpose(Cg *cg, LLVMValueRef *v, int lanes) {
+  for (int h = lanes / 2; h >= 1; h /= 2)
+    for (int i = 0; i < lanes; i++) {
+      if (i & h) continue;
+      LLVMValueRef low[64], high[64], x = v[i], y = v[i + h];
+      for (int j = 0; j < lanes; j++) {
+        low[j] = LLVMConstInt(cg->i32, (unsigned long long)(j & h ? lanes + j - h : j), false);
+        high[j] = LLVMConstInt(cg->i32, (unsigned long long)(j & h ? lanes + j : j + h), false);
+      }
+      v[i] = LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(low, (unsigned)lanes), "");
+      v[i + h] = LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(high, (unsigned)lanes), "");
+    }
+}
+
+void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row, LLVMValueRef column, int lanes,
+                LLVMValueRef mask, LLVMValueRef value) {
+  if (mm->store) {
+    LLVMValueRef index[VIEW_RANK];
+    int nb = mm->s.nbatch;
+    for (int i = 0; i < nb; i++) index[i] = u->batch[i];
+    index[nb] = row;
+    index[nb + 1] = column;
+    body_emit(cg, mm->store, u->buffers, index, lanes, mask, value);
+    return;
+  }
+  const View *c = &mm->s.c;
+  int64_t stride = c->stride[mm->s.nbatch + (mm->turned ? 1 : 0)];
+  LLVMValueRef at = cg_add(cg, cg_mul(cg, row, cg_int(cg, stride)), column);
+  cg_store(cg, value, cg_at(cg, cg->real, matmul_base(cg, mm, u, c), at), mask);
+}
