@@ -1,0 +1,153 @@
+/* kernel_conv: from a specification to grids (forward, backward-data) or to conv_weight.c. */
+#include "codegen/conv.h"
+
+static int64_t gcd(int64_t a, int64_t b) {
+  while (b) {
+    int64_t r = a % b;
+    a = b;
+    b = r;
+  }
+  return a;
+}
+
+bool conv_is_depthwise(const ConvSpec *s) {
+  return s->groups > 1 && s->ic == s->groups && s->oc == s->groups;
+}
+
+/* ---- forward ---- */
+
+static ConvGrid forward_grid(const ConvSpec *s) {
+  int64_t matrix = s->ic / s->groups * s->oc;
+  return (ConvGrid){.gh = s->oh, .gw = s->ow, .osh = 1, .osw = 1, .taps_h = s->kh, .taps_w = s->kw,
+                    .sh = s->stride[0], .sw = s->stride[1], .dh = s->dilation[0], .dw = s->dilation[1],
+                    .h0 = -s->pad[0], .w0 = -s->pad[2], .wp = s->kw * matrix, .wq = matrix};
+}
+
+/* A 1x1 convolution treats every pixel alike: rows shorter than a few tiles are joined. */
+static void fold_rows(ConvPlan *p) {
+  const ConvSpec *s = p->spec;
+  bool plain = s->kh == 1 && s->kw == 1 && s->stride[0] == 1 && s->stride[1] == 1 && s->oh == s->ih && s->ow == s->iw &&
+               s->pad[0] == 0 && s->pad[2] == 0;
+  if (!plain) return;
+  int64_t join = 1;
+  while (join < s->oh && (join * s->ow < 24 || s->oh % join)) join++;
+  p->folded = s->ow;
+  p->grid[0].gh = p->ah = p->ch = s->oh / join;
+  p->grid[0].gw = p->aw = p->cw = s->ow * join;
+}
+
+/* Rows of a unit: enough work for a thread to be worth waking, some ten microseconds. */
+static int64_t rows_of_unit(const ConvPlan *p) {
+  const ConvGrid *g = &p->grid[0];
+  int64_t row = p->ngrids * g->gw * g->taps_h * g->taps_w * (p->depthwise ? 1 : p->ak) * p->cc;
+  int64_t rows = row > 0 ? 2000000 / row : g->gh, most = g->gh;
+  for (int i = 1; i < p->ngrids; i++) most = conv_max_int(most, p->grid[i].gh);
+  if (rows < 1) rows = 1;
+  if (rows * 2 > most) return most;
+  int64_t blocks = (most + rows - 1) / rows;
+  return (most + blocks - 1) / blocks;
+}
+
+/* Weights that do not stay in the second-level cache are read once for all units. */
+static bool weights_are_large(const ConvSpec *s, int real_bytes) {
+  return s->kh * s->kw * (s->ic / s->groups) * s->oc * real_bytes > (512 << 10);
+}
+
+static KernelList conv_forward(Cg *cg, const ConvSpec *s) {
+  bool depthwise = conv_is_depthwise(s);
+  int64_t groups = depthwise ? 1 : s->groups;
+  ConvGrid grid = forward_grid(s);
+  ConvPlan p = {.cg = cg, .spec = s, .ah = s->ih, .aw = s->iw, .ac = s->ic, .ak = s->ic / groups, .ch = s->oh,
+                .cw = s->ow, .cc = s->oc, .ck = s->oc / groups, .groups = groups, .depthwise = depthwise,
+                .a = s->x, .b = s->weight, .c = s->y, .a_offset = s->x_offset, .b_offset = s->weight_offset,
+                .c_offset = s->y_offset, .ngrids = 1, .grid = &grid};
+  fold_rows(&p);
+  p.rows = rows_of_unit(&p);
+  p.channels_outside = weights_are_large(s, cg->real_bytes);
+  return (KernelList){.count = 1, .stage = {conv_grids(&p)}};
+}
+
+/* ---- backward-data ---- */
+
+/* One axis of a grid. Pixel i of dx is a + s * i; tap k reaches it from pixel (a + pad - k d) / s + i of dy, where
+ * that is whole: k = k0, k0 + step, ...; p counts them downwards so that the pixels of dy go up. */
+typedef struct {
+  int64_t count, taps, first, step, origin, distance;
+} Axis;
+
+static Axis input_axis(int64_t a, int64_t extent, int64_t k, int64_t stride, int64_t dilation, int64_t pad) {
+  int64_t common = gcd(stride, dilation), last = -1;
+  Axis x = {.count = extent > a ? (extent - a + stride - 1) / stride : 0, .step = stride / common,
+            .distance = dilation / common};
+  for (int64_t i = 0; i < k; i++) {
+    if ((a + pad - i * dilation) % stride) continue;
+    last = i;
+    x.taps++;
+  }
+  x.first = last;
+  if (last >= 0) x.origin = (a + pad - last * dilation) / stride;
+  return x;
+}
+
+/* Tap `first - p * step` is at `KH - 1 - ...` in the reversed weights; depthwise ones are read where they are. */
+static ConvGrid input_grid(const ConvSpec *s, bool reversed, int64_t a, int64_t b) {
+  Axis h = input_axis(a, s->ih, s->kh, s->stride[0], s->dilation[0], s->pad[0]);
+  Axis w = input_axis(b, s->iw, s->kw, s->stride[1], s->dilation[1], s->pad[2]);
+  int64_t matrix = s->ic * (s->oc / s->groups), sign = reversed ? 1 : -1;
+  int64_t h_at = reversed ? s->kh - 1 - h.first : h.first, w_at = reversed ? s->kw - 1 - w.first : w.first;
+  return (ConvGrid){.gh = h.count, .gw = w.count, .oh0 = a, .osh = s->stride[0], .ow0 = b, .osw = s->stride[1],
+                    .taps_h = w.taps ? h.taps : 0, .taps_w = w.taps, .sh = 1, .sw = 1, .dh = h.distance,
+                    .dw = w.distance, .h0 = h.origin, .w0 = w.origin, .woff = (h_at * s->kw + w_at) * matrix,
+                    .wp = sign * h.step * s->kw * matrix, .wq = sign * w.step * matrix};
+}
+
+static KernelList conv_input(Cg *cg, const ConvSpec *s) {
+  bool depthwise = conv_is_depthwise(s);
+  int64_t groups = depthwise ? 1 : s->groups;
+  ConvPlan p = {.cg = cg, .spec = s, .ah = s->oh, .aw = s->ow, .ac = s->oc, .ak = s->oc / groups, .ch = s->ih,
+                .cw = s->iw, .cc = s->ic, .ck = s->ic / groups, .groups = groups, .depthwise = depthwise,
+                .a = s->y, .b = depthwise ? s->weight : s->scratch, .c = s->x, .a_offset = s->y_offset,
+                .b_offset = depthwise ? s->weight_offset : 0, .c_offset = s->x_offset};
+  p.grid = ARENA_ARRAY(cg->arena, ConvGrid, s->stride[0] * s->stride[1]);
+  for (int64_t a = 0; a < s->stride[0]; a++) {
+    for (int64_t b = 0; b < s->stride[1]; b++) {
+      ConvGrid g = input_grid(s, !depthwise, a, b);
+      if (g.gh && g.gw) p.grid[p.ngrids++] = g;
+    }
+  }
+  fold_rows(&p);
+  p.rows = rows_of_unit(&p);
+  p.channels_outside = weights_are_large(s, cg->real_bytes);
+  KernelList list = {0};
+  if (!depthwise) {
+    list.stage[list.count++] = conv_transpose(cg, s);
+    list.scratch_bytes = s->kh * s->kw * s->ic * (s->oc / s->groups) * cg->real_bytes;
+  }
+  list.stage[list.count++] = conv_grids(&p);
+  return list;
+}
+
+/* ---- both, and the third ---- */
+
+/* Everything that the code depends on; NULL with an epilogue, which has no short name. */
+static const char *conv_key(Cg *cg, const ConvSpec *s) {
+  const int64_t field[] = {s->direction, s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride[0],
+                           s->stride[1], s->dilation[0], s->dilation[1], s->pad[0], s->pad[1], s->pad[2], s->pad[3],
+                           s->groups, s->x, s->weight, s->y, s->x_offset, s->weight_offset, s->y_offset, s->scratch};
+  const char *key = "conv";
+  for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+    key = arena_printf(cg->arena, "%s %lld", key, (long long)field[i]);
+  }
+  return s->epilogue ? NULL : key;
+}
+
+KernelList kernel_conv(Cg *cg, const ConvSpec *spec) {
+  static KernelList (*const emit[])(Cg *, const ConvSpec *) = {conv_forward, conv_input, conv_weight};
+  const char *key = conv_key(cg, spec);
+  const KernelList *kept = key ? cg_kernel_find(cg, key) : NULL;
+  if (kept) return *kept;
+  KernelList *list = ARENA_NEW(cg->arena, KernelList);
+  *list = emit[spec->direction](cg, spec);
+  if (key) cg_kernel_keep(cg, key, list);
+  return *list;
+}
