@@ -227,7 +227,13 @@ LLVMValueRef cg_fma(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c) {
 
 LLVMValueRef cg_buffer(Cg *cg, LLVMValueRef buffers, int slot) {
   LLVMValueRef at = cg_at(cg, cg->ptr, buffers, cg_int(cg, slot));
-  return LLVMBuildLoad2(cg->builder, cg->ptr, at, "");
+  return cg_invariant(cg, LLVMBuildLoad2(cg->builder, cg->ptr, at, ""));
+}
+
+LLVMValueRef cg_invariant(Cg *cg, LLVMValueRef load) {
+  unsigned kind = LLVMGetMDKindIDInContext(cg->context, "invariant.load", 14);
+  LLVMSetMetadata(load, kind, LLVMMetadataAsValue(cg->context, LLVMMDNodeInContext2(cg->context, NULL, 0)));
+  return load;
 }
 
 LLVMValueRef cg_at(Cg *cg, LLVMTypeRef element, LLVMValueRef base, LLVMValueRef index) {

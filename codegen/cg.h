@@ -64,6 +64,8 @@ void cg_store(Cg *cg, LLVMValueRef value, LLVMValueRef address, LLVMValueRef mas
 /* The mask whose first `count` (i64) lanes are on. */
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef count, int lanes);
 
+/* Says that what `load` reads does not change while the kernel runs; returns it. */
+LLVMValueRef cg_invariant(Cg *cg, LLVMValueRef load);
 /* Intrinsic `name` overloaded on `types`, called. */
 LLVMValueRef cg_call(Cg *cg, const char *name, int ntypes, LLVMTypeRef *types, int nargs, LLVMValueRef *args);
 LLVMValueRef cg_iota(Cg *cg, LLVMTypeRef integer, int lanes); /* 0, 1, 2, ... */
