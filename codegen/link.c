@@ -1,0 +1,121 @@
+#include "codegen/link.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* ---- running tools ---- */
+
+static bool run(Arena *a, const char *const *argv, const char **why) {
+  pid_t pid;
+  int error = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ);
+  if (error) {
+    *why = arena_printf(a, "cannot run '%s': %s", argv[0], strerror(error));
+    return false;
+  }
+  int status;
+  while (waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR) return false;
+  if (WIFEXITED(status) && !WEXITSTATUS(status)) return true;
+  *why = arena_printf(a, "'%s' failed", argv[0]);
+  return false;
+}
+
+/* ---- files ---- */
+
+const char *link_workspace(Arena *a, const char **why) {
+  const char *root = getenv("TMPDIR");
+  char *folder = arena_printf(a, "%s/dlc-XXXXXX", root && *root ? root : "/tmp");
+  if (mkdtemp(folder)) return folder;
+  *why = arena_printf(a, "cannot make a folder in '%s': %s", root && *root ? root : "/tmp", strerror(errno));
+  return NULL;
+}
+
+void link_workspace_remove(const char *folder) {
+  DIR *d = opendir(folder);
+  for (struct dirent *e; d && (e = readdir(d));)
+    if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) unlinkat(dirfd(d), e->d_name, 0);
+  if (d) closedir(d);
+  rmdir(folder);
+}
+
+/* The runtime lies beside the compiler in a build tree, and in ../lib/dlc where it is installed. */
+static const char *find_runtime(Arena *a, const char **why) {
+  char self[4096];
+  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  char *slash = n > 0 ? (self[n] = 0, strrchr(self, '/')) : NULL;
+  static const char *const places[] = {"libdlcrt.a", "../lib/dlc/libdlcrt.a"};
+  for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+    const char *path = arena_printf(a, "%.*s/%s", (int)(slash - self), self, places[i]);
+    if (!access(path, R_OK)) return path;
+  }
+  *why = "the runtime library libdlcrt.a is neither beside the compiler nor in ../lib/dlc";
+  return NULL;
+}
+
+static bool write_file(Arena *a, const char *path, const char *text, const char **why) {
+  FILE *f = fopen(path, "w");
+  bool ok = f && fputs(text, f) >= 0;
+  if (f && fclose(f)) ok = false;
+  if (!ok) *why = arena_printf(a, "cannot write '%s': %s", path, strerror(errno));
+  return ok;
+}
+
+/* A path that no tool takes for an option. */
+static const char *as_path(Arena *a, const char *path) { return *path == '-' ? arena_printf(a, "./%s", path) : path; }
+
+/* ---- the kinds ---- */
+
+typedef struct {
+  Arena *arena;
+  const char *folder, *object, *runtime, *symbol;
+} Link;
+
+static bool link_shared(const Link *l, const char *out, const char **why) {
+  const char *script = arena_printf(l->arena, "%s/exports", l->folder);
+  const char *text = arena_printf(l->arena, "DLC_1 { global: %s; local: *; };\n", l->symbol);
+  const char *argv[] = {"cc", "-shared", "-o", out, l->object, l->runtime,
+                        arena_printf(l->arena, "-Wl,--version-script=%s", script),
+                        "-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--hash-style=both", "-Wl,--no-undefined",
+                        "-lm", "-lpthread", NULL};
+  return write_file(l->arena, script, text, why) && run(l->arena, argv, why);
+}
+
+static bool link_object(const Link *l, const char *out, const char **why) {
+  const char *whole = arena_printf(l->arena, "%s/whole.o", l->folder);
+  const char *join[] = {"cc", "-r", "-nostdlib", "-o", whole, l->object, l->runtime, NULL};
+  const char *hide[] = {"objcopy", arena_printf(l->arena, "--keep-global-symbol=%s", l->symbol), whole, out, NULL};
+  return run(l->arena, join, why) && run(l->arena, hide, why);
+}
+
+static bool link_archive(const Link *l, const char *out, const char **why) {
+  const char *member = arena_printf(l->arena, "%s/%s.o", l->folder, l->symbol);
+  const char *argv[] = {"ar", "rcs", out, member, NULL};
+  return link_object(l, member, why) && run(l->arena, argv, why);
+}
+
+bool link_artifact(Arena *a, LinkKind kind, const char *object, const char *symbol, const char *out, const char **why) {
+  static bool (*const rule[])(const Link *, const char *, const char **) = {
+      [LINK_SHARED] = link_shared, [LINK_OBJECT] = link_object, [LINK_ARCHIVE] = link_archive};
+  Link l = {.arena = a, .object = object, .symbol = symbol, .folder = link_workspace(a, why)};
+  if (!l.folder) return false;
+  l.runtime = find_runtime(a, why);
+  const char *fresh = arena_printf(a, "%s.tmp%ld", as_path(a, out), (long)getpid());
+  bool ok = l.runtime && rule[kind](&l, fresh, why);
+  if (ok && rename(fresh, out)) {
+    *why = arena_printf(a, "cannot write '%s': %s", out, strerror(errno));
+    ok = false;
+  }
+  if (!ok) unlink(fresh);
+  link_workspace_remove(l.folder);
+  return ok;
+}

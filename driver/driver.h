@@ -1,0 +1,31 @@
+/* What the driver's parts share: one compilation. */
+#ifndef DLC_DRIVER_DRIVER_H
+#define DLC_DRIVER_DRIVER_H
+
+#include "driver/options.h"
+#include "ir/ir.h"
+#include "passes/pipeline.h"
+
+/* Exit statuses. */
+enum { EXIT_FINE = 0, EXIT_DIAGNOSED = 1, EXIT_USAGE = 2, EXIT_FAULT = 70 };
+
+typedef struct {
+  Arena *arena;
+  const Options *options;
+  Diags *diags;
+  Graph *source; /* as the frontend built it */
+} Compilation;
+
+PassOptions driver_pass_options(const Compilation *c);
+int64_t driver_batch(const Compilation *c);
+bool driver_has_loss(const Graph *g);
+
+/* The text kinds of --emit, and --stop-after; all write to -o, or to stdout. False after a reported error. */
+bool emit_text(Compilation *c);
+/* The code kinds, with the header beside them. */
+bool emit_code(Compilation *c);
+
+/* Writes a whole file under a temporary name and renames it; `path` NULL is stdout. */
+bool driver_write(Compilation *c, const char *path, const char *text);
+
+#endif

@@ -1,0 +1,93 @@
+/* The kinds of --emit that are code: through codegen to an object, then linked as asked. */
+#include <string.h>
+
+#include "codegen/artifact.h"
+#include "codegen/header.h"
+#include "codegen/link.h"
+#include "codegen/object.h"
+#include "passes/plan.h"
+#include "driver/driver.h"
+
+typedef struct {
+  EmitKind kind;
+  const char *suffix;
+  bool linked;
+  LinkKind link;
+  ObjectKind object;
+} Kind;
+
+static const Kind kinds[] = {
+    {EMIT_SO, ".so", true, LINK_SHARED, OBJECT_OBJ},   {EMIT_OBJ, ".o", true, LINK_OBJECT, OBJECT_OBJ},
+    {EMIT_LIB, ".a", true, LINK_ARCHIVE, OBJECT_OBJ},  {EMIT_ASM, ".s", false, LINK_OBJECT, OBJECT_ASM},
+    {EMIT_LLVM, ".ll", false, LINK_OBJECT, OBJECT_LLVM}, {EMIT_BC, ".bc", false, LINK_OBJECT, OBJECT_BITCODE},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* The path without the suffix of its file name. */
+static const char *stem(Arena *a, const char *path) {
+  const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+  return dot && dot > (slash ? slash + 1 : path) ? arena_strndup(a, path, (size_t)(dot - path)) : path;
+}
+
+static const Kind *kind_of(const Options *o) {
+  for (int i = 0; i < KINDS; i++) {
+    if (o->emit == kinds[i].kind) return &kinds[i];
+    size_t n = o->output ? strlen(o->output) : 0, m = strlen(kinds[i].suffix);
+    if (o->emit == EMIT_NONE && n > m && !strcmp(o->output + n - m, kinds[i].suffix)) return &kinds[i];
+  }
+  return o->emit == EMIT_NONE && !o->output ? &kinds[0] : NULL;
+}
+
+static bool fail(Compilation *c, const char *why) {
+  diag_error(c->diags, (Span){0}, "%s", why ? why : "internal fault in code generation");
+  return false;
+}
+
+static bool check_budget(Compilation *c, const Artifact *art) {
+  int64_t budget = c->options->memory_budget, most = 0;
+  for (int p = 0; p < PROGRAM_COUNT; p++) {
+    int64_t peak = art->program[p] ? plan_read(art->program[p], c->arena, c->options->real_bytes)->peak : 0;
+    if (peak > most) most = peak;
+  }
+  if (!budget || most <= budget) return true;
+  diag_error(c->diags, (Span){0}, "the arena needs %lld bytes at batch %lld, more than the budget of %lld",
+             (long long)most, (long long)art->max_batch, (long long)budget);
+  diag_note(c->diags, (Span){0}, "the least possible budget is %lld; a smaller --batch needs less", (long long)most);
+  return false;
+}
+
+static bool write_code(Compilation *c, const Artifact *art, const Kind *k, Cg *cg, const char *out) {
+  const char *why = NULL;
+  if (!object_optimise(cg, &why)) return fail(c, why);
+  if (!k->linked) return object_emit(cg, k->object, out, &why) || fail(c, why);
+  const char *folder = link_workspace(c->arena, &why);
+  if (!folder) return fail(c, why);
+  const char *object = arena_printf(c->arena, "%s/network.o", folder);
+  const char *symbol = arena_printf(c->arena, "dlc_v1_%s", art->source->name);
+  bool ok = object_emit(cg, k->object, object, &why) && link_artifact(c->arena, k->link, object, symbol, out, &why);
+  link_workspace_remove(folder);
+  return ok || fail(c, why);
+}
+
+static bool write_header(Compilation *c, const Artifact *art, const char *out) {
+  Str text = str_new(c->arena);
+  header_print(art, &text);
+  return driver_write(c, arena_printf(c->arena, "%s.h", stem(c->arena, out)), text.text);
+}
+
+bool emit_code(Compilation *c) {
+  const Options *o = c->options;
+  const Kind *k = kind_of(o);
+  if (!k) return fail(c, "the output's suffix is none of .so .o .a .s .ll .bc; say --emit=KIND");
+  const char *out = o->output ? o->output : arena_printf(c->arena, "%s%s", stem(c->arena, o->input), k->suffix);
+  Artifact art = {.source = c->source, .max_batch = driver_batch(c), .keep_ir = !o->no_ir, .diags = c->diags,
+                  .target = {.triple = o->target, .cpu = o->cpu, .real_bytes = o->real_bytes, .level = o->level,
+                             .debug = o->debug}};
+  PassOptions options = driver_pass_options(c);
+  if (!artifact_compile(&art, c->arena, &options, o->inference_only) || !check_budget(c, &art)) return false;
+  Cg *cg = artifact_emit(&art, c->arena);
+  if (!cg) return false;
+  bool ok = write_code(c, &art, k, cg, out);
+  cg_free(cg);
+  return ok && (!k->linked || write_header(c, &art, out));
+}

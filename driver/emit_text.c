@@ -1,0 +1,68 @@
+/* The kinds of --emit that are text for people: ir, dot, math, plan, summary, header. */
+#include <string.h>
+
+#include "codegen/artifact.h"
+#include "codegen/header.h"
+#include "driver/driver.h"
+#include "passes/dot.h"
+#include "passes/math.h"
+#include "passes/plan.h"
+#include "passes/summary.h"
+
+/* The program that --program names; training where the network can, else inference. */
+static bool find_program(Compilation *c, Program *out) {
+  *out = driver_has_loss(c->source) && !c->options->inference_only ? PROGRAM_TRAIN : PROGRAM_INFER;
+  if (!c->options->program) return true;
+  for (int i = 0; i < PROGRAM_COUNT; i++)
+    if (!strcmp(program_name[i], c->options->program)) return *out = (Program)i, true;
+  diag_error(c->diags, (Span){0}, "there is no program '%s'", c->options->program);
+  return false;
+}
+
+static Graph *run_until(Compilation *c, Program p, const char *stop) {
+  PassOptions options = driver_pass_options(c);
+  if (stop) options.stop_after = stop;
+  return pipeline_run(c->source, p, c->arena, &options);
+}
+
+static bool stop_after(Compilation *c, Str *out) {
+  Program p;
+  Graph *g = find_program(c, &p) ? run_until(c, p, NULL) : NULL;
+  if (g) ir_print(g, out);
+  return g;
+}
+
+static bool print_source(Compilation *c, Str *out) { return ir_print(c->source, out), true; }
+static bool print_dot(Compilation *c, Str *out) { return dot_print(c->source, out), true; }
+static bool print_summary(Compilation *c, Str *out) { return summary_print(c->source, out), true; }
+
+static bool print_math(Compilation *c, Str *out) {
+  Graph *g = run_until(c, driver_has_loss(c->source) ? PROGRAM_GRAD : PROGRAM_INFER, "simplify");
+  if (g) math_print(g, out);
+  return g;
+}
+
+static bool print_plan(Compilation *c, Str *out) {
+  Program p;
+  Graph *g = find_program(c, &p) ? run_until(c, p, NULL) : NULL;
+  if (g) plan_print(g, out, c->arena, c->options->real_bytes);
+  return g;
+}
+
+static bool print_header(Compilation *c, Str *out) {
+  Artifact art = {.source = c->source, .max_batch = driver_batch(c), .diags = c->diags,
+                  .target = {.real_bytes = c->options->real_bytes}};
+  PassOptions options = driver_pass_options(c);
+  if (!artifact_compile(&art, c->arena, &options, c->options->inference_only)) return false;
+  header_print(&art, out);
+  return true;
+}
+
+bool emit_text(Compilation *c) {
+  static bool (*const rule[])(Compilation *, Str *) = {
+      [EMIT_IR] = print_source, [EMIT_AST] = print_source, [EMIT_DOT] = print_dot,   [EMIT_MATH] = print_math,
+      [EMIT_PLAN] = print_plan, [EMIT_SUMMARY] = print_summary, [EMIT_HEADER] = print_header};
+  Str text = str_new(c->arena);
+  bool ok = c->options->stop_after ? stop_after(c, &text) : rule[c->options->emit](c, &text);
+  return ok && !c->diags->errors && driver_write(c, c->options->output, text.text);
+}

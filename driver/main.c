@@ -1,0 +1,129 @@
+/* dlc: main starts here. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "driver/driver.h"
+#include "frontend/frontend.h"
+
+static const char version[] = "dlc " DLC_VERSION "\n";
+
+PassOptions driver_pass_options(const Compilation *c) {
+  const Options *o = c->options;
+  return (PassOptions){.verify_each = o->verify_each,
+                       .remarks = o->remarks,
+                       .time_passes = o->time_passes,
+                       .level = o->level,
+                       .dump = o->dump,
+                       .stop_after = o->stop_after,
+                       .real_bytes = o->real_bytes,
+                       .memory_budget = o->memory_budget,
+                       .diags = c->diags};
+}
+
+int64_t driver_batch(const Compilation *c) {
+  if (c->options->batch) return c->options->batch;
+  return c->source->train.batch > 0 ? c->source->train.batch : 1;
+}
+
+bool driver_has_loss(const Graph *g) {
+  for (int i = 0; i < g->results.count; i++)
+    if (g->results.at[i].kind == RESULT_LOSS) return true;
+  return false;
+}
+
+bool driver_write(Compilation *c, const char *path, const char *text) {
+  if (!path) return fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+  const char *fresh = arena_printf(c->arena, "%s.tmp%ld", path, (long)getpid());
+  FILE *f = fopen(fresh, "w");
+  bool ok = f && fputs(text, f) >= 0;
+  if (f && fclose(f)) ok = false;
+  if (ok && !rename(fresh, path)) return true;
+  diag_error(c->diags, (Span){0}, "cannot write '%s': %s", path, strerror(errno));
+  if (f) unlink(fresh);
+  return false;
+}
+
+static bool has_suffix(const char *path, const char *suffix) {
+  size_t n = strlen(path), m = strlen(suffix);
+  return n > m && !strcmp(path + n - m, suffix);
+}
+
+/* ---- input ---- */
+
+static Graph *load_ir(Compilation *c) {
+  const char *why = NULL;
+  int file = sources_load(c->diags->sources, c->options->input, &why);
+  if (file) return ir_parse(c->arena, c->diags, file);
+  diag_error(c->diags, (Span){0}, "cannot read '%s': %s", c->options->input, why);
+  return NULL;
+}
+
+static Graph *load_net(Compilation *c) {
+  const Options *o = c->options;
+  FrontendOptions f = {.defines = o->defines.at, .ndefines = o->defines.count,
+                       .include_dirs = o->include_dirs.at, .ninclude_dirs = o->include_dirs.count};
+  return frontend_load(c->arena, c->diags, o->input, &f);
+}
+
+/* ---- one compilation ---- */
+
+static bool run_passes(Compilation *c) {
+  PassOptions options = driver_pass_options(c);
+  options.stop_after = NULL;
+  if (!pipeline_passes(c->source, c->options->passes, &options)) return false;
+  Str text = str_new(c->arena);
+  ir_print(c->source, &text);
+  return driver_write(c, c->options->output, text.text);
+}
+
+static bool print_ast(Compilation *c) {
+  const char *path = c->options->output;
+  FILE *f = path ? fopen(path, "w") : stdout;
+  if (!f) {
+    diag_error(c->diags, (Span){0}, "cannot write '%s': %s", path, strerror(errno));
+    return false;
+  }
+  frontend_print_ast(c->arena, c->diags, c->options->input, f);
+  if (path) fclose(f);
+  return !c->diags->errors;
+}
+
+static bool compile(Compilation *c) {
+  const Options *o = c->options;
+  bool ir = has_suffix(o->input, ".ir");
+  if (o->emit == EMIT_AST && !ir) return print_ast(c);
+  c->source = ir ? load_ir(c) : load_net(c);
+  if (!c->source) return false;
+  if (o->passes) return run_passes(c);
+  c->source->train.batch = driver_batch(c);
+  return o->emit >= EMIT_IR || o->stop_after ? emit_text(c) : emit_code(c);
+}
+
+static int run(const Options *o, Arena *a) {
+  Diags *d = diags_new(a, sources_new(a));
+  Compilation c = {.arena = a, .options = o, .diags = d};
+  bool ok = compile(&c);
+  bool colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+  diags_print(d, stderr, colour);
+  return ok && !d->errors ? EXIT_FINE : EXIT_DIAGNOSED;
+}
+
+int main(int argc, char **argv) {
+  Arena *a = arena_new();
+  Options o;
+  const char *why = NULL;
+  int status;
+  if (!options_parse(a, argc, argv, &o, &why)) {
+    fprintf(stderr, "dlc: error: %s\n(dlc --help lists the options)\n", why);
+    status = EXIT_USAGE;
+  } else if (o.help || o.version) {
+    fputs(o.help ? options_help : version, stdout);
+    status = EXIT_FINE;
+  } else {
+    status = run(&o, a);
+  }
+  arena_free(a);
+  return status;
+}
