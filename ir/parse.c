@@ -19,11 +19,12 @@ typedef struct {
 
 /* ---- tokens ---- */
 
-static bool fail(Parser *p, const char *text) {
-  const char *what = p->now.kind == TOKEN_BAD ? p->now.text : text;
-  diag_error(p->diags, p->now.span, "%s", what);
+static bool fail_at(Parser *p, Token at, const char *text) {
+  diag_error(p->diags, at.span, "%s", at.kind == TOKEN_BAD ? at.text : text);
   return false;
 }
+
+static bool fail(Parser *p, const char *text) { return fail_at(p, p->now, text); }
 
 static void next(Parser *p) {
   if (p->now.kind != TOKEN_BAD) p->now = lex_next(&p->lexer);
@@ -260,6 +261,7 @@ static bool parse_order(Parser *p, Node *n) {
   int64_t v[LIMIT_RANK];
   int count;
   unsigned seen = 0;
+  Token start = p->now;
   if (!parse_list(p, LIMIT_RANK, &count, v)) return false;
   for (int i = 0; i < count; i++) {
     if (v[i] >= 0) seen |= 1u << v[i];
@@ -267,18 +269,19 @@ static bool parse_order(Parser *p, Node *n) {
   }
   n->ordered = true;
   if (count == n->type.rank && seen == (1u << count) - 1) return true;
-  return fail(p, "the order must name each dimension once");
+  return fail_at(p, start, "the order must name each dimension once");
 }
 
 /* @file:line:col-line:col */
 static bool parse_span(Parser *p, Span *out) {
   int64_t v[5];
+  Token start = p->now;
   const char marks[5] = {':', ':', '-', ':', 0};
   for (int i = 0; i < 5; i++) {
     if (!expect_int(p, 0, INT32_MAX, &v[i])) return false;
     if (marks[i] && !expect_mark(p, marks[i])) return false;
   }
-  if (v[0] < 1 || v[0] > p->files.count) return fail(p, "no file has the number of this span");
+  if (v[0] < 1 || v[0] > p->files.count) return fail_at(p, start, "no file has the number of this span");
   *out = (Span){p->files.at[v[0] - 1], (int)v[1], (int)v[2], (int)v[3], (int)v[4]};
   return true;
 }
