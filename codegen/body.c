@@ -5,15 +5,18 @@
 
 enum { PHILOX_ROUNDS = 10 };
 
-int64_t body_stride(const BodyValue *v, int dim) {
-  if (v->kind == BODY_COORD) return v->dim == dim;
-  bool viewed = v->kind == BODY_LOAD || v->kind == BODY_GATHER || v->kind == BODY_UNIFORM;
-  return viewed ? v->view.stride[dim] : 0;
+bool body_viewed(const BodyValue *v) {
+  return v->kind == BODY_LOAD || v->kind == BODY_GATHER || v->kind == BODY_UNIFORM;
 }
 
-/* How many of arg[] the value has. */
-static int arguments(const BodyValue *v) {
-  return v->kind == BODY_OP ? v->node->nin : v->kind == BODY_GATHER ? 1 : 0;
+int64_t body_stride(const BodyValue *v, int dim) {
+  if (v->kind == BODY_COORD) return v->dim == dim;
+  return body_viewed(v) ? v->view.stride[dim] : 0;
+}
+
+/* By the op's signature: a node may stand in without operands of its own. */
+int body_arguments(const BodyValue *v) {
+  return v->kind == BODY_OP ? op_signature(v->node->op)->noperands : v->kind == BODY_GATHER ? 1 : 0;
 }
 
 static uint32_t depends_on(const PointwiseSpec *s, const uint32_t *earlier, int value) {
@@ -21,7 +24,7 @@ static uint32_t depends_on(const PointwiseSpec *s, const uint32_t *earlier, int 
   uint32_t set = v->kind == BODY_RESULT ? (1u << s->rank) - 1 : 0;
   for (int d = 0; d < s->rank; d++)
     if (body_stride(v, d)) set |= 1u << d;
-  for (int i = 0; i < arguments(v); i++) set |= earlier[v->arg[i]];
+  for (int i = 0; i < body_arguments(v); i++) set |= earlier[v->arg[i]];
   return set;
 }
 
@@ -72,7 +75,7 @@ static LLVMValueRef coordinate(const Body *b, const BodyValue *v, const BodyPoin
 static LLVMValueRef operation(const Body *b, const BodyValue *v, const BodyPoint *at) {
   VecMath m = vecmath_new(b->cg, at->lanes);
   EmitValue x[SIG_OPERANDS];
-  for (int i = 0; i < v->node->nin; i++)
+  for (int i = 0; i < body_arguments(v); i++)
     x[i] = vecmath_in(body_widen(b->cg, at->earlier[v->arg[i]], at->lanes));
   return vecmath_out(op_info[v->node->op].emit(&m.emit, v->node, x));
 }

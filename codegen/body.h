@@ -22,6 +22,8 @@ Body body_new(Cg *cg, const PointwiseSpec *spec, LLVMValueRef buffers, int vdim)
 
 static inline bool body_along(const Body *b, int value) { return b->depends[value] >> b->vdim & 1; }
 
+int body_arguments(const BodyValue *v); /* how many of arg[] the value has */
+bool body_viewed(const BodyValue *v);   /* whether it uses its view */
 int64_t body_stride(const BodyValue *v, int dim); /* of its place; 0 when it has none */
 LLVMValueRef body_place(const Body *b, int value); /* at the origin of the domain; NULL when it has none */
 /* The place after `count` (i64) steps along `dim`. */
