@@ -286,17 +286,30 @@ static bool parse_span(Parser *p, Span *out) {
   return true;
 }
 
-static bool parse_annotations(Parser *p, Node *n) {
-  int64_t group = 0;
-  if (accept_mark(p, '!')) {
-    if (!expect_name(p, &n->label)) return false;
-    n->label = arena_strdup(p->graph->arena, n->label);
-  }
-  if (accept_word(p, "group") && !expect_int(p, 1, INT32_MAX, &group)) return false;
+static bool parse_label(Parser *p, Node *n) {
+  if (!expect_name(p, &n->label)) return false;
+  n->label = arena_strdup(p->graph->arena, n->label);
+  return true;
+}
+
+static bool parse_group(Parser *p, Node *n) {
+  int64_t group;
+  if (!expect_int(p, 1, INT32_MAX, &group)) return false;
   n->group = (int)group;
-  if (accept_word(p, "order") && !parse_order(p, n)) return false;
-  if (accept_word(p, "offset") && !expect_int(p, 0, INT64_MAX, &n->offset)) return false;
-  return !accept_mark(p, '@') || parse_span(p, &n->span);
+  return true;
+}
+
+/* In any order; printed in this one. */
+static bool parse_annotations(Parser *p, Node *n) {
+  for (bool fine = true; fine;) {
+    if (accept_mark(p, '!')) fine = parse_label(p, n);
+    else if (accept_word(p, "group")) fine = parse_group(p, n);
+    else if (accept_word(p, "order")) fine = parse_order(p, n);
+    else if (accept_word(p, "offset")) fine = expect_int(p, 0, INT64_MAX, &n->offset);
+    else if (accept_mark(p, '@')) fine = parse_span(p, &n->span);
+    else return true;
+  }
+  return false;
 }
 
 static bool parse_op(Parser *p, Op *out) {
