@@ -71,9 +71,15 @@ EmitValue op_softplus_emit(Emit *e, const Node *n, const EmitValue *x) {
 
 /* ---- made of ops ---- */
 
+/* x kept within [0, top]. At both ends the derivative is 0, as PyTorch has it here (but not in clamp). */
+static Node *between(Graph *g, Node *x, double top) {
+  Node *limit = ir_constant(g, top);
+  return choose(g, ir_binary(g, OP_less_equal, limit, x), limit, ir_unary(g, OP_relu, x));
+}
+
 Node *op_relu6_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   (void)n, (void)e;
-  return clamp(x->graph, in[0], 0, 6);
+  return between(x->graph, in[0], 6);
 }
 
 /* x where positive, else slope * x; a NaN is not positive and stays NaN through slope * x. */
@@ -136,18 +142,17 @@ Node *op_silu_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   return mul(x->graph, in[0], ir_unary(x->graph, OP_sigmoid, in[0]));
 }
 
-static Node *hard_sigmoid(Graph *g, Node *x) {
-  return clamp(g, ir_shift(g, ir_scale(g, x, 1.0 / 6), 0.5), 0, 1);
-}
+/* x / 6 + 1 / 2 */
+static Node *ramp(Graph *g, Node *x) { return ir_shift(g, ir_scale(g, x, 1.0 / 6), 0.5); }
 
 Node *op_hard_sigmoid_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   (void)n, (void)e;
-  return hard_sigmoid(x->graph, in[0]);
+  return between(x->graph, ramp(x->graph, in[0]), 1);
 }
 
 Node *op_hard_swish_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   (void)n, (void)e;
-  return mul(x->graph, in[0], hard_sigmoid(x->graph, in[0]));
+  return mul(x->graph, in[0], clamp(x->graph, ramp(x->graph, in[0]), 0, 1));
 }
 
 /* ---- softmax ---- */

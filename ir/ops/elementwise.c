@@ -104,11 +104,14 @@ static EmitValue emit_power(Emit *e, EmitValue x, double c) {
   if (size > 64 || 2 * size != rint(2 * size)) return emit_power_by_log(e, x, c);
   EmitValue p = emit_whole_power(e, x, (int)size);
   if (size != rint(size)) {
-    EmitValue root = e->sqrt(e, x);
+    EmitValue root = e->abs(e, e->sqrt(e, x)); /* of -0 it is 0 */
     p = size < 1 ? root : e->mul(e, p, root);
   }
   return c < 0 ? e->div(e, e->constant(e, 1), p) : p;
 }
+
+/* A broken power of a negative number is NaN, -inf (where C's pow says inf) included. */
+static double power_value(double x, double c) { return x < 0 && c != rint(c) ? NAN : pow(x, c); }
 
 /* The derivative of x^0 is none, not 0 * x^-1. */
 static void power_grad(Graph *g, Node *n, Node *dy, Node **dx) {
@@ -120,7 +123,7 @@ static void power_grad(Graph *g, Node *n, Node *dy, Node **dx) {
   dx[0] = ir_scale(g, p ? mul(g, dy, p) : dy, c);
 }
 
-EVAL(pow, pow(x[0], node_float(n, "exponent")))
+EVAL(pow, power_value(x[0], node_float(n, "exponent")))
 GRAD(pow, power_grad(g, n, dy, dx);)
 EMIT(pow, emit_power(e, x[0], node_float(n, "exponent")))
 
