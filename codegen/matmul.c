@@ -5,8 +5,7 @@ KernelList kernel_matmul(Cg *cg, const MatmulSpec *spec) {
   Matmul mm;
   KernelList out = {0};
   matmul_plan(cg, spec, &mm);
-  if (mm.packed) out.stage[out.count++] = matmul_emit_pack(cg, &mm);
   out.stage[out.count++] = mm.form == FORM_DOT ? matmul_emit_dot(cg, &mm) : matmul_emit_broadcast(cg, &mm);
-  out.scratch_bytes = mm.packed_bytes + mm.partial_bytes;
+  if (mm.partial) out.scratch_bytes = mm.batch * mm.m * mm.n * cg->real_bytes;
   return out;
 }

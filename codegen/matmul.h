@@ -1,8 +1,8 @@
 /* Inside of kernel_matmul: the plan, and the emitters of its stages.
  *
  * Forms of the product (see matmul_plan.c for which is chosen when):
- *   BROADCAST  the register tile of microkernel.h; B has bn = 1 or is packed into panels of `panel` columns first
- *   DOT        accumulators run along k, summed up at the end; A has ak = 1 and B has bk = 1 or is packed transposed
+ *   BROADCAST  the register tile of microkernel.h; B has bn = 1, or each panel of its columns is packed first
+ *   DOT        accumulators run along k, summed up at the end; A has ak = 1 and B has bk = 1 or is packed
  * Any product may also be computed as its transpose, C^T = B^T A^T (`swapped`): the specification is then already
  * exchanged, and `turned` says that the register tile is to be transposed before it is stored. */
 #ifndef DLC_CODEGEN_MATMUL_H
@@ -17,7 +17,7 @@ typedef struct {
   MatmulSpec s;               /* as it is computed */
   const PointwiseSpec *store; /* what becomes of a result: the epilogue, or one made for a C with cn != 1; NULL: c */
   MatmulForm form;
-  bool packed;                /* B is read from scratch */
+  bool packed;                /* B is read from a copy of kc x panel on the stack */
   bool turned;                /* `store` has n before m in its domain */
   bool partial;               /* sums of a K block wait in scratch */
   int mr, nr;                 /* tile: rows, vectors (DOT: rows, columns) */
@@ -27,14 +27,12 @@ typedef struct {
   int64_t kc;                 /* K block */
   int64_t rows, columns;      /* block of C that a unit computes; columns is a multiple of `panel` */
   int64_t panel;              /* columns of a full tile */
-  int64_t kpad;               /* rows of a packed panel: k rounded up to whole vectors */
-  int64_t packed_bytes, partial_bytes; /* the two parts of the scratch, in this order */
+  int64_t kpad;               /* kc rounded up to whole vectors: what a packed panel has room for */
 } Matmul;
 
 /* Decides everything. */
 void matmul_plan(Cg *cg, const MatmulSpec *spec, Matmul *mm);
 
-Kernel matmul_emit_pack(Cg *cg, const Matmul *mm);
 Kernel matmul_emit_broadcast(Cg *cg, const Matmul *mm);
 Kernel matmul_emit_dot(Cg *cg, const Matmul *mm);
 
@@ -53,19 +51,23 @@ typedef struct {
   LLVMValueRef batch[3];
   LLVMValueRef row, column;       /* block numbers */
 } MatmulUnits;
-/* Opens the loop over the function's units; `row_blocks` and `column_blocks` at run time come from the extents. */
-MatmulUnits matmul_units(Cg *cg, const Matmul *mm, LLVMValueRef function, int64_t rows, int64_t columns);
+/* Opens the loop over the function's units. */
+MatmulUnits matmul_units(Cg *cg, const Matmul *mm, LLVMValueRef function);
 void matmul_units_end(Cg *cg, MatmulUnits *u);
-/* How many units that is, as a function of the batch: never less than the true number. */
-void matmul_count_units(const Matmul *mm, int64_t rows, int64_t columns, Kernel *out);
+/* How many units that is, as a function of the batch: never less than the true number; and the work of one. */
+void matmul_count_units(const Cg *cg, const Matmul *mm, Kernel *out);
 
 /* The start of a view at the unit's batch indices. */
 LLVMValueRef matmul_base(Cg *cg, const Matmul *mm, const MatmulUnits *u, const View *v);
-/* The unit's part of the packed B, and of the partial sums. */
-LLVMValueRef matmul_packed(Cg *cg, const Matmul *mm, const MatmulUnits *u);
+/* The unit's part of the partial sums. */
 LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u);
-/* The batch dimensions that B depends on. */
-bool matmul_b_varies(const Matmul *mm, int dim);
+
+/* Room for a packed panel, in the function's entry: call it first. */
+LLVMValueRef matmul_panel_room(Cg *cg, const Matmul *mm);
+/* Copies `steps` rows of B from row k0, columns [column, at most column + panel, end), to `to`: as [k][panel], or
+ * for DOT as [column][kpad], zero up to whole vectors of k. Surplus columns hold numbers that nobody uses. */
+void matmul_pack(Cg *cg, const Matmul *mm, LLVMValueRef b, LLVMValueRef k0, LLVMValueRef steps, LLVMValueRef column,
+                 LLVMValueRef end, LLVMValueRef to);
 
 /* Transposes a square of `lanes` vectors in registers. */
 void matmul_transpose(Cg *cg, LLVMValueRef *v, int lanes);

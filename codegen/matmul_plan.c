@@ -7,7 +7,7 @@
  * - C with cm = 1: the transpose, so that C is written along its rows. */
 #include "codegen/matmul.h"
 
-enum { KC = 512, L2_ELEMENTS = 96 * 1024, UNIT_WORK = 4 << 20 };
+enum { KC = 512, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32 };
 
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
@@ -38,12 +38,13 @@ static MatmulSpec transposed(const MatmulSpec *s) {
 
 /* ---- tiles ---- */
 
-/* Cycles for one step of k of a tile: multiply-adds, loads, and the latency of an accumulator. */
-static double step_cost(const Matmul *mm, int mr, int nr) {
-  double fma = mr * nr / 2.0, load = (mr + nr) / 2.0, latency = 4;
-  double cost = fma > load ? fma : load;
-  if (!mm->packed && nr > cost) cost = nr;
-  return cost > latency ? cost : latency;
+/* Cycles for one step of k of a tile: multiply-adds, an accumulator's latency, B from the L2 cache; loads mostly hide
+ * behind them, but not quite. */
+static double step_cost(int mr, int nr) {
+  double cost = mr * nr / 2.0, latency = 4, stream = 1.3 * nr;
+  if (cost < latency) cost = latency;
+  if (cost < stream) cost = stream;
+  return cost + 0.1 * (mr + nr);
 }
 
 /* All tiles of `nr` vectors over m rows, a tile of the rows left over included. */
@@ -51,8 +52,8 @@ static double strip_cost(const Matmul *mm, int mr, int nr, int64_t k) {
   double per_tile = mr * nr + 8.0;
   int64_t whole = mm->m / mr, left = mm->m % mr;
   if (left && mm->s.m.each) left = mr;
-  double cost = (double)whole * (step_cost(mm, mr, nr) * (double)k + per_tile);
-  if (left) cost += step_cost(mm, (int)left, nr) * (double)k + per_tile;
+  double cost = (double)whole * (step_cost(mr, nr) * (double)k + per_tile);
+  if (left) cost += step_cost((int)left, nr) * (double)k + per_tile;
   return cost;
 }
 
@@ -93,25 +94,37 @@ static void choose_tile(Cg *cg, Matmul *mm) {
 
 /* ---- blocks ---- */
 
-static void choose_blocks(Matmul *mm) {
-  int64_t blocks = (mm->k + KC - 1) / KC;
-  mm->kc = mm->k <= 2 * KC || mm->s.k.each ? mm->k : round_up((mm->k + blocks - 1) / blocks, 4);
-  mm->partial = mm->kc < mm->k && (mm->store || mm->turned);
-  mm->rows = least(round_up(mm->m, mm->mr), most(L2_ELEMENTS / most(mm->kc, 1) / mm->mr, 4) * mm->mr);
-  mm->columns = mm->panel;
-  double panel_work = 2.0 * (double)mm->rows * (double)mm->panel * (double)mm->k;
-  int64_t panels = (mm->n + mm->panel - 1) / mm->panel, wanted = (int64_t)(UNIT_WORK / panel_work);
-  if (wanted > 1) mm->columns = mm->panel * least(wanted, panels);
+/* Rows of an unpacked B, `panel` wide, that an 8-way L2 cache with 64 KiB a way can hold: a stride that is a large
+ * power of two uses few of its sets. */
+static int64_t rows_held(const Matmul *mm, int bytes) {
+  int64_t stride = mm->s.b.stride[mm->s.nbatch] * bytes, wide = mm->panel * bytes, way = 65536;
+  int64_t common = way;
+  while (stride % common) common /= 2;
+  return 8 * (way / most(most(common, 64), wide));
 }
 
-static void choose_scratch(Cg *cg, Matmul *mm) {
-  int64_t shared = 1;
-  for (int i = 0; i < mm->s.nbatch; i++)
-    if (matmul_b_varies(mm, i)) shared *= matmul_most(cg, mm->s.batch[i]);
-  mm->kpad = round_up(mm->k, cg->lanes);
-  if (mm->packed) mm->packed_bytes = shared * round_up(mm->n, mm->panel) * mm->kpad * cg->real_bytes;
-  mm->packed_bytes = round_up(mm->packed_bytes, 64);
-  if (mm->partial) mm->partial_bytes = mm->batch * mm->m * mm->n * cg->real_bytes;
+static void choose_k_block(Cg *cg, Matmul *mm) {
+  int64_t limit = KC;
+  if (!mm->packed && mm->m > mm->mr) limit = most(64, least(limit, rows_held(mm, cg->real_bytes)));
+  if (!mm->packed && mm->m <= mm->mr) limit = INT64_MAX / 2;
+  int64_t blocks = (mm->k + limit - 1) / limit;
+  mm->kc = mm->k <= limit ? mm->k : mm->s.k.each ? limit : round_up((mm->k + blocks - 1) / blocks, 4);
+  mm->kpad = round_up(mm->kc, cg->lanes);
+  mm->partial = mm->kc < mm->k && (mm->store || mm->turned);
+}
+
+/* A unit is rows x columns: tall enough for packing to pay, and not much more than UNIT_WORK unless there are many. */
+static void choose_blocks(Cg *cg, Matmul *mm) {
+  choose_k_block(cg, mm);
+  int64_t tall = round_up(MC, mm->mr), panels = (mm->n + mm->panel - 1) / mm->panel;
+  mm->rows = least(round_up(mm->m, mm->mr), tall);
+  double unit = UNIT_WORK * cg->lanes / 16.0, work = 2.0 * (double)mm->panel * (double)mm->k;
+  int64_t floor = mm->packed ? 96 : 4 * mm->mr;
+  while (mm->rows >= 2 * floor && work * (double)mm->rows > 2 * unit &&
+         mm->batch * panels * ((mm->m + mm->rows - 1) / mm->rows) < UNITS)
+    mm->rows = round_up(mm->rows / 2, mm->mr);
+  int64_t wanted = (int64_t)(unit / (work * (double)mm->rows));
+  mm->columns = mm->panel * (wanted > 1 ? least(wanted, panels) : 1);
 }
 
 /* ---- everything ---- */
@@ -137,7 +150,8 @@ static bool must_pack(Cg *cg, const Matmul *mm) {
   int nb = mm->s.nbatch;
   if (mm->s.b.stride[nb + 1] != 1 && mm->n > 1) return true;
   if (!cg->masks && (mm->n % cg->lanes || mm->s.n.each)) return true; /* masked loads would be scalar */
-  return mm->m >= 192;
+  if (cg->lanes * cg->real_bytes < 64) return mm->m > 12;
+  return mm->m >= 96;
 }
 
 static void set_problem(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
@@ -161,6 +175,5 @@ void matmul_plan(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
   if (!mm->store && mm->s.c.stride[nb + 1] != 1) mm->store = plain_store(cg, &mm->s);
   mm->packed = must_pack(cg, mm);
   choose_tile(cg, mm);
-  choose_blocks(mm);
-  choose_scratch(cg, mm);
+  choose_blocks(cg, mm);
 }

@@ -1,6 +1,6 @@
 /* The product in BROADCAST form. A unit is a block of C:
  *
- *   for each K block of kc:  for each panel of columns:  for each mr rows:  one register tile
+ *   for each K block of kc:  for each panel of columns: (pack it)  for each mr rows:  one register tile
  *
  * so that a panel of B (kc x panel) stays in the L2 cache while the block's rows of A pass over it, and an mr x kc
  * strip of A in L1. The sum over k is sequential within a block and blocks follow in order: it depends on shapes
@@ -14,7 +14,8 @@ typedef struct {
   Cg *cg;
   const Matmul *mm;
   MatmulUnits u;
-  LLVMValueRef a, b, partial;  /* bases of the unit's batch element; b may be the packed copy */
+  LLVMValueRef room;           /* the packed panel */
+  LLVMValueRef a, b, partial;  /* bases of the unit's batch element */
   LLVMValueRef m0, m1;         /* rows of the unit */
   LLVMValueRef k0, steps;      /* K block */
   LLVMValueRef first, last;    /* i1, NULL when there is one block */
@@ -34,16 +35,9 @@ typedef struct {
 
 static LLVMValueRef b_address(Product *p, const Columns *c) {
   Cg *cg = p->cg;
-  const Matmul *mm = p->mm;
-  int nb = mm->s.nbatch;
-  if (!mm->packed) {
-    LLVMValueRef at = cg_mul(cg, p->k0, cg_int(cg, mm->s.b.stride[nb]));
-    return cg_at(cg, cg->real, p->b, cg_add(cg, at, c->column));
-  }
-  LLVMValueRef panel = cg_at(cg, cg->real, p->b, cg_mul(cg, c->panel, cg_int(cg, mm->kpad)));
-  LLVMValueRef at = cg_mul(cg, p->k0, cg_int(cg, mm->panel));
-  if (c->panel != c->column) at = cg_add(cg, at, LLVMBuildSub(cg->builder, c->column, c->panel, ""));
-  return cg_at(cg, cg->real, panel, at);
+  if (p->mm->packed) return cg_at(cg, cg->real, p->room, LLVMBuildSub(cg->builder, c->column, c->panel, ""));
+  LLVMValueRef at = cg_mul(cg, p->k0, cg_int(cg, p->mm->s.b.stride[p->mm->s.nbatch]));
+  return cg_at(cg, cg->real, p->b, cg_add(cg, at, c->column));
 }
 
 /* Row offsets from the tile's first row, `stride` elements apart. */
@@ -70,6 +64,7 @@ static void tile_operands(Product *p, const Rows *rows, const Columns *c, Micro 
   m->a = cg_at(cg, cg->real, p->a, at);
   m->b = b_address(p, c);
   row_offsets(p, rows, am, m->row);
+  m->prefetch = mm->m > rows->rows ? rows->rows * am : 0;
 }
 
 /* Where sums wait between K blocks: C itself when it is stored without an epilogue. */
@@ -202,6 +197,10 @@ static int64_t rows_left(const Matmul *mm, int mr) {
   return mm->rows % mr == 0 || mm->rows >= mm->m ? mm->m % mr : -1;
 }
 
+static void pack_panel(Product *p, LLVMValueRef column) {
+  if (p->mm->packed) matmul_pack(p->cg, p->mm, p->b, p->k0, p->steps, column, p->u.n, p->room);
+}
+
 /* All tiles over one set of columns. */
 static void emit_columns(Product *p, const Columns *c, int mr) {
   Cg *cg = p->cg;
@@ -224,6 +223,7 @@ static void emit_columns(Product *p, const Columns *c, int mr) {
 static void emit_last_columns(Product *p, LLVMValueRef column) {
   Cg *cg = p->cg;
   const Matmul *mm = p->mm;
+  pack_panel(p, column);
   CgLoop l = cg_loop(cg, column, p->u.n, (int64_t)mm->tail_nr * cg->lanes);
   LLVMValueRef left = LLVMBuildSub(cg->builder, p->u.n, l.index, "");
   if (mm->tail_nr > 1) left = LLVMBuildSub(cg->builder, left, cg_int(cg, (int64_t)(mm->tail_nr - 1) * cg->lanes), "");
@@ -240,6 +240,7 @@ static void emit_panels(Product *p) {
   if (mm->n >= mm->panel) {
     LLVMValueRef end = LLVMBuildSub(cg->builder, stop, cg_int(cg, mm->panel - 1), "");
     CgLoop l = cg_loop(cg, n0, end, mm->panel);
+    pack_panel(p, l.index);
     emit_columns(p, &(Columns){l.index, l.index, NULL, mm->nr}, mm->mr);
     cg_loop_end(cg, &l);
     column = l.index;
@@ -271,14 +272,16 @@ static void emit_blocks(Product *p) {
 
 Kernel matmul_emit_broadcast(Cg *cg, const Matmul *mm) {
   Kernel out = {.function = cg_function(cg, "matmul")};
-  Product p = {.cg = cg, .mm = mm, .u = matmul_units(cg, mm, out.function, mm->rows, mm->columns)};
+  Product p = {.cg = cg, .mm = mm};
+  if (mm->packed) p.room = matmul_panel_room(cg, mm);
+  p.u = matmul_units(cg, mm, out.function);
   p.a = matmul_base(cg, mm, &p.u, &mm->s.a);
-  p.b = mm->packed ? matmul_packed(cg, mm, &p.u) : matmul_base(cg, mm, &p.u, &mm->s.b);
+  p.b = matmul_base(cg, mm, &p.u, &mm->s.b);
   if (mm->partial) p.partial = matmul_partial(cg, mm, &p.u);
   p.m0 = cg_mul(cg, p.u.row, cg_int(cg, mm->rows));
   p.m1 = matmul_min(cg, cg_add(cg, p.m0, cg_int(cg, mm->rows)), p.u.m);
   emit_blocks(&p);
   matmul_units_end(cg, &p.u);
-  matmul_count_units(mm, mm->rows, mm->columns, &out);
+  matmul_count_units(cg, mm, &out);
   return out;
 }

@@ -26,13 +26,13 @@ static LLVMValueRef split(Cg *cg, LLVMValueRef *u, LLVMValueRef by) {
   return rest;
 }
 
-MatmulUnits matmul_units(Cg *cg, const Matmul *mm, LLVMValueRef function, int64_t rows, int64_t columns) {
+MatmulUnits matmul_units(Cg *cg, const Matmul *mm, LLVMValueRef function) {
   MatmulUnits u = {.buffers = LLVMGetParam(function, 0)};
   LLVMValueRef n = LLVMGetParam(function, 1), batch[3];
   u.m = matmul_extent(cg, mm->s.m, n);
   u.n = matmul_extent(cg, mm->s.n, n);
   u.k = matmul_extent(cg, mm->s.k, n);
-  LLVMValueRef row_blocks = matmul_blocks(cg, u.m, rows), column_blocks = matmul_blocks(cg, u.n, columns);
+  LLVMValueRef row_blocks = matmul_blocks(cg, u.m, mm->rows), column_blocks = matmul_blocks(cg, u.n, mm->columns);
   LLVMValueRef total = cg_mul(cg, row_blocks, column_blocks);
   for (int i = 0; i < mm->s.nbatch; i++) {
     batch[i] = matmul_extent(cg, mm->s.batch[i], n);
@@ -62,7 +62,7 @@ static void count_blocks(Extent e, int64_t size, int64_t by, Kernel *out) {
 
 static int64_t fixed_blocks(Extent e, int64_t size) { return (e.fixed + size - 1) / size; }
 
-void matmul_count_units(const Matmul *mm, int64_t rows, int64_t columns, Kernel *out) {
+void matmul_count_units(const Cg *cg, const Matmul *mm, Kernel *out) {
   const MatmulSpec *s = &mm->s;
   Extent varying = {0, 1};
   int64_t others = 1;
@@ -71,9 +71,12 @@ void matmul_count_units(const Matmul *mm, int64_t rows, int64_t columns, Kernel 
     else others *= s->batch[i].fixed;
   }
   out->per = 1;
-  if (s->m.each) count_blocks(s->m, rows, others * fixed_blocks(s->n, columns), out);
-  else if (s->n.each) count_blocks(s->n, columns, others * fixed_blocks(s->m, rows), out);
-  else out->units = scaled(varying, others * fixed_blocks(s->m, rows) * fixed_blocks(s->n, columns));
+  if (s->m.each) count_blocks(s->m, mm->rows, others * fixed_blocks(s->n, mm->columns), out);
+  else if (s->n.each) count_blocks(s->n, mm->columns, others * fixed_blocks(s->m, mm->rows), out);
+  else out->units = scaled(varying, others * fixed_blocks(s->m, mm->rows) * fixed_blocks(s->n, mm->columns));
+  double rows = (double)(mm->rows < mm->m ? mm->rows : mm->m);
+  double columns = (double)(mm->columns < mm->n ? mm->columns : mm->n);
+  out->work = 5 + rows * columns * (0.1 + (double)mm->k * (cg->fma ? 0.3 : 0.6) / cg->lanes / 2);
 }
 
 LLVMValueRef matmul_base(Cg *cg, const Matmul *mm, const MatmulUnits *u, const View *v) {
@@ -82,26 +85,11 @@ LLVMValueRef matmul_base(Cg *cg, const Matmul *mm, const MatmulUnits *u, const V
   return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, v->slot), at);
 }
 
-bool matmul_b_varies(const Matmul *mm, int dim) { return mm->s.b.stride[dim] != 0; }
-
-/* The number of the unit's batch element, counting the dimensions that matter, laid out for the maximum batch. */
-static LLVMValueRef batch_number(Cg *cg, const Matmul *mm, const MatmulUnits *u, bool all) {
+LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u) {
   LLVMValueRef at = cg_int(cg, 0);
   for (int i = 0; i < mm->s.nbatch; i++)
-    if (all || matmul_b_varies(mm, i))
-      at = cg_add(cg, cg_mul(cg, at, cg_int(cg, matmul_most(cg, mm->s.batch[i]))), u->batch[i]);
-  return at;
-}
-
-LLVMValueRef matmul_packed(Cg *cg, const Matmul *mm, const MatmulUnits *u) {
-  int64_t panels = (mm->n + mm->panel - 1) / mm->panel;
-  LLVMValueRef at = cg_mul(cg, batch_number(cg, mm, u, false), cg_int(cg, panels * mm->panel * mm->kpad));
-  return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, mm->s.scratch), at);
-}
-
-LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u) {
-  LLVMValueRef base = cg_at(cg, cg->i8, cg_buffer(cg, u->buffers, mm->s.scratch), cg_int(cg, mm->packed_bytes));
-  return cg_at(cg, cg->real, base, cg_mul(cg, batch_number(cg, mm, u, true), cg_int(cg, mm->m * mm->n)));
+    at = cg_add(cg, cg_mul(cg, at, cg_int(cg, matmul_most(cg, mm->s.batch[i]))), u->batch[i]);
+  return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, mm->s.scratch), cg_mul(cg, at, cg_int(cg, mm->m * mm->n)));
 }
 
 void matmul_transpose(Cg *cg, LLVMValueRef *v, int lanes) {

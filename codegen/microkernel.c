@@ -60,6 +60,11 @@ void micro_loop_end(Cg *cg, Micro *m, CgLoop *l) {
   cg_loop_end(cg, l);
 }
 
+static LLVMValueRef row_vector(Cg *cg, const Micro *m, LLVMValueRef at, int v) {
+  int lanes = micro_lanes(cg, m);
+  return cg_load(cg, cg->real, cg_at(cg, cg->real, at, cg_int(cg, (int64_t)v * lanes)), lanes, column_mask(m, v));
+}
+
 /* One step at constant distance `i` from the pointers. */
 static void run_step(Cg *cg, Micro *m, const MicroTap *t, LLVMValueRef a, LLVMValueRef b, int64_t i) {
   LLVMValueRef column[MICRO_VECTORS];
@@ -71,10 +76,31 @@ static void run_step(Cg *cg, Micro *m, const MicroTap *t, LLVMValueRef a, LLVMVa
   for (int r = 0; r < m->rows; r++) {
     if (t->skip >> r & 1) continue;
     LLVMValueRef at = cg_at(cg, cg->real, cg_at(cg, cg->real, a, m->row[r]), cg_int(cg, i * m->ak));
-    LLVMValueRef scalar = cg_splat(cg, cg_load(cg, cg->real, at, 1, NULL), lanes);
     LLVMValueRef *acc = &m->acc[r * m->vectors];
-    for (int v = 0; v < m->vectors; v++) acc[v] = cg_fma(cg, scalar, column[v], acc[v]);
+    LLVMValueRef scalar = m->vector_a ? NULL : cg_splat(cg, cg_load(cg, cg->real, at, 1, NULL), lanes);
+    for (int v = 0; v < m->vectors; v++) {
+      LLVMValueRef x = scalar ? scalar : row_vector(cg, m, at, v);
+      acc[v] = cg_fma(cg, x, column[v], acc[v]);
+    }
   }
+}
+
+static void prefetch(Cg *cg, LLVMValueRef base, int64_t offset) {
+  LLVMValueRef args[] = {cg_at(cg, cg->real, base, cg_int(cg, offset)), LLVMConstInt(cg->i32, 0, false),
+                         LLVMConstInt(cg->i32, 3, false), LLVMConstInt(cg->i32, 1, false)};
+  cg_call(cg, "llvm.prefetch", 1, &cg->ptr, 4, args);
+}
+
+/* Of A: every row once a turn where rows run along k, every step once where the rows lie together. Of B: each line. */
+static void prefetch_turn(Cg *cg, const Micro *m, LLVMValueRef a, LLVMValueRef b, int unroll) {
+  bool along = m->ak == 1;
+  for (int i = 0; m->prefetch && i < (along ? m->rows : unroll); i++) {
+    LLVMValueRef at = cg_at(cg, cg->real, a, along ? m->row[i] : m->row[0]);
+    prefetch(cg, at, m->prefetch + (along ? 0 : i * m->ak));
+  }
+  int64_t line = 64 / cg->real_bytes, width = (int64_t)m->vectors * micro_lanes(cg, m);
+  for (int i = 0; m->prefetch_b && i < unroll; i++)
+    for (int64_t at = 0; at < width; at += line) prefetch(cg, b, (m->prefetch_b + i) * m->bk + at);
 }
 
 /* `steps` turns of `unroll` steps each; the pointers move on and are left behind the last one. */
@@ -82,6 +108,7 @@ static void run_loop(Cg *cg, Micro *m, const MicroTap *t, LLVMValueRef *a, LLVMV
                      int unroll) {
   CgLoop l = micro_loop(cg, m, cg_int(cg, 0), steps, unroll);
   LLVMValueRef pa = cg_carry(cg, &l, *a), pb = cg_carry(cg, &l, *b);
+  prefetch_turn(cg, m, pa, pb, unroll);
   for (int i = 0; i < unroll; i++) run_step(cg, m, t, pa, pb, i);
   cg_carry_next(&l, pa, cg_at(cg, cg->real, pa, cg_int(cg, unroll * m->ak)));
   cg_carry_next(&l, pb, cg_at(cg, cg->real, pb, cg_int(cg, unroll * m->bk)));
@@ -93,16 +120,17 @@ static void run_loop(Cg *cg, Micro *m, const MicroTap *t, LLVMValueRef *a, LLVMV
 static void run_tap(Cg *cg, Micro *m, const MicroTap *t) {
   LLVMValueRef a = t->a ? cg_at(cg, cg->real, m->a, t->a) : m->a;
   LLVMValueRef b = t->b ? cg_at(cg, cg->real, m->b, t->b) : m->b;
+  int unroll = m->unroll ? m->unroll : MICRO_UNROLL;
   if (!LLVMIsAConstantInt(m->k)) {
-    LLVMValueRef most = LLVMBuildAnd(cg->builder, m->k, cg_int(cg, -MICRO_UNROLL), "");
-    run_loop(cg, m, t, &a, &b, most, MICRO_UNROLL);
-    run_loop(cg, m, t, &a, &b, LLVMBuildSub(cg->builder, m->k, most, ""), 1);
+    LLVMValueRef rest = LLVMBuildURem(cg->builder, m->k, cg_int(cg, unroll), "");
+    run_loop(cg, m, t, &a, &b, LLVMBuildSub(cg->builder, m->k, rest, ""), unroll);
+    if (unroll > 1) run_loop(cg, m, t, &a, &b, rest, 1);
     return;
   }
   int64_t k = LLVMConstIntGetSExtValue(m->k), rest = k;
-  if (k > 2 * MICRO_UNROLL) {
-    run_loop(cg, m, t, &a, &b, cg_int(cg, k / MICRO_UNROLL * MICRO_UNROLL), MICRO_UNROLL);
-    rest = k % MICRO_UNROLL;
+  if (k > 2 * unroll) {
+    run_loop(cg, m, t, &a, &b, cg_int(cg, k / unroll * unroll), unroll);
+    rest = k % unroll;
   }
   for (int64_t i = 0; i < rest; i++) run_step(cg, m, t, a, b, i);
 }

@@ -46,6 +46,10 @@ typedef struct {
   int ntaps;                    /* 0: one tap at offset 0 */
   const MicroTap *tap;
   int lanes;                    /* 0: cg->lanes */
+  int unroll;                   /* steps in one turn of the inner loop; 0: MICRO_UNROLL */
+  bool vector_a;                /* A is read as vectors beside B's: channel by channel, not broadcast */
+  int64_t prefetch;             /* elements ahead at which A is prefetched; 0: not */
+  int64_t prefetch_b;           /* steps ahead at which B is; for a B that comes from far and is used once */
   LLVMValueRef acc[MICRO_ACCUMULATORS]; /* [r * vectors + v] */
 } Micro;
 
@@ -56,7 +60,8 @@ void micro_zero(Cg *cg, Micro *m);
 /* Accumulators from C: row r at c + row_offset[r]. */
 void micro_load(Cg *cg, Micro *m, LLVMValueRef c, const LLVMValueRef *row_offset);
 
-/* Adds all taps. Inner loops longer than MICRO_UNROLL * 2 steps become loops. */
+/* Adds all taps. Inner loops longer than two turns become loops. Steps of one turn that read the same elements of A
+ * (overlapping taps of few channels) share registers and spill: keep `unroll` below their distance. */
 void micro_run(Cg *cg, Micro *m);
 
 void micro_store(Cg *cg, const Micro *m, LLVMValueRef c, const LLVMValueRef *row_offset);
