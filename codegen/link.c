@@ -48,8 +48,11 @@ void link_workspace_remove(const char *folder) {
   rmdir(folder);
 }
 
-/* The runtime lies beside the compiler in a build tree, and in ../lib/dlc where it is installed. */
+/* The runtime lies beside the compiler in a build tree, and in ../lib/dlc where it is installed; DLC_RUNTIME in the
+ * environment names another. */
 static const char *find_runtime(Arena *a, const char **why) {
+  const char *named = getenv("DLC_RUNTIME");
+  if (named && *named) return named;
   char self[4096];
   ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
   char *slash = n > 0 ? (self[n] = 0, strrchr(self, '/')) : NULL;

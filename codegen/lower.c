@@ -37,8 +37,17 @@ static double step_flops(const Node *n) {
   return fusible_product(n->op) || n->op == OP_conv_weight ? product_flops(n) : (double)type_elements(&n->type);
 }
 
+/* The member that the kernel is built around: the one that is no part of a sweep, if there is such a one. */
+static const Node *anchor(const PlanGroup *g) {
+  for (int i = 0; i < g->members.count; i++) {
+    const Node *n = g->members.at[i];
+    if (!fusible_pointwise(n->op) && !fusible_reduction(n->op)) return n;
+  }
+  return g->members.at[0];
+}
+
 static bool lower_step(Lower *l, const PlanGroup *g) {
-  const Node *n = g->members.at[0];
+  const Node *n = anchor(g);
   l->nslots = 0;
   l->step_scratch = 0;
   LowerStep *rule = rule_for(n->op);

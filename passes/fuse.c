@@ -4,14 +4,16 @@
  *   - a sweep: elementwise nodes over one domain, any number of results, with reductions at its end;
  *   - a product or convolution with the elementwise nodes that follow it as its epilogue;
  *   - any other primitive alone.
- * Walking the nodes in order, a node joins the group of an operand when the group computes the same domain in the
- * same memory order and nothing it needs from outside waits for the group itself. Views belong to no group.
+ * Walking the nodes in the order of demand, a node joins the group of an operand when the group computes the same
+ * domain in the same memory order and nothing it needs from outside waits for the group itself; groups that meet in
+ * a node become one. Views belong to no group.
  *
  * Needs: final orders (layout). Keeps: the graph. Sets: group, from 1, in no particular order (plan sorts them).
  * At -O0 every node is a group of its own. */
 #include <string.h>
 
 #include "ir/op.h"
+#include "passes/demand.h"
 #include "passes/fusible.h"
 #include "passes/memory.h"
 #include "passes/pass.h"
@@ -35,6 +37,7 @@ typedef struct {
   int *stamp;          /* by node id: last dependency search that met it */
   int *group_stamp;    /* by group */
   int search;
+  VEC(Node *) *users;  /* by node id */
 } Fuse;
 
 /* ---- does `n` wait for group `target`? ---- */
@@ -94,6 +97,29 @@ static bool same_domain(const Node *a, const Node *b) {
          memory_same_order(a, b);
 }
 
+static bool same_reduction(const Node *a, const Node *b) {
+  const Attr *x = node_attr(a, "dims"), *y = node_attr(b, "dims");
+  return node_bool(a, "batch") == node_bool(b, "batch") && x->n == y->n &&
+         !memcmp(x->v, y->v, sizeof *x->v * (size_t)x->n);
+}
+
+/* Something in another kernel reads x already, so x lies in memory. */
+static bool is_stored_already(const Fuse *f, const Node *x) {
+  for (int i = 0; i < f->users[x->id].count; i++) {
+    const Node *user = f->users[x->id].at[i];
+    if (user->group && user->group != x->group) return true;
+  }
+  return false;
+}
+
+/* All that n would take from the group can be read from memory later on: computing n there gains nothing, and would
+ * keep one more value alive until it is wanted. */
+static bool gains_nothing(const Fuse *f, const Node *n, int group) {
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && n->in[i]->group == group && !is_stored_already(f, n->in[i])) return false;
+  return true;
+}
+
 /* Why n cannot join the group of its operand, or NULL when it can. */
 static const char *why_not_join(Fuse *f, const Node *n, const Node *operand) {
   if (!operand->group) return "its operand is a view or comes from outside";
@@ -103,8 +129,43 @@ static const char *why_not_join(Fuse *f, const Node *n, const Node *operand) {
   if (!same_domain(g->domain, n)) return "it has another shape or memory order";
   if (g->product && op_info[n->op].kind != KIND_ELEMENTWISE) return "an epilogue knows no coordinates";
   if (g->product && n->type.rank > EPILOGUE_RANK) return "its rank is too high for an epilogue";
+  if (gains_nothing(f, n, operand->group)) return "its operand lies in memory already";
   if (!order_allows(f, n, operand->group)) return "it also needs a value that waits for the kernel";
   return NULL;
+}
+
+/* ---- groups that meet ---- */
+
+static bool group_waits(Fuse *f, int group, int target) {
+  Group *g = f->groups.at[group];
+  f->search++;
+  for (int i = 0; i < g->members.count; i++)
+    if (operands_wait_for(f, g->members.at[i], target)) return true;
+  return false;
+}
+
+static bool only_elementwise(const Group *g) {
+  for (int i = 0; i < g->members.count; i++)
+    if (op_info[g->members.at[i]->op].kind != KIND_ELEMENTWISE) return false;
+  return true;
+}
+
+/* May the members of `from` run as part of `into`? Neither waits for the other, and both compute one domain. */
+static bool can_merge(Fuse *f, int from, int into) {
+  Group *a = f->groups.at[from], *b = f->groups.at[into];
+  if (a->product || !a->domain || !b->domain || !same_domain(a->domain, b->domain)) return false;
+  if (a->members.count + b->members.count > GROUP_MEMBERS) return false;
+  if (b->product && !only_elementwise(a)) return false;
+  if (a->reduce && b->reduce && !same_reduction(a->reduce, b->reduce)) return false;
+  return !group_waits(f, from, into) && !group_waits(f, into, from);
+}
+
+static void merge(Fuse *f, int from, int into) {
+  Group *a = f->groups.at[from];
+  for (int i = 0; i < a->members.count; i++) join(f, a->members.at[i], into);
+  if (a->reduce) f->groups.at[into]->reduce = a->reduce;
+  a->members.count = 0;
+  a->domain = NULL;
 }
 
 static void remark(Fuse *f, const Node *n, const Node *operand, const char *why) {
@@ -117,33 +178,42 @@ static void remark(Fuse *f, const Node *n, const Node *operand, const char *why)
                 op_info[operand->op].name);
 }
 
-static int join_candidate(Fuse *f, Node *n) {
+/* The operands' groups that n could join: a product's first, else the latest; *others gets the rest. */
+static int join_candidate(Fuse *f, Node *n, int *others, int *nothers) {
   int best = 0;
+  *nothers = 0;
   for (int i = 0; i < n->nin; i++) {
     Node *operand = n->in[i];
     if (!operand || !operand->group || operand->group == best) continue;
     const char *why = why_not_join(f, n, operand);
     remark(f, n, operand, why);
-    if (!why && operand->group > best) best = operand->group;
+    if (why) continue;
+    int loser = operand->group;
+    if (!best || f->groups.at[loser]->product || (!f->groups.at[best]->product && loser > best)) {
+      int t = best;
+      best = loser;
+      loser = t;
+    }
+    if (loser) others[(*nothers)++] = loser;
   }
   return best;
 }
 
+enum { OPERANDS = 8 };
+
 static void place_elementwise(Fuse *f, Node *n) {
-  int group = join_candidate(f, n);
-  if (group)
-    join(f, n, group);
-  else
+  int others[OPERANDS], nothers;
+  int group = join_candidate(f, n, others, &nothers);
+  if (!group) {
     open_group(f, n)->domain = n;
+    return;
+  }
+  for (int i = 0; i < nothers; i++)
+    if (others[i] != group && can_merge(f, others[i], group)) merge(f, others[i], group);
+  join(f, n, group);
 }
 
 /* ---- reductions ---- */
-
-static bool same_reduction(const Node *a, const Node *b) {
-  const Attr *x = node_attr(a, "dims"), *y = node_attr(b, "dims");
-  return node_bool(a, "batch") == node_bool(b, "batch") && x->n == y->n &&
-         !memcmp(x->v, y->v, sizeof *x->v * (size_t)x->n);
-}
 
 /* A sweep that already reads n's operand over the same domain: one pass over memory serves both. */
 static int sweep_reading(Fuse *f, const Node *n) {
@@ -215,12 +285,32 @@ static void place_constants(Fuse *f) {
   }
 }
 
+/* Groups that were merged away leave no gap in the numbers. */
+static void renumber(Fuse *f) {
+  int *number = ARENA_ARRAY(f->scratch, int, f->groups.count + 1), count = 0;
+  for (int k = 1; k < f->groups.count; k++)
+    if (f->groups.at[k]->members.count) number[k] = ++count;
+  for (int i = 0; i < f->graph->nodes.count; i++) f->graph->nodes.at[i]->group = number[f->graph->nodes.at[i]->group];
+}
+
+static void find_users(Fuse *f) {
+  f->users = arena_alloc(f->scratch, (size_t)f->graph->nodes.count + 1, sizeof *f->users);
+  for (int i = 0; i < f->graph->nodes.count; i++) {
+    Node *n = f->graph->nodes.at[i];
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k]) vec_push(f->scratch, &f->users[n->in[k]->id], n);
+  }
+}
+
 void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
+  demand_order(g, scratch);
   Fuse f = {.graph = g, .scratch = scratch, .memory = memory_map(g, scratch), .options = options};
   f.stamp = ARENA_ARRAY(scratch, int, g->nodes.count + 1);
   f.group_stamp = ARENA_ARRAY(scratch, int, 2 * g->nodes.count + 2);
   vec_push(scratch, &f.groups, ARENA_NEW(scratch, Group));
+  find_users(&f);
   for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->group = 0;
   for (int i = 0; i < g->nodes.count; i++) place(&f, g->nodes.at[i]);
   place_constants(&f);
+  renumber(&f);
 }
