@@ -142,17 +142,18 @@ Node *op_silu_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   return mul(x->graph, in[0], ir_unary(x->graph, OP_sigmoid, in[0]));
 }
 
-/* x / 6 + 1 / 2 */
-static Node *ramp(Graph *g, Node *x) { return ir_shift(g, ir_scale(g, x, 1.0 / 6), 0.5); }
+static Node *hard_sigmoid(Graph *g, Node *x) {
+  return between(g, ir_shift(g, ir_scale(g, x, 1.0 / 6), 0.5), 1);
+}
 
 Node *op_hard_sigmoid_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   (void)n, (void)e;
-  return between(x->graph, ramp(x->graph, in[0]), 1);
+  return hard_sigmoid(x->graph, in[0]);
 }
 
 Node *op_hard_swish_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   (void)n, (void)e;
-  return mul(x->graph, in[0], clamp(x->graph, ramp(x->graph, in[0]), 0, 1));
+  return mul(x->graph, in[0], hard_sigmoid(x->graph, in[0]));
 }
 
 /* ---- softmax ---- */
