@@ -12,7 +12,6 @@
 #include "codegen/artifact.h"
 #include "codegen/link.h"
 #include "codegen/object.h"
-#include "frontend/frontend.h"
 #include "ir/interp.h"
 #include "runtime/dlc.h"
 
@@ -28,24 +27,16 @@ typedef struct {
   int64_t compared;
 } Golden;
 
-static void stop_on_errors(Diags *d) {
+void golden_stop_on_errors(Diags *d) {
   if (!d->errors) return;
   diags_print(d, stderr, false);
   fail_msg("%d errors", d->errors);
 }
 
-Graph *golden_load(Arena *a, const char *path) {
-  Diags *d = diags_new(a, sources_new(a));
-  FrontendOptions o = {0};
-  Graph *g = frontend_load(a, d, path, &o);
-  stop_on_errors(d);
-  return g;
-}
-
 Graph *golden_parse(Arena *a, const char *ir) {
   Diags *d = diags_new(a, sources_new(a));
   Graph *g = ir_parse(a, d, sources_add(d->sources, "test.ir", ir, strlen(ir)));
-  stop_on_errors(d);
+  golden_stop_on_errors(d);
   return g;
 }
 
@@ -58,10 +49,10 @@ static void compile(Golden *t, const Graph *source) {
   t->art = (Artifact){.source = ir_copy(source, t->arena), .max_batch = t->config->max_batch, .diags = d,
                       .target = {.cpu = t->config->cpu, .real_bytes = t->config->real_bytes, .level = t->config->level}};
   bool ok = artifact_compile(&t->art, t->arena, &options, false);
-  stop_on_errors(d);
+  golden_stop_on_errors(d);
   assert_true(ok);
   Cg *cg = artifact_emit(&t->art, t->arena);
-  stop_on_errors(d);
+  golden_stop_on_errors(d);
   assert_non_null(cg);
   t->folder = link_workspace(t->arena, &why);
   const char *object = arena_printf(t->arena, "%s/network.o", t->folder);

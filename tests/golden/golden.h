@@ -23,4 +23,6 @@ int64_t golden_check(const Graph *source, const GoldenCase *c);
 Graph *golden_load(Arena *a, const char *path);
 Graph *golden_parse(Arena *a, const char *ir);
 
+void golden_stop_on_errors(Diags *d); /* fails the test, with the errors printed */
+
 #endif
