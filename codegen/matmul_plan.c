@@ -94,10 +94,10 @@ static void choose_tile(Cg *cg, Matmul *mm) {
 
 /* ---- blocks ---- */
 
-/* Rows of an unpacked B, `panel` wide, that an 8-way L2 cache with 64 KiB a way can hold: a stride that is a large
+/* Rows of an unpacked B, 256 bytes wide, that an 8-way L2 cache with 64 KiB a way can hold: a stride that is a large
  * power of two uses few of its sets. */
 static int64_t rows_held(const Matmul *mm, int bytes) {
-  int64_t stride = mm->s.b.stride[mm->s.nbatch] * bytes, wide = mm->panel * bytes, way = 65536;
+  int64_t stride = mm->s.b.stride[mm->s.nbatch] * bytes, wide = 256, way = 65536;
   int64_t common = way;
   while (stride % common) common /= 2;
   return 8 * (way / most(most(common, 64), wide));
@@ -151,7 +151,7 @@ static bool must_pack(Cg *cg, const Matmul *mm) {
   if (mm->s.b.stride[nb + 1] != 1 && mm->n > 1) return true;
   if (!cg->masks && (mm->n % cg->lanes || mm->s.n.each)) return true; /* masked loads would be scalar */
   if (cg->lanes * cg->real_bytes < 64) return mm->m > 12;
-  return mm->m >= 96;
+  return mm->m >= 96 || (mm->m > 8 && rows_held(mm, cg->real_bytes) < least(mm->k, 192));
 }
 
 static void set_problem(Cg *cg, const MatmulSpec *spec, Matmul *mm) {

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { PREFETCH_STEPS = 12 };
+
 typedef struct {
   Cg *cg;
   const Matmul *mm;
@@ -25,19 +27,31 @@ typedef struct {
   LLVMValueRef panel, column;  /* first column of its panel, of itself */
   LLVMValueRef mask;           /* of the last vector */
   int vectors;
+  bool whole;                  /* these columns are all there is of the panel */
 } Columns;
 
 typedef struct {
   LLVMValueRef row;
   int rows;
   bool clamped;                /* only rows below m1 exist */
+  bool packing;                /* reads B itself, and packs it in passing */
 } Rows;
 
-static LLVMValueRef b_address(Product *p, const Columns *c) {
+static void b_operand(Product *p, const Rows *rows, const Columns *c, Micro *m) {
   Cg *cg = p->cg;
-  if (p->mm->packed) return cg_at(cg, cg->real, p->room, LLVMBuildSub(cg->builder, c->column, c->panel, ""));
-  LLVMValueRef at = cg_mul(cg, p->k0, cg_int(cg, p->mm->s.b.stride[p->mm->s.nbatch]));
-  return cg_at(cg, cg->real, p->b, cg_add(cg, at, c->column));
+  const Matmul *mm = p->mm;
+  if (mm->packed && !rows->packing) {
+    m->b = cg_at(cg, cg->real, p->room, LLVMBuildSub(cg->builder, c->column, c->panel, ""));
+    m->bk = mm->panel;
+    return;
+  }
+  m->bk = mm->s.b.stride[mm->s.nbatch];
+  m->b = cg_at(cg, cg->real, p->b, cg_add(cg, cg_mul(cg, p->k0, cg_int(cg, m->bk)), c->column));
+  m->mask = c->mask;
+  if (!rows->packing) return;
+  m->copy = p->room;
+  m->copy_step = mm->panel;
+  m->prefetch_b = PREFETCH_STEPS;
 }
 
 /* Row offsets from the tile's first row, `stride` elements apart. */
@@ -58,13 +72,11 @@ static void tile_operands(Product *p, const Rows *rows, const Columns *c, Micro 
   int nb = mm->s.nbatch;
   int64_t am = mm->s.a.stride[nb], ak = mm->s.a.stride[nb + 1];
   *m = (Micro){.rows = rows->rows, .vectors = c->vectors, .k = p->steps, .ak = ak};
-  m->bk = mm->packed ? mm->panel : mm->s.b.stride[nb];
-  m->mask = mm->packed ? NULL : c->mask;
   LLVMValueRef at = cg_add(cg, cg_mul(cg, rows->row, cg_int(cg, am)), cg_mul(cg, p->k0, cg_int(cg, ak)));
   m->a = cg_at(cg, cg->real, p->a, at);
-  m->b = b_address(p, c);
+  b_operand(p, rows, c, m);
   row_offsets(p, rows, am, m->row);
-  m->prefetch = mm->m > rows->rows ? rows->rows * am : 0;
+  m->prefetch = mm->m <= rows->rows ? 0 : ak == 1 ? 64 : rows->rows * am;
 }
 
 /* Where sums wait between K blocks: C itself when it is stored without an epilogue. */
@@ -201,21 +213,47 @@ static void pack_panel(Product *p, LLVMValueRef column) {
   if (p->mm->packed) matmul_pack(p->cg, p->mm, p->b, p->k0, p->steps, column, p->u.n, p->room);
 }
 
+/* Whether the first tile over a panel packs it: its loads of B cost nothing beside its multiply-adds. */
+static bool packs_in_passing(const Product *p, const Columns *c, int mr) {
+  const MatmulSpec *s = &p->mm->s;
+  bool maskable = p->cg->masks || !c->mask;
+  return p->mm->packed && s->b.stride[s->nbatch + 1] == 1 && c->whole && maskable && p->mm->m >= mr;
+}
+
+/* The first tile of the block; a block lower than a tile has its panel packed as such. Returns the next row. */
+static LLVMValueRef first_tile(Product *p, const Columns *c, int mr) {
+  Cg *cg = p->cg;
+  LLVMValueRef next = cg_add(cg, p->m0, cg_int(cg, mr));
+  LLVMValueRef fits = LLVMBuildICmp(cg->builder, LLVMIntSLE, next, p->m1, "");
+  CgIf tall = cg_if(cg, fits);
+  emit_tile(p, &(Rows){p->m0, mr, false, true}, c);
+  cg_if_end(cg, &tall);
+  int64_t left = p->mm->m % p->mm->rows;
+  if (p->mm->s.m.each || (left && left < mr)) {
+    CgIf low = cg_if(cg, LLVMBuildNot(cg->builder, fits, ""));
+    pack_panel(p, c->panel);
+    cg_if_end(cg, &low);
+  }
+  return LLVMBuildSelect(cg->builder, fits, next, p->m0, "");
+}
+
 /* All tiles over one set of columns. */
 static void emit_columns(Product *p, const Columns *c, int mr) {
   Cg *cg = p->cg;
   int64_t left = rows_left(p->mm, mr);
   LLVMValueRef row = p->m0;
+  if (packs_in_passing(p, c, mr)) row = first_tile(p, c, mr);
+  else if (c->whole) pack_panel(p, c->panel);
   if (p->mm->m >= mr) {
     LLVMValueRef end = LLVMBuildSub(cg->builder, p->m1, cg_int(cg, mr - 1), "");
-    CgLoop l = cg_loop(cg, p->m0, end, mr);
-    emit_tile(p, &(Rows){l.index, mr, false}, c);
+    CgLoop l = cg_loop(cg, row, end, mr);
+    emit_tile(p, &(Rows){l.index, mr, false, false}, c);
     cg_loop_end(cg, &l);
     row = l.index;
   }
   if (!left) return;
   CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, row, p->m1, ""));
-  emit_tile(p, left > 0 ? &(Rows){row, (int)left, false} : &(Rows){row, mr, true}, c);
+  emit_tile(p, left > 0 ? &(Rows){row, (int)left, false, false} : &(Rows){row, mr, true, false}, c);
   cg_if_end(cg, &some);
 }
 
@@ -223,12 +261,14 @@ static void emit_columns(Product *p, const Columns *c, int mr) {
 static void emit_last_columns(Product *p, LLVMValueRef column) {
   Cg *cg = p->cg;
   const Matmul *mm = p->mm;
-  pack_panel(p, column);
+  bool several = mm->s.n.each != 0;
+  if (several) pack_panel(p, column);
   CgLoop l = cg_loop(cg, column, p->u.n, (int64_t)mm->tail_nr * cg->lanes);
   LLVMValueRef left = LLVMBuildSub(cg->builder, p->u.n, l.index, "");
   if (mm->tail_nr > 1) left = LLVMBuildSub(cg->builder, left, cg_int(cg, (int64_t)(mm->tail_nr - 1) * cg->lanes), "");
   bool whole = !mm->s.n.each && mm->n % cg->lanes == 0;
-  emit_columns(p, &(Columns){column, l.index, whole ? NULL : cg_mask(cg, left, cg->lanes), mm->tail_nr}, mm->tail_mr);
+  LLVMValueRef mask = whole ? NULL : cg_mask(cg, left, cg->lanes);
+  emit_columns(p, &(Columns){column, l.index, mask, mm->tail_nr, !several}, mm->tail_mr);
   cg_loop_end(cg, &l);
 }
 
@@ -240,8 +280,7 @@ static void emit_panels(Product *p) {
   if (mm->n >= mm->panel) {
     LLVMValueRef end = LLVMBuildSub(cg->builder, stop, cg_int(cg, mm->panel - 1), "");
     CgLoop l = cg_loop(cg, n0, end, mm->panel);
-    pack_panel(p, l.index);
-    emit_columns(p, &(Columns){l.index, l.index, NULL, mm->nr}, mm->mr);
+    emit_columns(p, &(Columns){l.index, l.index, NULL, mm->nr, true}, mm->mr);
     cg_loop_end(cg, &l);
     column = l.index;
   }

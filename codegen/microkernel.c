@@ -1,5 +1,5 @@
 /* See microkernel.h. A step of the inner loop loads `vectors` vectors of B, then for each row broadcasts one scalar
- * of A into `vectors` multiply-adds. Two pointers move through the loop; everything else is a displacement. */
+ * of A into `vectors` multiply-adds. Pointers move through the loop; everything else is a displacement. */
 #include "codegen/microkernel.h"
 
 #include <assert.h>
@@ -60,19 +60,26 @@ void micro_loop_end(Cg *cg, Micro *m, CgLoop *l) {
   cg_loop_end(cg, l);
 }
 
+/* Where the inner loop stands. */
+typedef struct {
+  LLVMValueRef a, b, copy;
+} Cursor;
+
 static LLVMValueRef row_vector(Cg *cg, const Micro *m, LLVMValueRef at, int v) {
   int lanes = micro_lanes(cg, m);
   return cg_load(cg, cg->real, cg_at(cg, cg->real, at, cg_int(cg, (int64_t)v * lanes)), lanes, column_mask(m, v));
 }
 
 /* One step at constant distance `i` from the pointers. */
-static void run_step(Cg *cg, Micro *m, const MicroTap *t, LLVMValueRef a, LLVMValueRef b, int64_t i) {
-  LLVMValueRef column[MICRO_VECTORS];
+static void run_step(Cg *cg, Micro *m, const MicroTap *t, const Cursor *c, int64_t i) {
+  LLVMValueRef column[MICRO_VECTORS], a = c->a;
   int lanes = micro_lanes(cg, m);
   for (int v = 0; v < m->vectors; v++) {
-    LLVMValueRef at = cg_at(cg, cg->real, b, cg_int(cg, i * m->bk + (int64_t)v * lanes));
+    LLVMValueRef at = cg_at(cg, cg->real, c->b, cg_int(cg, i * m->bk + (int64_t)v * lanes));
     column[v] = cg_load(cg, cg->real, at, lanes, column_mask(m, v));
   }
+  for (int v = 0; m->copy && v < m->vectors; v++)
+    cg_store(cg, column[v], cg_at(cg, cg->real, c->copy, cg_int(cg, i * m->copy_step + (int64_t)v * lanes)), NULL);
   for (int r = 0; r < m->rows; r++) {
     if (t->skip >> r & 1) continue;
     LLVMValueRef at = cg_at(cg, cg->real, cg_at(cg, cg->real, a, m->row[r]), cg_int(cg, i * m->ak));
@@ -92,47 +99,51 @@ static void prefetch(Cg *cg, LLVMValueRef base, int64_t offset) {
 }
 
 /* Of A: every row once a turn where rows run along k, every step once where the rows lie together. Of B: each line. */
-static void prefetch_turn(Cg *cg, const Micro *m, LLVMValueRef a, LLVMValueRef b, int unroll) {
+static void prefetch_turn(Cg *cg, const Micro *m, const Cursor *c, int unroll) {
   bool along = m->ak == 1;
   for (int i = 0; m->prefetch && i < (along ? m->rows : unroll); i++) {
-    LLVMValueRef at = cg_at(cg, cg->real, a, along ? m->row[i] : m->row[0]);
+    LLVMValueRef at = cg_at(cg, cg->real, c->a, along ? m->row[i] : m->row[0]);
     prefetch(cg, at, m->prefetch + (along ? 0 : i * m->ak));
   }
   int64_t line = 64 / cg->real_bytes, width = (int64_t)m->vectors * micro_lanes(cg, m);
   for (int i = 0; m->prefetch_b && i < unroll; i++)
-    for (int64_t at = 0; at < width; at += line) prefetch(cg, b, (m->prefetch_b + i) * m->bk + at);
+    for (int64_t at = 0; at < width; at += line) prefetch(cg, c->b, (m->prefetch_b + i) * m->bk + at);
 }
 
-/* `steps` turns of `unroll` steps each; the pointers move on and are left behind the last one. */
-static void run_loop(Cg *cg, Micro *m, const MicroTap *t, LLVMValueRef *a, LLVMValueRef *b, LLVMValueRef steps,
-                     int unroll) {
+static void move(Cg *cg, CgLoop *l, LLVMValueRef phi, int64_t by) {
+  cg_carry_next(l, phi, cg_at(cg, cg->real, phi, cg_int(cg, by)));
+}
+
+/* `steps` steps, in turns of `unroll`; the cursor moves on and is left behind the last one. */
+static void run_loop(Cg *cg, Micro *m, const MicroTap *t, Cursor *c, LLVMValueRef steps, int unroll) {
   CgLoop l = micro_loop(cg, m, cg_int(cg, 0), steps, unroll);
-  LLVMValueRef pa = cg_carry(cg, &l, *a), pb = cg_carry(cg, &l, *b);
-  prefetch_turn(cg, m, pa, pb, unroll);
-  for (int i = 0; i < unroll; i++) run_step(cg, m, t, pa, pb, i);
-  cg_carry_next(&l, pa, cg_at(cg, cg->real, pa, cg_int(cg, unroll * m->ak)));
-  cg_carry_next(&l, pb, cg_at(cg, cg->real, pb, cg_int(cg, unroll * m->bk)));
+  Cursor at = {cg_carry(cg, &l, c->a), cg_carry(cg, &l, c->b), m->copy ? cg_carry(cg, &l, c->copy) : NULL};
+  prefetch_turn(cg, m, &at, unroll);
+  for (int i = 0; i < unroll; i++) run_step(cg, m, t, &at, i);
+  move(cg, &l, at.a, unroll * m->ak);
+  move(cg, &l, at.b, unroll * m->bk);
+  if (m->copy) move(cg, &l, at.copy, unroll * m->copy_step);
   micro_loop_end(cg, m, &l);
-  *a = pa;
-  *b = pb;
+  *c = at;
 }
 
 static void run_tap(Cg *cg, Micro *m, const MicroTap *t) {
-  LLVMValueRef a = t->a ? cg_at(cg, cg->real, m->a, t->a) : m->a;
-  LLVMValueRef b = t->b ? cg_at(cg, cg->real, m->b, t->b) : m->b;
+  Cursor c = {m->a, m->b, m->copy};
+  if (t->a) c.a = cg_at(cg, cg->real, c.a, t->a);
+  if (t->b) c.b = cg_at(cg, cg->real, c.b, t->b);
   int unroll = m->unroll ? m->unroll : MICRO_UNROLL;
   if (!LLVMIsAConstantInt(m->k)) {
     LLVMValueRef rest = LLVMBuildURem(cg->builder, m->k, cg_int(cg, unroll), "");
-    run_loop(cg, m, t, &a, &b, LLVMBuildSub(cg->builder, m->k, rest, ""), unroll);
-    if (unroll > 1) run_loop(cg, m, t, &a, &b, rest, 1);
+    run_loop(cg, m, t, &c, LLVMBuildSub(cg->builder, m->k, rest, ""), unroll);
+    if (unroll > 1) run_loop(cg, m, t, &c, rest, 1);
     return;
   }
   int64_t k = LLVMConstIntGetSExtValue(m->k), rest = k;
   if (k > 2 * unroll) {
-    run_loop(cg, m, t, &a, &b, cg_int(cg, k / unroll * unroll), unroll);
+    run_loop(cg, m, t, &c, cg_int(cg, k / unroll * unroll), unroll);
     rest = k % unroll;
   }
-  for (int64_t i = 0; i < rest; i++) run_step(cg, m, t, a, b, i);
+  for (int64_t i = 0; i < rest; i++) run_step(cg, m, t, &c, i);
 }
 
 void micro_run(Cg *cg, Micro *m) {
