@@ -62,6 +62,8 @@ case('max_pool2d ceil', [f(1,5,5)],'max_pool2d(%0) {kernel=[2,2], ceil_mode=true
 case('max_pool2d ceil padding', [f(1,5,6)],'max_pool2d(%0) {kernel=[3,3], stride=[3,2], padding=[1,1], ceil_mode=true}',lambda x:F.max_pool2d(x,3,(3,2),1,ceil_mode=True))
 case('max_pool2d last window in the padding', [f(1,4,4)],'max_pool2d(%0) {kernel=[2,2], stride=[3,3], padding=[1,1], ceil_mode=true}',lambda x:F.max_pool2d(x,2,3,1,ceil_mode=True))
 case('max_pool2d dilation', [f(2,6,5)],'max_pool2d(%0) {kernel=[2,3], stride=[2,1], padding=[0,1], dilation=[3,2]}',lambda x:F.max_pool2d(x,(2,3),(2,1),(0,1),(3,2)))
+tied=[2,2,2,0,1,1,0,1,3,1,3,3,0,0,2,0, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]
+case('max_pool2d ties', [f(1,4,4)],'max_pool2d(%0) {kernel=[2,2], stride=[1,1]}',lambda x:F.max_pool2d(x,2,1),explicit={0:tied})
 case('avg_pool2d ceil padding', [f(1,5,6)],'avg_pool2d(%0) {kernel=[3,3], stride=[3,2], padding=[1,1], ceil_mode=true}',lambda x:F.avg_pool2d(x,3,(3,2),1,ceil_mode=True))
 case('avg_pool2d without the padding', [f(1,5,6)],'avg_pool2d(%0) {kernel=[3,2], stride=[2,2], padding=[1,1], ceil_mode=true, count_include_pad=false}',lambda x:F.avg_pool2d(x,(3,2),2,1,ceil_mode=True,count_include_pad=False))
 case('avg_pool2d window past the end', [f(1,5,5)],'avg_pool2d(%0) {kernel=[2,4], stride=[2,3], ceil_mode=true}',lambda x:F.avg_pool2d(x,(2,4),(2,3),ceil_mode=True))

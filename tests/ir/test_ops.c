@@ -148,9 +148,23 @@ static void case_open(Case *c, bool formulas) {
   arena_free(scratch);
 }
 
+/* Gradients have their operands' types; only an elementwise op may leave summing to its caller. */
+static void check_gradient_types(const Case *c, Node *n, Node *dy) {
+  Node *dx[OPERANDS] = {NULL};
+  bool elementwise = op_info[n->op].kind == KIND_ELEMENTWISE;
+  if (!op_info[n->op].grad) return;
+  assert_true(n->nin <= OPERANDS);
+  op_info[n->op].grad(c->graph, n, dy, dx);
+  for (int i = 0; i < n->nin; i++)
+    if (dx[i] && !elementwise && !type_equal(&dx[i]->type, &n->in[i]->type))
+      complain(c, arena_printf(c->arena, "gradient %d of %s has another type than its operand", i,
+                               op_info[n->op].name));
+}
+
 static void case_differentiate(Case *c) {
   Graph *g = c->graph;
   c->c = leaf_like(g, "c", &c->y->type);
+  check_gradient_types(c, c->y, c->c);
   c->L = inner(g, c->y, c->c);
   assert_true(grad_build(g, c->L, c->target, c->ntargets, c->first));
   for (int i = 0; i < c->ntargets; i++) {
