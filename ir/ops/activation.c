@@ -1,5 +1,6 @@
-/* Activations. relu, sigmoid, tanh and softplus are ops of their own; the others are made of ops, in forms
- * whose value and derivatives stay finite far from zero and agree with PyTorch at the joints. */
+/* Activations. relu, sigmoid, tanh and softplus are ops of their own; the others are made of ops,
+ * in forms whose value and derivatives stay finite far from zero and agree with PyTorch at the
+ * joints. */
 #include "ir/ops/common.h"
 
 #include <math.h>
@@ -71,7 +72,8 @@ EmitValue op_softplus_emit(Emit *e, const Node *n, const EmitValue *x) {
 
 /* ---- made of ops ---- */
 
-/* x kept within [0, top]. At both ends the derivative is 0, as PyTorch has it here (but not in clamp). */
+/* x kept within [0, top]. At both ends the derivative is 0, as PyTorch has it here (but not in
+ * clamp). */
 static Node *between(Graph *g, Node *x, double top) {
   Node *limit = ir_constant(g, top);
   return choose(g, ir_binary(g, OP_less_equal, limit, x), limit, ir_unary(g, OP_relu, x));

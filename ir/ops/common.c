@@ -4,9 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-Node *as_real(Graph *g, Node *x) {
-  return x->type.elem == ELEM_F32 ? x : ir_unary(g, OP_real, x);
-}
+Node *as_real(Graph *g, Node *x) { return x->type.elem == ELEM_F32 ? x : ir_unary(g, OP_real, x); }
 
 Node *reduce_along(Graph *g, Op reduce, Node *x, int64_t dim) {
   Node *r = ir_with(g, reduce, x, attr_ints(1, &dim), attr_bool(false));
@@ -183,9 +181,7 @@ bool resolve_attr_dims(const Node *n, const char *name, int rank, int *ndims, in
   return true;
 }
 
-Attr *attr_slot(Node *n, const char *name) {
-  return &n->attr[node_attr(n, name) - n->attr];
-}
+Attr *attr_slot(Node *n, const char *name) { return &n->attr[node_attr(n, name) - n->attr]; }
 
 void attr_put(Node *n, const char *name, int index, int64_t value) {
   /* The list is the node's own copy, so it may be written. */

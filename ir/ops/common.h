@@ -1,4 +1,5 @@
-/* What the op files share: node shorthands, errors that name their culprit, and checks of what a user gave. */
+/* What the op files share: node shorthands, errors that name their culprit, and checks of what a
+ * user gave. */
 #ifndef DLC_IR_OPS_COMMON_H
 #define DLC_IR_OPS_COMMON_H
 
@@ -31,19 +32,21 @@ Node *mean_all(Graph *g, Node *x);
 /* ---- errors ---- */
 
 /* All return false. The operand or attribute is the one to point at. */
-bool operand_error(OpError *e, int operand, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+bool operand_error(OpError *e, int operand, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 bool attr_error(OpError *e, const Node *n, const char *attribute, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void op_note(OpError *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Text for messages; lives in e's arena, "" when e is NULL. */
-const char *shape_text(OpError *e, const Type *t);              /* [3, 8] */
-const char *ints_text(OpError *e, int n, const int64_t *v);     /* [3, 8] */
+const char *shape_text(OpError *e, const Type *t);          /* [3, 8] */
+const char *ints_text(OpError *e, int n, const int64_t *v); /* [3, 8] */
 
 /* ---- checks ---- */
 
-bool check_size(const Type *t, OpError *e);  /* rank, dimensions and elements within the limits */
-/* Operand `i` of n, taken from `in`, is f32, is not f32, has that rank (`shape` says it in words). */
+bool check_size(const Type *t, OpError *e); /* rank, dimensions and elements within the limits */
+/* Operand `i` of n, taken from `in`, is f32, is not f32, has that rank (`shape` says it in words).
+ */
 bool check_real(const Node *n, Node *const *in, int i, OpError *e);
 bool check_integer(const Node *n, Node *const *in, int i, OpError *e);
 bool check_rank(const Node *n, Node *const *in, int i, int rank, const char *shape, OpError *e);
@@ -55,14 +58,18 @@ bool check_fraction(const Node *n, const char *name, OpError *e); /* 0 <= float 
 bool resolve_dim(int64_t given, int rank, int64_t *dim);
 /* The same for attribute `name`, with its error. */
 bool resolve_attr_dim(const Node *n, const char *name, int rank, int64_t *dim, OpError *e);
-/* An attribute of several dimensions (n = -1: all), increasing and distinct, to dims; their number in *ndims. */
-bool resolve_attr_dims(const Node *n, const char *name, int rank, int *ndims, int64_t *dims, OpError *e);
+/* An attribute of several dimensions (n = -1: all), increasing and distinct, to dims; their number
+ * in *ndims. */
+bool resolve_attr_dims(const Node *n, const char *name, int rank, int *ndims, int64_t *dims,
+                       OpError *e);
 /* Attribute `name` of n for writing. */
 Attr *attr_slot(Node *n, const char *name);
-/* Rewrites one number of a list attribute to its normal form (-1 in a shape, a negative dimension). */
+/* Rewrites one number of a list attribute to its normal form (-1 in a shape, a negative dimension).
+ */
 void attr_put(Node *n, const char *name, int index, int64_t value);
 
-/* Puts mean over dims (and the batch), with those dims of size 1, and x - mean, and its mean square. */
+/* Puts mean over dims (and the batch), with those dims of size 1, and x - mean, and its mean
+ * square. */
 typedef struct {
   Node *mean, *centred, *var;
 } Moments;
@@ -81,8 +88,8 @@ static inline double *sample(const Tensor *t, int64_t i) {
   return t->data + (t->type.batched ? i * type_elements(&t->type) : 0);
 }
 
-/* A loop nest of up to two tensors: index, and the offset in each. Starts at zero; odometer_next steps the last
- * dimension first and gives false after the last element. */
+/* A loop nest of up to two tensors: index, and the offset in each. Starts at zero; odometer_next
+ * steps the last dimension first and gives false after the last element. */
 enum { ODOMETER_RANK = 2 * LIMIT_RANK + 1 };
 typedef struct {
   int rank;

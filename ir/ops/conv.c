@@ -4,8 +4,8 @@
  *   conv_input   the same sum of products, collected by element of x
  *   conv_weight  collected by element of w, and over the batch
  *
- * Each is linear in both operands, so they are each other's gradients. Input channel i of weight element
- * [o, i] is channel i of o's group. */
+ * Each is linear in both operands, so they are each other's gradients. Input channel i of weight
+ * element [o, i] is channel i of o's group. */
 #include "ir/ops/common.h"
 
 #include <string.h>
@@ -82,7 +82,8 @@ static bool conv_operands(const Node *n, int rank0, int rank1, OpError *e) {
 /* The other operand (or the given size) is what conv would make of this one. */
 static bool conv_agrees(const Conv *c, const Type *dy, OpError *e) {
   if (dy->dim[0] == c->oc && dy->dim[1] == c->out[0] && dy->dim[2] == c->out[1]) return true;
-  return op_error(e, "a gradient of shape %s does not belong to this convolution", shape_text(e, dy));
+  return op_error(e, "a gradient of shape %s does not belong to this convolution",
+                  shape_text(e, dy));
 }
 
 static bool conv_geometry(const Node *n, Conv *c, OpError *e) {
@@ -139,8 +140,7 @@ bool op_conv_input_shape(Node *n, Type *out, OpError *e) {
 bool op_conv_weight_shape(Node *n, Type *out, OpError *e) {
   Conv c;
   if (!conv_weight_geometry(n, &c, e)) return false;
-  *out = type_of(ELEM_F32, false, 4,
-                 (int64_t[]){c.oc, c.ic / c.groups, c.kernel[0], c.kernel[1]});
+  *out = type_of(ELEM_F32, false, 4, (int64_t[]){c.oc, c.ic / c.groups, c.kernel[0], c.kernel[1]});
   return check_size(out, e);
 }
 
@@ -158,9 +158,12 @@ static void conv_channel(const Conv *c, Collect by, double *x, double *w, double
       int64_t v = left + kw * c->dilation[1];
       if (v < 0 || v >= c->image[1]) continue;
       double *px = x + h * c->image[1] + v, *pw = w + kh * c->kernel[1] + kw;
-      if (by == BY_OUTPUT) *y += *px * *pw;
-      else if (by == BY_INPUT) *px += *y * *pw;
-      else *pw += *y * *px;
+      if (by == BY_OUTPUT)
+        *y += *px * *pw;
+      else if (by == BY_INPUT)
+        *px += *y * *pw;
+      else
+        *pw += *y * *px;
     }
   }
 }
@@ -196,7 +199,8 @@ void op_conv_input_eval(const Node *n, const Tensor *const *in, Tensor *out, con
   if (conv_input_geometry(n, &c, NULL)) conv_all(&c, BY_INPUT, out, in[1], in[0]);
 }
 
-void op_conv_weight_eval(const Node *n, const Tensor *const *in, Tensor *out, const EvalContext *x) {
+void op_conv_weight_eval(const Node *n, const Tensor *const *in, Tensor *out,
+                         const EvalContext *x) {
   (void)x;
   Conv c;
   if (conv_weight_geometry(n, &c, NULL)) conv_all(&c, BY_WEIGHT, in[0], out, in[1]);

@@ -1,21 +1,24 @@
-/* Elementwise ops: for each its value in double (eval), its gradient as nodes (grad), its vector code (emit).
- * A gradient may have the result's type: whoever asked sums it to the operand's.
- * NaN: comparisons of the machine are false on it, so every select below says which side a NaN takes. */
+/* Elementwise ops: for each its value in double (eval), its gradient as nodes (grad), its vector
+ * code (emit). A gradient may have the result's type: whoever asked sums it to the operand's. NaN:
+ * comparisons of the machine are false on it, so every select below says which side a NaN takes. */
 #include "ir/ops/common.h"
 
 #include <math.h>
 
-#define EVAL(op, value) \
-  double op_##op##_eval(const Node *n, const double *x) { (void)n; return (value); }
-#define GRAD(op, ...)                                               \
-  void op_##op##_grad(Graph *g, Node *n, Node *dy, Node **dx) {     \
-    (void)g, (void)n, (void)dy, (void)dx;                           \
-    __VA_ARGS__                                                     \
+#define EVAL(op, value)                                   \
+  double op_##op##_eval(const Node *n, const double *x) { \
+    (void)n;                                              \
+    return (value);                                       \
   }
-#define EMIT(op, value)                                                        \
-  EmitValue op_##op##_emit(Emit *e, const Node *n, const EmitValue *x) {       \
-    (void)e, (void)n;                                                          \
-    return (value);                                                            \
+#define GRAD(op, ...)                                           \
+  void op_##op##_grad(Graph *g, Node *n, Node *dy, Node **dx) { \
+    (void)g, (void)n, (void)dy, (void)dx;                       \
+    __VA_ARGS__                                                 \
+  }
+#define EMIT(op, value)                                                  \
+  EmitValue op_##op##_emit(Emit *e, const Node *n, const EmitValue *x) { \
+    (void)e, (void)n;                                                    \
+    return (value);                                                      \
   }
 /* A step function: no gradient reaches its operands. */
 #define FLAT(op) GRAD(op, )
@@ -117,9 +120,7 @@ static double power_value(double x, double c) { return x < 0 && c != rint(c) ? N
 static void power_grad(Graph *g, Node *n, Node *dy, Node **dx) {
   double c = node_float(n, "exponent");
   if (c == 0) return;
-  Node *p = c == 1   ? NULL
-            : c == 2 ? n->in[0]
-                     : ir_with(g, OP_pow, n->in[0], attr_float(c - 1));
+  Node *p = c == 1 ? NULL : c == 2 ? n->in[0] : ir_with(g, OP_pow, n->in[0], attr_float(c - 1));
   dx[0] = ir_scale(g, p ? mul(g, dy, p) : dy, c);
 }
 
@@ -173,10 +174,8 @@ static void clamp_grad(Graph *g, Node *n, Node *dy, Node **dx) {
   double lo = node_float(n, "lo"), hi = node_float(n, "hi");
   Node *x = n->in[0];
   dx[0] = dy;
-  if (lo != -INFINITY)
-    dx[0] = mul(g, dx[0], ir_binary(g, OP_less_equal, ir_constant(g, lo), x));
-  if (hi != INFINITY)
-    dx[0] = mul(g, dx[0], ir_binary(g, OP_less_equal, x, ir_constant(g, hi)));
+  if (lo != -INFINITY) dx[0] = mul(g, dx[0], ir_binary(g, OP_less_equal, ir_constant(g, lo), x));
+  if (hi != INFINITY) dx[0] = mul(g, dx[0], ir_binary(g, OP_less_equal, x, ir_constant(g, hi)));
 }
 
 static EmitValue emit_clamp(Emit *e, EmitValue x, double lo, double hi) {

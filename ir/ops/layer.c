@@ -1,5 +1,5 @@
-/* Layers: ops that own parameters. Names, shapes, order and default initialisers are PyTorch's, so checkpoints
- * are exchanged without an edit. A parameter that the user gave stays. */
+/* Layers: ops that own parameters. Names, shapes, order and default initialisers are PyTorch's, so
+ * checkpoints are exchanged without an edit. A parameter that the user gave stays. */
 #include "ir/ops/common.h"
 
 #include <math.h>
@@ -13,7 +13,8 @@ static bool init_fits(const Node *n, const char *name, Init init, int rank, OpEr
   return attr_error(e, n, name, "this initialiser needs a parameter of two or more dimensions");
 }
 
-/* Fills *slot, unless the user did, by the initialiser that attribute `name` gives or else by `otherwise`. */
+/* Fills *slot, unless the user did, by the initialiser that attribute `name` gives or else by
+ * `otherwise`. */
 static bool own(Params *p, const Node *n, Node **slot, const char *param, const char *attribute,
                 int rank, const int64_t *dim, Init otherwise, OpError *e) {
   Init init = node_attr(n, attribute)->init;
@@ -86,8 +87,10 @@ static bool conv2d_dims(const Node *n, Node *const *in, int64_t *dim, OpError *e
     return false;
   int64_t groups = node_int(n, "groups"), out = node_int(n, "out");
   if (x->dim[0] % groups || out % groups)
-    return attr_error(e, n, "groups", "groups=%lld divides %lld input channels and %lld outputs "
-                      "unevenly", (long long)groups, (long long)x->dim[0], (long long)out);
+    return attr_error(e, n, "groups",
+                      "groups=%lld divides %lld input channels and %lld outputs "
+                      "unevenly",
+                      (long long)groups, (long long)x->dim[0], (long long)out);
   dim[0] = out;
   dim[1] = x->dim[0] / groups;
   dim[2] = node_ints(n, "kernel")[0];
@@ -175,7 +178,8 @@ static Node *unbiasing(Graph *g, double each, bool batch) {
   return quotient(g, count, clamp(g, ir_shift(g, count, -1), 1, INFINITY));
 }
 
-/* Statistics of this batch; the running ones are moved towards them, the variance unbiased as in PyTorch. */
+/* Statistics of this batch; the running ones are moved towards them, the variance unbiased as in
+ * PyTorch. */
 static Node *batch_norm_train(Graph *g, const Node *n, Node *x, Node *const *in) {
   int64_t dims[LIMIT_RANK], each = product(x->type.rank - 1, x->type.dim + 1);
   int ndims = x->type.rank - 1;
@@ -191,7 +195,8 @@ static Node *batch_norm_train(Graph *g, const Node *n, Node *x, Node *const *in)
   return in[BN_BIAS] ? add(g, y, channels(g, in[BN_BIAS], x->type.rank)) : y;
 }
 
-/* x s + t with s = weight / sqrt(var + eps) and t = bias - mean s, both shared: ready to be folded. */
+/* x s + t with s = weight / sqrt(var + eps) and t = bias - mean s, both shared: ready to be folded.
+ */
 static Node *batch_norm_evaluate(Graph *g, const Node *n, Node *x, Node *const *in) {
   Node *s = ir_unary(g, OP_rsqrt, ir_shift(g, in[BN_VAR], node_float(n, "eps")));
   if (in[BN_WEIGHT]) s = mul(g, in[BN_WEIGHT], s);

@@ -1,8 +1,9 @@
 /* Products of tensors and rows picked by integers.
  *
- * dot_general sums products over pairs of dimensions; batch pairs are kept, once, in front. The implicit batch
- * is one more batch pair where both operands are per sample and is carried through where one is; with sum_batch
- * it is summed over too, and the result is shared. Its gradients are dot_generals. */
+ * dot_general sums products over pairs of dimensions; batch pairs are kept, once, in front. The
+ * implicit batch is one more batch pair where both operands are per sample and is carried through
+ * where one is; with sum_batch it is summed over too, and the result is shared. Its gradients are
+ * dot_generals. */
 #include "ir/ops/common.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@ typedef struct {
   int64_t v[LIMIT_RANK];
 } List;
 
-/* What each dimension of an operand is for; all lists but `rest` and `sorted` are in the order of the pairs. */
+/* What each dimension of an operand is for; all lists but `rest` and `sorted` are in the order of
+ * the pairs. */
 typedef struct {
   List batch, sum, rest;
   List sorted; /* the summed ones, increasing */
@@ -36,8 +38,10 @@ static int list_find(const List *l, int64_t x) {
 static Side side_of(const Node *n, const Type *t, const char *batch, const char *sum) {
   Side s = {.batch = list_of(n, batch), .sum = list_of(n, sum)};
   for (int d = 0; d < t->rank; d++) {
-    if (list_find(&s.sum, d) >= 0) s.sorted.v[s.sorted.n++] = d;
-    else if (list_find(&s.batch, d) < 0) s.rest.v[s.rest.n++] = d;
+    if (list_find(&s.sum, d) >= 0)
+      s.sorted.v[s.sorted.n++] = d;
+    else if (list_find(&s.batch, d) < 0)
+      s.rest.v[s.rest.n++] = d;
   }
   return s;
 }
@@ -107,7 +111,8 @@ static int64_t batch_stride(const Tensor *t) {
   return t->type.batched ? type_elements(&t->type) : 0;
 }
 
-void op_dot_general_eval(const Node *n, const Tensor *const *in, Tensor *out, const EvalContext *c) {
+void op_dot_general_eval(const Node *n, const Tensor *const *in, Tensor *out,
+                         const EvalContext *c) {
   const Tensor *a = in[0], *b = in[1];
   Side sa = side_a(n), sb = side_b(n);
   Odometer outer = {0}, inner = {0};
@@ -115,8 +120,7 @@ void op_dot_general_eval(const Node *n, const Tensor *const *in, Tensor *out, co
   row_strides(&a->type, step_a);
   row_strides(&b->type, step_b);
   bool sum_batch = node_bool(n, "sum_batch"), batched = a->type.batched || b->type.batched;
-  if (batched)
-    odometer_add(sum_batch ? &inner : &outer, c->n, batch_stride(a), batch_stride(b));
+  if (batched) odometer_add(sum_batch ? &inner : &outer, c->n, batch_stride(a), batch_stride(b));
   for (int i = 0; i < sa.batch.n; i++)
     odometer_add(&outer, a->type.dim[sa.batch.v[i]], step_a[sa.batch.v[i]], step_b[sb.batch.v[i]]);
   for (int i = 0; i < sa.rest.n; i++)
@@ -144,10 +148,11 @@ static Node *dot(Graph *g, Node *a, Node *b, List sum_a, List sum_b, List batch_
                   attr_bool(sum_batch));
 }
 
-/* One operand (`me`, of type t) of a product whose result is [batch, rest of a, rest of b]; my rest begins at
- * `mine` of the result, the other's at `theirs`. Its gradient is the product of dy and the other, over the other's
- * rest, with dimensions [batch, my rest, summed] when dy comes first, [batch, summed, my rest] otherwise. The form
- * that needs no permutation is taken when there is one. */
+/* One operand (`me`, of type t) of a product whose result is [batch, rest of a, rest of b]; my rest
+ * begins at `mine` of the result, the other's at `theirs`. Its gradient is the product of dy and
+ * the other, over the other's rest, with dimensions [batch, my rest, summed] when dy comes first,
+ * [batch, summed, my rest] otherwise. The form that needs no permutation is taken when there is
+ * one. */
 typedef struct {
   const Side *me, *other;
   const Type *t;
@@ -195,8 +200,9 @@ void op_dot_general_grad(Graph *g, Node *n, Node *dy, Node **dx) {
 
 static bool matmul_fails(OpError *e, const Type *a, const Type *b) {
   operand_error(e, 1, "%s cannot be multiplied by %s", shape_text(e, a), shape_text(e, b));
-  op_note(e, "matmul sums over the last dimension of the first and the last but one of the second; "
-             "the batch is not counted");
+  op_note(e,
+          "matmul sums over the last dimension of the first and the last but one of the second; "
+          "the batch is not counted");
   return false;
 }
 
@@ -261,8 +267,8 @@ Node *op_dot_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Graph *g = x->graph;
   if (!two_vectors(n, in, e)) return NULL;
   if (in[0]->type.dim[0] != in[1]->type.dim[0]) {
-    operand_error(e, 1, "dot of vectors of %lld and %lld elements",
-                  (long long)in[0]->type.dim[0], (long long)in[1]->type.dim[0]);
+    operand_error(e, 1, "dot of vectors of %lld and %lld elements", (long long)in[0]->type.dim[0],
+                  (long long)in[1]->type.dim[0]);
     return NULL;
   }
   return dot(g, as_real(g, in[0]), as_real(g, in[1]), first, first, none, none, false);
@@ -354,9 +360,10 @@ void op_one_hot_eval(const Node *n, const Tensor *const *in, Tensor *out, const 
   (void)c;
   int64_t classes = node_int(n, "classes"), count = in[0]->n * type_elements(&in[0]->type);
   for (int64_t i = 0; i < count; i++)
-    for (int64_t k = 0; k < classes; k++)
-      out->data[i * classes + k] = in[0]->data[i] == (double)k;
+    for (int64_t k = 0; k < classes; k++) out->data[i * classes + k] = in[0]->data[i] == (double)k;
 }
 
 /* A label does not move. */
-void op_one_hot_grad(Graph *g, Node *n, Node *dy, Node **dx) { (void)g, (void)n, (void)dy, (void)dx; }
+void op_one_hot_grad(Graph *g, Node *n, Node *dy, Node **dx) {
+  (void)g, (void)n, (void)dy, (void)dx;
+}

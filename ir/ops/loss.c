@@ -1,4 +1,5 @@
-/* Losses and metrics: one number a sample, the mean over its elements (positions, for labels) or their sum. */
+/* Losses and metrics: one number a sample, the mean over its elements (positions, for labels) or
+ * their sum. */
 #include "ir/ops/common.h"
 
 #include <math.h>
@@ -7,7 +8,8 @@
 
 /* ---- labels ---- */
 
-/* The label is the scores without dimension `dim`, and its classes (where known) are that dimension. */
+/* The label is the scores without dimension `dim`, and its classes (where known) are that
+ * dimension. */
 static bool check_label(const Node *n, Node *const *in, int64_t dim, OpError *e) {
   const Type *scores = &in[0]->type, *label = &in[1]->type;
   bool fits = label->rank == scores->rank - 1;
@@ -102,7 +104,8 @@ Node *op_mae_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   return mean_all(x->graph, ir_unary(x->graph, OP_abs, difference(x->graph, in)));
 }
 
-/* q (|d| - q / 2) with q = min(|d|, delta): d^2 / 2 within delta, delta |d| - delta^2 / 2 outside. */
+/* q (|d| - q / 2) with q = min(|d|, delta): d^2 / 2 within delta, delta |d| - delta^2 / 2 outside.
+ */
 Node *op_huber_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Graph *g = x->graph;
   double delta = node_float(n, "delta");
@@ -117,8 +120,8 @@ Node *op_huber_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
 
 /* ---- probabilities ---- */
 
-/* max(f(x), -100) where f is a log that is -inf when `dead` is 1; there x is replaced by `safe`, so that the
- * derivative is 0 and not 0 / 0. */
+/* max(f(x), -100) where f is a log that is -inf when `dead` is 1; there x is replaced by `safe`, so
+ * that the derivative is 0 and not 0 / 0. */
 static Node *floored_log(Graph *g, Op f, Node *dead, Node *x, double safe) {
   Node *inside = choose(g, dead, ir_constant(g, safe), x);
   Node *value = clamp(g, ir_unary(g, f, inside), -100, INFINITY);

@@ -1,6 +1,7 @@
-/* Pooling of [C, H, W] images. Windows are PyTorch's, one axis at a time (pool_window); every op here is linear
- * in what it differentiates by, so the gradients are closed: max_pool2d gives put, put by dy gives take, take by
- * v gives put; a mean gives its put and back. Where the largest is does not depend on x as far as derivatives go. */
+/* Pooling of [C, H, W] images. Windows are PyTorch's, one axis at a time (pool_window); every op
+ * here is linear in what it differentiates by, so the gradients are closed: max_pool2d gives put,
+ * put by dy gives take, take by v gives put; a mean gives its put and back. Where the largest is
+ * does not depend on x as far as derivatives go. */
 #include "ir/ops/common.h"
 
 #include <math.h>
@@ -27,7 +28,8 @@ static int64_t pair_or(const Node *n, const char *name, int axis, int64_t otherw
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-/* How many windows: floor or ceil, but the last must start in the image or the padding before it. */
+/* How many windows: floor or ceil, but the last must start in the image or the padding before it.
+ */
 static int64_t window_count(const PoolAxis *p) {
   int64_t room = p->size + 2 * p->pad - p->dilation * (p->kernel - 1) - 1;
   int64_t count = floor_div(room + (p->ceil ? p->stride - 1 : 0), p->stride) + 1;
@@ -66,8 +68,8 @@ static PoolWindow window_at(const PoolAxis *p, int64_t o) {
   int64_t skipped = start < 0 ? (-start + p->dilation - 1) / p->dilation : 0;
   w.start = start + skipped * p->dilation;
   w.end = least(end, p->size);
-  w.count = p->count_pad ? least(end, p->size + p->pad) - start
-                         : (w.end - w.start + w.step - 1) / w.step;
+  w.count =
+      p->count_pad ? least(end, p->size + p->pad) - start : (w.end - w.start + w.step - 1) / w.step;
   return w;
 }
 
@@ -177,7 +179,8 @@ bool op_max_pool2d_take_shape(Node *n, Type *out, OpError *e) {
 
 /* ---- evaluation ---- */
 
-/* One window of one channel, whose image begins at element `image`; o counts output elements over all. */
+/* One window of one channel, whose image begins at element `image`; o counts output elements over
+ * all. */
 typedef struct {
   PoolWindow h, w;
   int64_t image, width, o;
@@ -227,16 +230,14 @@ static void take_at(const Spot *s, const Tensor *const *in, Tensor *out) {
 static void mean_at(const Spot *s, const Tensor *const *in, Tensor *out) {
   double sum = 0;
   for (int64_t h = s->h.start; h < s->h.end; h++)
-    for (int64_t w = s->w.start; w < s->w.end; w++)
-      sum += in[0]->data[s->image + h * s->width + w];
+    for (int64_t w = s->w.start; w < s->w.end; w++) sum += in[0]->data[s->image + h * s->width + w];
   out->data[s->o] = sum / (double)(s->h.count * s->w.count);
 }
 
 static void mean_put_at(const Spot *s, const Tensor *const *in, Tensor *out) {
   double each = in[0]->data[s->o] / (double)(s->h.count * s->w.count);
   for (int64_t h = s->h.start; h < s->h.end; h++)
-    for (int64_t w = s->w.start; w < s->w.end; w++)
-      out->data[s->image + h * s->width + w] += each;
+    for (int64_t w = s->w.start; w < s->w.end; w++) out->data[s->image + h * s->width + w] += each;
 }
 
 static void clear(Tensor *t) {
@@ -288,9 +289,10 @@ POOL_EVAL(adaptive_avg_pool2d_put) {
 
 static Attr copy(const Node *n, const char *name) { return *node_attr(n, name); }
 
-#define MAX_ATTRS(n) \
-  copy(n, "kernel"), copy(n, "stride"), copy(n, "padding"), copy(n, "dilation"), copy(n, "ceil_mode")
-#define MEAN_ATTRS(n)                                                       \
+#define MAX_ATTRS(n)                                                             \
+  copy(n, "kernel"), copy(n, "stride"), copy(n, "padding"), copy(n, "dilation"), \
+      copy(n, "ceil_mode")
+#define MEAN_ATTRS(n)                                                             \
   copy(n, "kernel"), copy(n, "stride"), copy(n, "padding"), copy(n, "ceil_mode"), \
       copy(n, "count_include_pad")
 

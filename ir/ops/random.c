@@ -1,5 +1,6 @@
-/* Random tensors. Element i of a node (row-major, sample by sample) is a pure function of seed, step, the node's
- * stream and i, so the interpreter and the compiled code draw the same, in any order. */
+/* Random tensors. Element i of a node (row-major, sample by sample) is a pure function of seed,
+ * step, the node's stream and i, so the interpreter and the compiled code draw the same, in any
+ * order. */
 #include "ir/ops/common.h"
 
 #include <string.h>
@@ -34,7 +35,8 @@ bool op_random_mask_shape(Node *n, Type *out, OpError *e) {
   return true;
 }
 
-void op_random_mask_eval(const Node *n, const Tensor *const *in, Tensor *out, const EvalContext *c) {
+void op_random_mask_eval(const Node *n, const Tensor *const *in, Tensor *out,
+                         const EvalContext *c) {
   (void)in;
   double keep = node_float(n, "keep");
   int64_t count = out->n * type_elements(&out->type);
@@ -61,8 +63,8 @@ void op_random_uniform_grad(Graph *g, Node *n, Node *dy, Node **dx) {
 }
 
 static Node *masked(Graph *g, Node *x, double keep) {
-  Node *mask = ir_with(g, OP_random_mask, x, attr_float(keep), attr_int(random_stream(g)),
-                       attr_bool(true));
+  Node *mask =
+      ir_with(g, OP_random_mask, x, attr_float(keep), attr_int(random_stream(g)), attr_bool(true));
   return mul(g, x, mask);
 }
 

@@ -1,5 +1,6 @@
-/* Reductions: reduce_* drop the dimensions they reduce, and with `batch` the batch; everything else here is made
- * of them. The moments of standardize are taken in two passes, mean first: exact for a mean far from 0. */
+/* Reductions: reduce_* drop the dimensions they reduce, and with `batch` the batch; everything else
+ * here is made of them. The moments of standardize are taken in two passes, mean first: exact for a
+ * mean far from 0. */
 #include "ir/ops/common.h"
 
 #include <math.h>
@@ -17,8 +18,10 @@ static bool reduce_shape(Node *n, Type *out, OpError *e) {
   for (int i = 0; i < ndims; i++) attr_put(n, "dims", i, dims[i]);
   *out = type_scalar(x->batched && !node_bool(n, "batch"));
   for (int d = 0, i = 0; d < x->rank; d++)
-    if (i < ndims && dims[i] == d) i++;
-    else out->dim[out->rank++] = x->dim[d];
+    if (i < ndims && dims[i] == d)
+      i++;
+    else
+      out->dim[out->rank++] = x->dim[d];
   return true;
 }
 
@@ -52,7 +55,8 @@ static Odometer reduce_walk(const Node *n, const Tensor *x, const Tensor *out) {
   return o;
 }
 
-static void reduce_eval(const Node *n, const Tensor *x, Tensor *out, Combine *combine, double start) {
+static void reduce_eval(const Node *n, const Tensor *x, Tensor *out, Combine *combine,
+                        double start) {
   int64_t count = out->n * type_elements(&out->type);
   for (int64_t i = 0; i < count; i++) out->data[i] = start;
   Odometer o = reduce_walk(n, x, out);
@@ -132,7 +136,9 @@ void op_argmax_eval(const Node *n, const Tensor *const *in, Tensor *out, const E
 }
 
 /* An index does not move with its operand. */
-void op_argmax_grad(Graph *g, Node *n, Node *dy, Node **dx) { (void)g, (void)n, (void)dy, (void)dx; }
+void op_argmax_grad(Graph *g, Node *n, Node *dy, Node **dx) {
+  (void)g, (void)n, (void)dy, (void)dx;
+}
 
 /* ---- with dim and keepdim ---- */
 
@@ -151,7 +157,8 @@ static Node *user_keep(Graph *g, const Node *n, Node *x, Node *reduced, const Di
 
 typedef Node *Reducer(Graph *g, Node *x, const Dims *dims);
 
-static Node *expand_reduction(Expand *x, const Node *n, Node *operand, Reducer *reduce, OpError *e) {
+static Node *expand_reduction(Expand *x, const Node *n, Node *operand, Reducer *reduce,
+                              OpError *e) {
   Dims dims;
   Node *a = as_real(x->graph, operand);
   if (!user_dims(n, a, &dims, e)) return NULL;
@@ -159,7 +166,9 @@ static Node *expand_reduction(Expand *x, const Node *n, Node *operand, Reducer *
 }
 
 static Node *sum_over(Graph *g, Node *x, const Dims *d) { return ir_sum(g, x, d->n, d->v, false); }
-static Node *mean_over(Graph *g, Node *x, const Dims *d) { return ir_mean(g, x, d->n, d->v, false); }
+static Node *mean_over(Graph *g, Node *x, const Dims *d) {
+  return ir_mean(g, x, d->n, d->v, false);
+}
 
 static Node *max_over(Graph *g, Node *x, const Dims *d) {
   return d->n ? ir_with(g, OP_reduce_max, x, attr_ints(d->n, d->v), attr_bool(false)) : x;

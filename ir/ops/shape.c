@@ -1,5 +1,5 @@
-/* Shapes: the same elements elsewhere. The primitives are closed under differentiation: reshape and permute by
- * themselves, cut and surround by each other, broadcast by a sum, concat by cuts. */
+/* Shapes: the same elements elsewhere. The primitives are closed under differentiation: reshape and
+ * permute by themselves, cut and surround by each other, broadcast by a sum, concat by cuts. */
 #include "ir/ops/common.h"
 
 #include <string.h>
@@ -21,8 +21,10 @@ static int64_t inferred_size(const Attr *shape, int64_t elements) {
 static bool reshape_sizes(const Node *n, const Attr *shape, int *open, OpError *e) {
   *open = -1;
   for (int d = 0; d < shape->n; d++) {
-    if (shape->v[d] == -1 && *open < 0) *open = d;
-    else if (shape->v[d] == -1) return attr_error(e, n, "shape", "only one size can be -1");
+    if (shape->v[d] == -1 && *open < 0)
+      *open = d;
+    else if (shape->v[d] == -1)
+      return attr_error(e, n, "shape", "only one size can be -1");
     else if (shape->v[d] < 1)
       return attr_error(e, n, "shape", "a size of %lld in %s", (long long)shape->v[d],
                         ints_text(e, shape->n, shape->v));
@@ -151,8 +153,7 @@ void op_broadcast_grad(Graph *g, Node *n, Node *dy, Node **dx) {
 
 static bool concat_fits(const Node *n, int i, int64_t dim, OpError *e) {
   const Type *a = &n->in[0]->type, *b = &n->in[i]->type;
-  if (a->elem != b->elem)
-    return operand_error(e, i, "concat joins tensors of one element type");
+  if (a->elem != b->elem) return operand_error(e, i, "concat joins tensors of one element type");
   bool fits = a->rank == b->rank;
   for (int d = 0; fits && d < a->rank; d++) fits = d == dim || a->dim[d] == b->dim[d];
   if (fits) return true;
@@ -193,9 +194,11 @@ void op_concat_eval(const Node *n, const Tensor *const *in, Tensor *out, const E
   }
 }
 
-static Node *cut(Graph *g, Node *x, const int64_t *start, const int64_t *size, const int64_t *step) {
+static Node *cut(Graph *g, Node *x, const int64_t *start, const int64_t *size,
+                 const int64_t *step) {
   int rank = x->type.rank;
-  return ir_with(g, OP_cut, x, attr_ints(rank, start), attr_ints(rank, size), attr_ints(rank, step));
+  return ir_with(g, OP_cut, x, attr_ints(rank, start), attr_ints(rank, size),
+                 attr_ints(rank, step));
 }
 
 void op_concat_grad(Graph *g, Node *n, Node *dy, Node **dx) {

@@ -1,8 +1,9 @@
 /* Where the tests of ops try each row: operands, and the attributes that have no default.
  *
- * Operands: a type as in the text form, or `bit` for an f32 of zeros and ones that is not differentiated, or `buf`
- * for a buffer. Integers are drawn from 0..2, so tables and classes have at least 3. A row without a setting is
- * tried on `automatic` shapes; one that needs more than that must have settings here. */
+ * Operands: a type as in the text form, or `bit` for an f32 of zeros and ones that is not
+ * differentiated, or `buf` for a buffer. Integers are drawn from 0..2, so tables and classes have
+ * at least 3. A row without a setting is tried on `automatic` shapes; one that needs more than that
+ * must have settings here. */
 #ifndef DLC_TESTS_IR_OP_SETTINGS_H
 #define DLC_TESTS_IR_OP_SETTINGS_H
 
@@ -10,7 +11,8 @@ typedef struct {
   const char *op, *operands, *attrs;
 } OpSetting;
 
-/* As many as the row has operands are taken from the left. Elementwise ops broadcast, so they get all. */
+/* As many as the row has operands are taken from the left. Elementwise ops broadcast, so they get
+ * all. */
 static const char *const automatic_elementwise[][3] = {
     {"f32[*,2,3]", "f32[*,3]", "f32[*,2,1]"},
     {"f32[3]", "f32[*,2,1]", "f32"},
@@ -129,8 +131,7 @@ static const OpSetting op_settings[] = {
     {"outer", "f32[*,2] f32[*,3]", ""},
     {"outer", "f32[2] f32[*,3]", ""},
     {"dot", "f32[*,3] f32[*,3]", ""},
-    {"conv", "f32[*,2,5,4] f32[4,1,3,2]",
-     "stride=[2,1], pads=[1,0,0,1], dilation=[1,2], groups=2"},
+    {"conv", "f32[*,2,5,4] f32[4,1,3,2]", "stride=[2,1], pads=[1,0,0,1], dilation=[1,2], groups=2"},
     {"conv", "f32[*,2,4,4] f32[3,2,2,2]", "pads=[0,1,1,0]"},
     {"conv", "f32[1,3,3] f32[2,1,3,3]", "pads=[1,1,1,1]"},
     {"conv_input", "f32[*,4,3,3] f32[4,1,3,2]",

@@ -1,4 +1,5 @@
-/* What ops say to operands and attributes that they cannot take, and the parameters that layers make. */
+/* What ops say to operands and attributes that they cannot take, and the parameters that layers
+ * make. */
 #include "tests/ir/fixture.h"
 
 #include <math.h>
@@ -18,13 +19,16 @@ static const Wrong wrongs[] = {
     {"[1]", "[]", "var(%0) {unbiased=true}", "variance of one element", NULL},
     {"[2,3]", "[]", "reduce_sum(%0) {dims=[0,0]}", "given twice", NULL},
     {"[2,3]", "[]", "rrelu(%0) {lower=0.5, upper=0.1}", "must not be above", NULL},
-    {"[2,6]", "[]", "reshape(%0) {shape=[5,2]}", "[2, 6] cannot be reshaped to [5, 2]", "12 elements"},
+    {"[2,6]", "[]", "reshape(%0) {shape=[5,2]}", "[2, 6] cannot be reshaped to [5, 2]",
+     "12 elements"},
     {"[2,6]", "[]", "reshape(%0) {shape=[-1,-1]}", "only one size", NULL},
     {"[2,6]", "[]", "reshape(%0) {shape=[-1,5]}", "cannot be reshaped", "12 elements"},
     {"[2,6]", "[]", "reshape(%0) {shape=[-1,0]}", "a size of 0", NULL},
     {"[2,3]", "[]", "permute(%0) {order=[0,0]}", "given twice", NULL},
-    {"[2,3]", "[]", "permute(%0) {order=[0]}", "1 dimensions are ordered, the tensor has 2", "[2, 3]"},
-    {"[2,3]", "[2,4]", "concat(%0, %1) {dim=0}", "[2, 4] cannot be joined with [2, 3]", "must agree"},
+    {"[2,3]", "[]", "permute(%0) {order=[0]}", "1 dimensions are ordered, the tensor has 2",
+     "[2, 3]"},
+    {"[2,3]", "[2,4]", "concat(%0, %1) {dim=0}", "[2, 4] cannot be joined with [2, 3]",
+     "must agree"},
     {"[2,3]", "[]", "slice(%0) {dim=0, start=1, end=1}", "the slice is empty", "2 elements"},
     {"[2,3]", "[]", "slice(%0) {dim=0, start=0, end=2, step=0}", "step must be at least 1", NULL},
     {"[2,3]", "[]", "squeeze(%0) {dim=1}", "dimension 1 of [2, 3] is not 1", NULL},
@@ -35,26 +39,29 @@ static const Wrong wrongs[] = {
     {"[3]", "[4]", "dot(%0, %1)", "vectors of 3 and 4 elements", NULL},
     {"[2,2]", "[3]", "outer(%0, %1)", "outer needs a tensor [k], not one of shape [2, 2]", NULL},
     {"[2,3]", "[]", "max_pool2d(%0) {kernel=[2,2]}", "[C, H, W]", "batch is not counted"},
-    {"[1,3,3]", "[]", "max_pool2d(%0) {kernel=[4,4]}", "a window of height 4 does not fit the image of height 3",
-     "padding adds 0"},
+    {"[1,3,3]", "[]", "max_pool2d(%0) {kernel=[4,4]}",
+     "a window of height 4 does not fit the image of height 3", "padding adds 0"},
     {"[1,9,9]", "[]", "max_pool2d(%0) {kernel=[2,2], padding=[2,2]}", "more than half", NULL},
     {"[1,9,9]", "[]", "max_pool2d(%0) {kernel=[0,2]}", "kernel must be at least 1", NULL},
-    {"[1,9,9]", "[]", "avg_pool2d(%0) {kernel=[2,2], stride=[0,1]}", "stride must be at least 1", NULL},
-    {"[1,2,2]", "[]", "max_pool2d(%0) {kernel=[2,2], padding=[1,1], dilation=[3,3]}", "does not fit", NULL},
+    {"[1,9,9]", "[]", "avg_pool2d(%0) {kernel=[2,2], stride=[0,1]}", "stride must be at least 1",
+     NULL},
+    {"[1,2,2]", "[]", "max_pool2d(%0) {kernel=[2,2], padding=[1,1], dilation=[3,3]}",
+     "does not fit", NULL},
     {"[1,2,2]", "[]", "adaptive_avg_pool2d(%0) {out=[0,1]}", "out must be at least 1", NULL},
     {"[4096,8,8]", "[]", "adaptive_avg_pool2d(%0) {out=[65536,65536]}", "too large", NULL},
     {"[]", "[]", "global_avg_pool(%0)", "not a scalar", NULL},
     {"[3]", "[]", "dropout(%0) {p=1.5}", "p must be between 0 and 1, not 1.5", NULL},
     {"[3]", "[]", "bernoulli_mask(%0) {keep=-1}", "keep must be between 0 and 1", NULL},
-    {"[10]", "i32[2]", "cross_entropy(%0, %1)", "a label of shape [2] does not go with scores of shape [10]",
-     "the label has the others"},
+    {"[10]", "i32[2]", "cross_entropy(%0, %1)",
+     "a label of shape [2] does not go with scores of shape [10]", "the label has the others"},
     {"[10]", "[]", "cross_entropy(%0, %1)", "needs integers", "class[k]"},
     {"[10]", "i32[]", "cross_entropy(%0, %1) {label_smoothing=2}", "between 0 and 1", NULL},
     {"[]", "i32[]", "nll_loss(%0, %1)", "not a scalar", NULL},
     {"[10]", "i32[3]", "accuracy(%0, %1)", "does not go with", NULL},
     {"[3]", "[4]", "mse(%0, %1)", "do not broadcast", NULL},
     {"[3]", "[3]", "huber(%0, %1) {delta=0}", "delta must be above 0", NULL},
-    {"[2]", "[3]", "grad(%0, %1)", "differentiates a scalar, not a tensor of shape [2]", "sum or mean"},
+    {"[2]", "[3]", "grad(%0, %1)", "differentiates a scalar, not a tensor of shape [2]",
+     "sum or mean"},
     {"u8[3]", "[]", "reduce_sum(%0) {dims=[0]}", "needs an f32 tensor here, not u8", NULL},
 };
 
@@ -88,9 +95,10 @@ static void errors_say_what_is_wrong(void **state) {
 /* The scores' classes are compared with the label's, which the declaration gives. */
 static void classes_agree(void **state) {
   Diags *d;
-  const char *text = "graph t { %0 = input {name=x, shape=[12], elem=\"f32\"}\n"
-                     "%1 = target {name=y, classes=10, shape=[], elem=\"i32\"}\n"
-                     "%2 = cross_entropy(%0, %1) loss = %2 }";
+  const char *text =
+      "graph t { %0 = input {name=x, shape=[12], elem=\"f32\"}\n"
+      "%1 = target {name=y, classes=10, shape=[], elem=\"i32\"}\n"
+      "%2 = cross_entropy(%0, %1) loss = %2 }";
   assert_null(parse_into(*state, text, strlen(text), &d));
   assert_non_null(strstr(d->list.at[0].text, "12 classes, the label is one of 10"));
 }
@@ -98,27 +106,38 @@ static void classes_agree(void **state) {
 /* No shape or attribute, however large, aborts or is believed. */
 static void extremes_are_refused(void **state) {
   static const char *const lines[] = {
-      "conv(%0, %1) {pads=[2147483647,2147483647,0,0]}", "conv(%0, %1) {pads=[0,0,0]}",
+      "conv(%0, %1) {pads=[2147483647,2147483647,0,0]}",
+      "conv(%0, %1) {pads=[0,0,0]}",
       "conv(%0, %1) {pads=[0,0,0,0], dilation=[2147483647,1]}",
-      "conv(%0, %1) {pads=[0,0,0,0], groups=3}", "conv(%0, %1) {pads=[0,0,0,0], groups=0}",
+      "conv(%0, %1) {pads=[0,0,0,0], groups=3}",
+      "conv(%0, %1) {pads=[0,0,0,0], groups=0}",
       "conv_input(%0, %1) {size=[2147483647,2147483647], pads=[0,0,0,0]}",
       "conv_weight(%0, %0) {kernel=[2147483647,1], pads=[0,0,0,0]}",
       "avg_pool2d_put(%0) {size=[2147483647,2147483647], kernel=[1,1]}",
-      "max_pool2d(%0) {kernel=[2147483647,2147483647], padding=[1073741824,1073741824], stride=[1,1]}",
-      "adaptive_avg_pool2d_put(%0) {size=[2147483647,2147483647]}", "one_hot(%2) {classes=0}",
-      "put_rows(%0, %2) {count=2147483647}", "broadcast(%0) {shape=[2147483647,2,8,8], batched=true}",
+      "max_pool2d(%0) {kernel=[2147483647,2147483647], padding=[1073741824,1073741824], "
+      "stride=[1,1]}",
+      "adaptive_avg_pool2d_put(%0) {size=[2147483647,2147483647]}",
+      "one_hot(%2) {classes=0}",
+      "put_rows(%0, %2) {count=2147483647}",
+      "broadcast(%0) {shape=[2147483647,2,8,8], batched=true}",
       "surround(%0) {low=[2147483647,0,0], high=[2147483647,0,0], inner=[2147483647,0,0]}",
       "surround(%0) {low=[0,0], high=[0,0], inner=[0,0]}",
       "cut(%0) {start=[0,0,0], size=[2,9,1], step=[1,1,1]}",
       "cut(%0) {start=[2147483647,0,0], size=[2147483647,1,1], step=[2147483647,1,1]}",
-      "linear(%0, %3, _) {out=-1}", "conv2d(%0, %1, _) {out=2147483647, kernel=[3,3]}",
-      "conv2d(%0, %1, _) {out=4, kernel=[2147483647,2147483647], dilation=[2147483647,1], padding=same}",
+      "linear(%0, %3, _) {out=-1}",
+      "conv2d(%0, %1, _) {out=2147483647, kernel=[3,3]}",
+      "conv2d(%0, %1, _) {out=4, kernel=[2147483647,2147483647], dilation=[2147483647,1], "
+      "padding=same}",
       "conv2d(%0, %1, _) {out=4, kernel=[3,3], stride=[2,2], padding=same}",
-      "embedding(%2, %3) {count=0, width=1}", "embedding(%0, %3) {count=8, width=8}",
-      "batch_norm(%0, _, _, %3, %3)", "dot_general(%0, %1) {contract_a=[7], contract_b=[0]}",
+      "embedding(%2, %3) {count=0, width=1}",
+      "embedding(%0, %3) {count=8, width=8}",
+      "batch_norm(%0, _, _, %3, %3)",
+      "dot_general(%0, %1) {contract_a=[7], contract_b=[0]}",
       "dot_general(%0, %1) {contract_a=[0,0], contract_b=[1,1]}",
       "dot_general(%1, %3) {contract_a=[3], contract_b=[0], sum_batch=true}",
-      "max_pool2d_put(%0, %0) {kernel=[2,2]}", "take_rows(%0, %2)", "random_mask(%0) {keep=0.5, stream=-1}"};
+      "max_pool2d_put(%0, %0) {kernel=[2,2]}",
+      "take_rows(%0, %2)",
+      "random_mask(%0) {keep=0.5, stream=-1}"};
   Arena *a = *state;
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
     Diags *d;
@@ -127,7 +146,8 @@ static void extremes_are_refused(void **state) {
                                     "%%1 = param {name=w, shape=[4,2,3,3], init=default}\n"
                                     "%%2 = input {name=i, shape=[2], elem=\"i32\"}\n"
                                     "%%3 = param {name=v, shape=[8,8], init=default}\n"
-                                    "%%4 = %s output y = %%4 }", lines[i]);
+                                    "%%4 = %s output y = %%4 }",
+                                    lines[i]);
     if (parse_into(a, text, strlen(text), &d)) fail_msg("%s is accepted", lines[i]);
     assert_true(strlen(d->list.at[0].text) > 10);
   }
@@ -218,8 +238,8 @@ static void parameters_that_cannot_be(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(errors_say_what_is_wrong), TEST(classes_agree),
-                                     TEST(extremes_are_refused), TEST(layers_make_pytorchs_parameters),
-                                     TEST(parameters_that_cannot_be)};
+  const struct CMUnitTest tests[] = {
+      TEST(errors_say_what_is_wrong), TEST(classes_agree), TEST(extremes_are_refused),
+      TEST(layers_make_pytorchs_parameters), TEST(parameters_that_cannot_be)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

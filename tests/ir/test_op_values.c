@@ -1,5 +1,6 @@
-/* Ops against PyTorch: op_values.txt holds graphs with the values, gradients and stored statistics that PyTorch
- * computes in double for them (op_values.py wrote it, and says what the leaves hold). */
+/* Ops against PyTorch: op_values.txt holds graphs with the values, gradients and stored statistics
+ * that PyTorch computes in double for them (op_values.py wrote it, and says what the leaves hold).
+ */
 #include "tests/ir/fixture.h"
 
 #include <math.h>
@@ -43,13 +44,20 @@ static void read_numbers(Numbers *n, const char *text) {
 static void read_line(Values *v, const char *line) {
   const char *numbers = strchr(line, ':');
   int k = 0;
-  if (sscanf(line, " kinds: %5s", v->kinds) == 1) v->training = strstr(line, "training") != NULL;
-  else if (line[0] == '|') strncat(v->graph, line + 1, sizeof v->graph - strlen(v->graph) - 1);
-  else if (sscanf(line, " given %d", &k) == 1) read_numbers(&v->given[k], numbers + 1);
-  else if (sscanf(line, " grad %d", &k) == 1) read_numbers(&v->grad[k], numbers + 1);
-  else if (sscanf(line, " assigned %d", &k) == 1) read_numbers(&v->assigned[k], numbers + 1);
-  else if (!strncmp(line, "  value", 7)) read_numbers(&v->value, numbers + 1);
-  else fail_msg("op_values.txt: %s", line);
+  if (sscanf(line, " kinds: %5s", v->kinds) == 1)
+    v->training = strstr(line, "training") != NULL;
+  else if (line[0] == '|')
+    strncat(v->graph, line + 1, sizeof v->graph - strlen(v->graph) - 1);
+  else if (sscanf(line, " given %d", &k) == 1)
+    read_numbers(&v->given[k], numbers + 1);
+  else if (sscanf(line, " grad %d", &k) == 1)
+    read_numbers(&v->grad[k], numbers + 1);
+  else if (sscanf(line, " assigned %d", &k) == 1)
+    read_numbers(&v->assigned[k], numbers + 1);
+  else if (!strncmp(line, "  value", 7))
+    read_numbers(&v->value, numbers + 1);
+  else
+    fail_msg("op_values.txt: %s", line);
 }
 
 /* ---- a case ---- */
@@ -122,8 +130,8 @@ static void compare(const Case *c, const char *what, int k, const Node *n, const
              (long long)(t->n * type_elements(&t->type)), want->count);
   for (int i = 0; i < want->count; i++)
     if (!(fabs(t->data[i] - want->at[i]) <= 1e-11 + 1e-10 * fabs(want->at[i])))
-      fail_msg("%s: %s %d, element %d is %.13g, PyTorch's %.13g", c->v->name, what, k, i, t->data[i],
-               want->at[i]);
+      fail_msg("%s: %s %d, element %d is %.13g, PyTorch's %.13g", c->v->name, what, k, i,
+               t->data[i], want->at[i]);
 }
 
 static void check(const Values *v) {
@@ -136,7 +144,8 @@ static void check(const Values *v) {
   case_fill(&c);
   assert_true(interp_run(c.interp, &e));
   compare(&c, "value", 0, c.y, &v->value);
-  for (int i = 0; i < c.ntargets; i++) compare(&c, "gradient", c.of[i], c.grad[i], &v->grad[c.of[i]]);
+  for (int i = 0; i < c.ntargets; i++)
+    compare(&c, "gradient", c.of[i], c.grad[i], &v->grad[c.of[i]]);
   int assigns = 0;
   for (int i = 1; i < c.graph->results.count; i++, assigns++)
     compare(&c, "assigned", assigns, c.graph->results.at[i].node, &v->assigned[assigns]);
@@ -171,8 +180,10 @@ static void as_pytorch(void **state) {
 /* The values of `line` of x0 for these doubles, one sample an element. */
 static void values_of(Arena *a, const char *line, int n, const double *x, double *y) {
   OpError e = {.arena = a};
-  Graph *g = parse(a, arena_printf(a, "graph t { %%0 = input {name=x0, shape=[], elem=\"f32\"}\n"
-                                      "%%1 = %s output y = %%1 }", line));
+  Graph *g = parse(a, arena_printf(a,
+                                   "graph t { %%0 = input {name=x0, shape=[], elem=\"f32\"}\n"
+                                   "%%1 = %s output y = %%1 }",
+                                   line));
   Interp *p = interp_new(a, g, n, false, &e);
   assert_true(interp_bind(p, "x0", x, n) && interp_run(p, &e));
   memcpy(y, interp_value(p, g->results.at[0].node)->data, (size_t)n * sizeof *y);
@@ -180,9 +191,10 @@ static void values_of(Arena *a, const char *line, int n, const double *x, double
 
 static void nan_stays(void **state) {
   static const char *const lines[] = {
-      "relu(%0)", "relu6(%0)", "leaky_relu(%0)", "elu(%0)", "selu(%0)", "gelu(%0)", "silu(%0)",
-      "sigmoid(%0)", "hard_sigmoid(%0)", "hard_swish(%0)", "tanh(%0)", "softplus(%0)", "sign(%0)",
-      "abs(%0)", "clamp(%0) {lo=0, hi=1}", "square(%0)", "exp(%0)", "log(%0)", "sqrt(%0)"};
+      "relu(%0)",   "relu6(%0)",    "leaky_relu(%0)", "elu(%0)",          "selu(%0)",
+      "gelu(%0)",   "silu(%0)",     "sigmoid(%0)",    "hard_sigmoid(%0)", "hard_swish(%0)",
+      "tanh(%0)",   "softplus(%0)", "sign(%0)",       "abs(%0)",          "clamp(%0) {lo=0, hi=1}",
+      "square(%0)", "exp(%0)",      "log(%0)",        "sqrt(%0)"};
   double x = NAN, y;
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
     values_of(*state, lines[i], 1, &x, &y);
@@ -204,10 +216,11 @@ static void far_from_zero(void **state) {
 static void certain_probabilities(void **state) {
   Arena *a = *state;
   OpError e = {.arena = a};
-  Graph *g = parse(a, "graph t { %0 = input {name=p, shape=[], elem=\"f32\"}\n"
-                      "%1 = input {name=q, shape=[], elem=\"f32\"}\n"
-                      "%2 = bce(%0, %1) %3 = grad(%2, %0) %4 = kl_div(%0, %1)\n"
-                      "output a = %2 output b = %3 output c = %4 }");
+  Graph *g = parse(a,
+                   "graph t { %0 = input {name=p, shape=[], elem=\"f32\"}\n"
+                   "%1 = input {name=q, shape=[], elem=\"f32\"}\n"
+                   "%2 = bce(%0, %1) %3 = grad(%2, %0) %4 = kl_div(%0, %1)\n"
+                   "output a = %2 output b = %3 output c = %4 }");
   expand_nodes(g, false, false, a);
   grad_resolve(g, a);
   Interp *p = interp_new(a, g, 4, false, &e);
@@ -225,8 +238,9 @@ static void certain_probabilities(void **state) {
 static void standardize_far_from_zero(void **state) {
   Arena *a = *state;
   OpError e = {.arena = a};
-  Graph *g = parse(a, "graph t { %0 = input {name=x, shape=[4], elem=\"f32\"}\n"
-                      "%1 = standardize(%0) {dims=[0], batch=true, eps=0} output y = %1 }");
+  Graph *g = parse(a,
+                   "graph t { %0 = input {name=x, shape=[4], elem=\"f32\"}\n"
+                   "%1 = standardize(%0) {dims=[0], batch=true, eps=0} output y = %1 }");
   Interp *p = interp_new(a, g, 1, true, &e);
   assert_true(interp_bind(p, "x", (double[]){1e9 + 1, 1e9 - 1, 1e9 + 1, 1e9 - 1}, 4));
   assert_true(interp_run(p, &e));
@@ -239,10 +253,11 @@ static void masks(void **state) {
   Arena *a = *state;
   OpError e = {.arena = a};
   enum { COUNT = 20000 };
-  Graph *g = parse(a, "graph t { %0 = input {name=x, shape=[20000], elem=\"f32\"}\n"
-                      "%1 = dropout(%0) {p=0.25} %2 = bernoulli_mask(%0) {keep=0.25}\n"
-                      "%3 = dropout(%0) {p=1} %4 = random_uniform(%0) {lo=2, hi=4, stream=9}\n"
-                      "output a = %1 output b = %2 output c = %3 output d = %4 }");
+  Graph *g = parse(a,
+                   "graph t { %0 = input {name=x, shape=[20000], elem=\"f32\"}\n"
+                   "%1 = dropout(%0) {p=0.25} %2 = bernoulli_mask(%0) {keep=0.25}\n"
+                   "%3 = dropout(%0) {p=1} %4 = random_uniform(%0) {lo=2, hi=4, stream=9}\n"
+                   "output a = %1 output b = %2 output c = %3 output d = %4 }");
   Interp *p = interp_new(a, g, 1, true, &e);
   double *x = interp_leaf_named(p, "x", NULL), sum[4] = {0};
   for (int i = 0; i < COUNT; i++) x[i] = 1;
@@ -277,8 +292,11 @@ static void masks(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(as_pytorch), TEST(nan_stays), TEST(far_from_zero), TEST(certain_probabilities),
-      TEST(standardize_far_from_zero), TEST(masks)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(as_pytorch),
+                                     TEST(nan_stays),
+                                     TEST(far_from_zero),
+                                     TEST(certain_probabilities),
+                                     TEST(standardize_far_from_zero),
+                                     TEST(masks)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

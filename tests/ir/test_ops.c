@@ -1,9 +1,10 @@
-/* Every row of the op table, because it is a row: the type that is inferred against what is evaluated, first and
- * second derivatives and Jacobian products against central differences in double, and the emitted code of
- * elementwise ops, on a table of C doubles, against their values. A row that checks no point fails.
+/* Every row of the op table, because it is a row: the type that is inferred against what is
+ * evaluated, first and second derivatives and Jacobian products against central differences in
+ * double, and the emitted code of elementwise ops, on a table of C doubles, against their values. A
+ * row that checks no point fails.
  *
- * With c, d random: L = sum(c y(x)), S = <dL/dx, d>. dL/dx and dS/dx are compared with differences of L and S,
- * and dS/dc = J d with the difference of y along d. */
+ * With c, d random: L = sum(c y(x)), S = <dL/dx, d>. dL/dx and dS/dx are compared with differences
+ * of L and S, and dS/dc = J d with the difference of y along d. */
 #include "tests/ir/fixture.h"
 
 #include <math.h>
@@ -49,9 +50,10 @@ static double distinct(void) {
 }
 
 static double draw(OpDomain domain) {
-  static const double range[][2] = {
-      [DOMAIN_ANY] = {-2, 2}, [DOMAIN_POSITIVE] = {0.3, 2.5}, [DOMAIN_UNIT] = {0.1, 0.9},
-      [DOMAIN_LABEL] = {-2, 2}};
+  static const double range[][2] = {[DOMAIN_ANY] = {-2, 2},
+                                    [DOMAIN_POSITIVE] = {0.3, 2.5},
+                                    [DOMAIN_UNIT] = {0.1, 0.9},
+                                    [DOMAIN_LABEL] = {-2, 2}};
   if (domain == DOMAIN_NONZERO) return nonzero();
   if (domain == DOMAIN_DISTINCT) return distinct();
   return between(range[domain][0], range[domain][1]);
@@ -75,7 +77,8 @@ typedef struct {
 } Case;
 
 static void complain(const Case *c, const char *what) {
-  fail_msg("%s: %s (%s)\n%s", c->info->name, what, c->training ? "training" : "evaluation", c->text);
+  fail_msg("%s: %s (%s)\n%s", c->info->name, what, c->training ? "training" : "evaluation",
+           c->text);
 }
 
 /* The dimensions of a type word, without `*`; *batched tells whether it had one. */
@@ -94,11 +97,13 @@ static void put_operand(Case *c, Str *out, const char *word, int i) {
   if (word[0] == '_') return;
   str_printf(out, "  %%%d = ", i);
   if (!strncmp(word, "buf", 3)) c->kind[i] = 'u';
-  if (c->kind[i] == 'u') str_printf(out, "buffer {name=x%d, shape=%s, init=default}\n", i, dims);
+  if (c->kind[i] == 'u')
+    str_printf(out, "buffer {name=x%d, shape=%s, init=default}\n", i, dims);
   else if (batched)
     str_printf(out, "input {name=x%d, shape=%s, elem=\"%s\"}\n", i, dims,
                word[0] == 'i' ? "i32" : "f32");
-  else str_printf(out, "param {name=x%d, shape=%s, init=default}\n", i, dims);
+  else
+    str_printf(out, "param {name=x%d, shape=%s, init=default}\n", i, dims);
 }
 
 static void case_text(Case *c, const char *operands, const char *attrs) {
@@ -138,11 +143,13 @@ static void case_open(Case *c, bool formulas) {
   Type before = c->graph->results.at[0].node->type;
   expand_nodes(c->graph, c->training, formulas, scratch);
   c->y = c->graph->results.at[0].node;
-  if (!type_equal(&before, &c->y->type)) complain(c, "the expansion has another type than inferred");
+  if (!type_equal(&before, &c->y->type))
+    complain(c, "the expansion has another type than inferred");
   for (int i = 0; i < c->noperands; i++) {
     const char *name = arena_printf(c->arena, "x%d", i);
     Op leaf[] = {OP_input, OP_param, OP_buffer};
-    for (int k = 0; k < 3 && !c->operand[i]; k++) c->operand[i] = ir_find_leaf(c->graph, leaf[k], name);
+    for (int k = 0; k < 3 && !c->operand[i]; k++)
+      c->operand[i] = ir_find_leaf(c->graph, leaf[k], name);
     if (c->kind[i] == 'f') c->target[c->ntargets++] = c->operand[i];
   }
   arena_free(scratch);
@@ -218,10 +225,11 @@ static double *values_of(Case *c, const Node *n) {
 
 static double value_of(Case *c, const Node *n) { return interp_value(c->interp, n)->data[0]; }
 
-static void compare(const Case *c, const char *what, int operand, int64_t i, double got, double want) {
+static void compare(const Case *c, const char *what, int operand, int64_t i, double got,
+                    double want) {
   if (fabs(got - want) <= tolerance + relative * fabs(want)) return;
-  complain(c, arena_printf(c->arena, "%s by operand %d, element %lld: %.9g, differences say %.9g", what,
-                           operand, (long long)i, got, want));
+  complain(c, arena_printf(c->arena, "%s by operand %d, element %lld: %.9g, differences say %.9g",
+                           what, operand, (long long)i, got, want));
 }
 
 /* Central differences of L and S in each element of target t. */
@@ -308,15 +316,16 @@ static int64_t check_evals(Case *c) {
 
 /* ---- all cases of a row ---- */
 
-static int64_t check_case(const OpInfo *info, const char *operands, const char *attrs, bool training,
-                          bool formulas) {
+static int64_t check_case(const OpInfo *info, const char *operands, const char *attrs,
+                          bool training, bool formulas) {
   Case c = {.arena = arena_new(), .info = info, .training = training};
   int64_t points = 0;
   case_text(&c, operands, attrs);
   case_open(&c, formulas);
   case_differentiate(&c);
   case_start(&c);
-  if (!strcmp(info->name, "detach")) points += check_no_gradient(&c);
+  if (!strcmp(info->name, "detach"))
+    points += check_no_gradient(&c);
   else if (c.ntargets) {
     for (int t = 0; t < c.ntargets; t++) points += check_target(&c, t);
     points += check_jvp(&c);
@@ -326,12 +335,14 @@ static int64_t check_case(const OpInfo *info, const char *operands, const char *
   return points;
 }
 
-/* Formulas by their own gradient and by that of their expansion; all in both modes where that differs. */
+/* Formulas by their own gradient and by that of their expansion; all in both modes where that
+ * differs. */
 static int64_t check_setting(const OpInfo *info, const char *operands, const char *attrs) {
   int64_t points = 0;
   for (int training = 0; training < (info->expand ? 2 : 1); training++)
     for (int formulas = 0; formulas < 2; formulas++)
-      if (!formulas || info->expand) points += check_case(info, operands, attrs, training, formulas);
+      if (!formulas || info->expand)
+        points += check_case(info, operands, attrs, training, formulas);
   return points;
 }
 
@@ -447,8 +458,10 @@ static EmitValue put(Emit *e, double x) {
 
 static double at(EmitValue v) { return *(double *)v; }
 
-#define UNARY(name, f) static EmitValue e_##name(Emit *e, EmitValue a) { return put(e, f); }
-#define BINARY(name, f) static EmitValue e_##name(Emit *e, EmitValue a, EmitValue b) { return put(e, f); }
+#define UNARY(name, f) \
+  static EmitValue e_##name(Emit *e, EmitValue a) { return put(e, f); }
+#define BINARY(name, f) \
+  static EmitValue e_##name(Emit *e, EmitValue a, EmitValue b) { return put(e, f); }
 static EmitValue e_constant(Emit *e, double x) { return put(e, x); }
 BINARY(add, at(a) + at(b))
 BINARY(sub, at(a) - at(b))
@@ -476,8 +489,9 @@ static EmitValue e_select(Emit *e, EmitValue m, EmitValue a, EmitValue b) {
 }
 
 static DoubleEmit double_emit(Arena *a) {
-  Emit e = {e_constant, e_add, e_sub, e_mul, e_div, e_neg, e_fma, e_abs, e_sqrt, e_copysign, e_less,
-            e_less_equal, e_equal, e_not_equal, e_select, e_exp, e_expm1, e_log, e_log1p, e_tanh, e_erf};
+  Emit e = {e_constant, e_add,  e_sub,      e_mul,  e_div,        e_neg,   e_fma,
+            e_abs,      e_sqrt, e_copysign, e_less, e_less_equal, e_equal, e_not_equal,
+            e_select,   e_exp,  e_expm1,    e_log,  e_log1p,      e_tanh,  e_erf};
   return (DoubleEmit){e, a};
 }
 
@@ -492,14 +506,15 @@ static void check_emit(const Node *n, const double *x, int operands) {
   for (int i = 0; i < operands; i++) v[i] = put(&e.emit, x[i]);
   double emitted = at(op_info[n->op].emit(&e.emit, n, v)), value = op_info[n->op].eval_scalar(n, x);
   if (!same(emitted, value))
-    fail_msg("%s(%g, %g, %g): emitted code gives %.17g, eval %.17g", op_info[n->op].name, x[0], x[1],
-             x[2], emitted, value);
+    fail_msg("%s(%g, %g, %g): emitted code gives %.17g, eval %.17g", op_info[n->op].name, x[0],
+             x[1], x[2], emitted, value);
   arena_free(a);
 }
 
 /* Specials in every operand, and random numbers. */
 static void check_emits(const Node *n) {
-  static const double special[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1, -1, 0.5, -2.25, 40, -40, 800, -800};
+  static const double special[] = {NAN, INFINITY, -INFINITY, 0,   -0.0, 1,   -1,
+                                   0.5, -2.25,    40,        -40, 800,  -800};
   enum { SPECIALS = sizeof special / sizeof *special };
   int operands = op_signature(n->op)->noperands;
   for (int i = 0; i < SPECIALS; i++)
@@ -519,11 +534,13 @@ static void check_emits_with(Arena *a, Op op, double first, double second) {
 
 static void emitted_code_equals_eval(void **state) {
   Arena *a = *state;
-  static const double power[] = {0, 1, 2, 3, 7, -1, -2, 0.5, -0.5, 1.5, 2.7, -0.3, 65, -71, 1.0 / 3};
+  static const double power[] = {0,    1,   2,   3,    7,  -1,  -2,     0.5,
+                                 -0.5, 1.5, 2.7, -0.3, 65, -71, 1.0 / 3};
   for (int op = 0; op < OP_COUNT; op++)
     if (op_info[op].kind == KIND_ELEMENTWISE && op != OP_pow) check_emits_with(a, (Op)op, -1, 1.5);
   check_emits_with(a, OP_clamp, -INFINITY, 0);
-  for (size_t i = 0; i < sizeof power / sizeof *power; i++) check_emits_with(a, OP_pow, power[i], 0);
+  for (size_t i = 0; i < sizeof power / sizeof *power; i++)
+    check_emits_with(a, OP_pow, power[i], 0);
 }
 
 int main(void) {
