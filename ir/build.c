@@ -37,10 +37,15 @@ Node *ir_sum(Graph *g, Node *x, int ndims, const int64_t *dims, bool batch) {
   return ir_with(g, OP_reduce_sum, x, attr_ints(ndims, dims), attr_bool(batch));
 }
 
+/* Where dims are not known to be right, a reduction has been made by them before, and has checked them; but they may
+ * still count from the end. */
+static int64_t *dim_of(Type *t, int64_t dim) { return &t->dim[dim < 0 ? dim + t->rank : dim]; }
+
 Node *ir_mean(Graph *g, Node *x, int ndims, const int64_t *dims, bool batch) {
   int64_t count = 1;
-  for (int i = 0; i < ndims; i++) count *= x->type.dim[dims[i]];
-  Node *mean = ir_scale(g, ir_sum(g, x, ndims, dims, batch), 1.0 / (double)count);
+  Node *sum = ir_sum(g, x, ndims, dims, batch);
+  for (int i = 0; i < ndims; i++) count *= *dim_of(&x->type, dims[i]);
+  Node *mean = ir_scale(g, sum, 1.0 / (double)count);
   if (!batch || !x->type.batched) return mean;
   return ir_binary(g, OP_div, mean, ir_make(g, OP_batch_size, 0, NULL, NULL));
 }
@@ -63,6 +68,6 @@ Node *ir_sum_to(Graph *g, Node *x, const Type *like) {
 
 Node *ir_keepdims(Graph *g, Node *x, const Type *before, int ndims, const int64_t *dims) {
   Type t = *before;
-  for (int i = 0; i < ndims; i++) t.dim[dims[i]] = 1;
+  for (int i = 0; i < ndims; i++) *dim_of(&t, dims[i]) = 1;
   return ir_reshape(g, x, t.rank, t.dim);
 }
