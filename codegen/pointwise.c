@@ -112,7 +112,7 @@ static KernelList emit_kernels(Cg *cg, const PointwiseSpec *spec) {
   NestPlan nest = plan_nest(cg, &s);
   UnitPlan units = plan_units(cg, &s, &nest);
   StagePlan stages;
-  if (reduce_in_stages(cg, &s, &units, &stages)) return reduce_staged(cg, &s, &nest, &stages);
+  if (reduce_in_stages(cg, &s, &nest, &units, &stages)) return reduce_staged(cg, &s, &nest, &stages);
   return emit_single(cg, &s, &nest, &units);
 }
 

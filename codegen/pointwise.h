@@ -15,7 +15,7 @@ typedef struct {
 } StagePlan;
 
 /* Whether it is worth it, given the units of doing it in one. */
-bool reduce_in_stages(Cg *cg, const PointwiseSpec *spec, const UnitPlan *units, StagePlan *out);
+bool reduce_in_stages(Cg *cg, const PointwiseSpec *spec, const NestPlan *nest, const UnitPlan *units, StagePlan *out);
 KernelList reduce_staged(Cg *cg, const PointwiseSpec *spec, const NestPlan *nest, const StagePlan *stages);
 
 const char *pointwise_name(Cg *cg, const PointwiseSpec *spec);

@@ -194,5 +194,5 @@ UnitPlan plan_units(Cg *cg, const PointwiseSpec *s, const NestPlan *nest) {
 double plan_cost(Cg *cg, const PointwiseSpec *s) {
   double memory = 0;
   for (int i = 0; i < s->nvalues; i++) memory += body_viewed(&s->value[i]);
-  return (0.06 * (memory + s->nstores) + 0.04 * operations(s)) * 16 / cg->lanes;
+  return (0.035 * (memory + s->nstores) + 0.02 * operations(s)) * 16 / cg->lanes;
 }

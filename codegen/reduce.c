@@ -4,7 +4,12 @@
 
 #include <math.h>
 
-enum { STAGE_ELEMENTS = 65536, STAGE_MIN = 131072, COMBINE_UNIT = 256 };
+enum {
+  STAGE_ELEMENTS = 32768, /* wanted in a block */
+  STAGE_RATIO = 32,       /* and at least so many for each partial result it leaves */
+  STAGE_MIN = 131072,     /* elements of a unit that make two stages worth it */
+  COMBINE_UNIT = 256
+};
 
 static int64_t extent_max(Cg *cg, const PointwiseSpec *s, int d) { return extent_at(s->extent[d], cg->max_batch); }
 
@@ -25,21 +30,27 @@ static bool numbered(const PointwiseSpec *s) {
   return true;
 }
 
-bool reduce_in_stages(Cg *cg, const PointwiseSpec *s, const UnitPlan *units, StagePlan *out) {
+/* Units that take pieces of every row read memory badly. */
+static bool cuts_rows(const PointwiseSpec *s, const NestPlan *nest, const UnitPlan *units) {
+  return units->count && units->dim[units->count - 1] == nest->vdim && units->chunk < s->extent[nest->vdim].fixed;
+}
+
+bool reduce_in_stages(Cg *cg, const PointwiseSpec *s, const NestPlan *nest, const UnitPlan *units, StagePlan *out) {
   int d = s->nreduces && s->scratch >= 0 ? first_reduced(s) : -1;
-  if (d < 0 || units->elements < STAGE_MIN || !numbered(s)) return false;
+  if (d < 0 || !numbered(s)) return false;
   double total = 1, kept = 1;
   for (int e = 0; e < s->rank; e++) {
     total *= (double)extent_max(cg, s, e);
     if (!s->reduced[e]) kept *= (double)extent_max(cg, s, e);
   }
+  if ((cuts_rows(s, nest, units) ? total : units->elements) < STAGE_MIN) return false;
   int64_t extent = extent_max(cg, s, d);
-  double inner = total / (double)extent;
-  int64_t block = inner >= STAGE_ELEMENTS ? 1 : (int64_t)(STAGE_ELEMENTS / inner);
+  double inner = total / (double)extent, wanted = kept * s->nreduces * STAGE_RATIO;
+  if (wanted < STAGE_ELEMENTS) wanted = STAGE_ELEMENTS;
+  int64_t block = inner >= wanted ? 1 : (int64_t)(wanted / inner);
   *out = (StagePlan){.dim = d, .block = block, .blocks = (extent + block - 1) / block, .kept = (int64_t)kept};
   out->elements = inner * (double)block;
-  bool small = (double)out->blocks * kept * s->nreduces * 8 <= total;
-  return out->blocks > 1 && small;
+  return out->blocks > 3;
 }
 
 /* Where partial results go: views of scratch, dense over the kept dimensions. */
