@@ -73,6 +73,13 @@ int lower_scratch(Lower *l, int64_t bytes); /* a slot of this step's own */
 
 LLVMValueRef lower_slot_pointer(Lower *l, Base base, int64_t offset); /* what a slot will hold */
 
+/* kernel.h's functions, called while a function is being lowered. */
+KernelList lower_pointwise_kernel(Lower *l, const PointwiseSpec *spec);
+KernelList lower_matmul_kernel(Lower *l, const MatmulSpec *spec);
+KernelList lower_conv_kernel(Lower *l, const ConvSpec *spec);
+KernelList lower_pool_kernel(Lower *l, const PoolSpec *spec);
+KernelList lower_put_rows_kernel(Lower *l, const PutRowsSpec *spec);
+
 /* Emits the calls of a kernel list on the slots as they are now. */
 void lower_run(Lower *l, const KernelList *list);
 /* The same for kernels that need scratch behind `slot`, which must be the last scratch slot taken. */

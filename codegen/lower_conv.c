@@ -46,7 +46,7 @@ static void run_image(Lower *l, const PlanGroup *g, const Node *n, ConvSpec *s, 
     *out = lower_storage(l, n);
   }
   s->scratch = lower_scratch(l, 0);
-  KernelList list = kernel_conv(l->cg, s);
+  KernelList list = lower_conv_kernel(l, s);
   lower_run_scratch(l, &list, s->scratch);
 }
 
@@ -54,13 +54,13 @@ static void run_weight(Lower *l, const Node *n, ConvSpec *s) {
   if (has_order(n, weight_order)) {
     s->weight = lower_storage(l, n);
     s->scratch = lower_scratch(l, 0);
-    KernelList list = kernel_conv(l->cg, s);
+    KernelList list = lower_conv_kernel(l, s);
     lower_run_scratch(l, &list, s->scratch);
     return;
   }
   s->weight = lower_scratch(l, plan_bytes(n, 1, l->cg->real_bytes));
   s->scratch = lower_scratch(l, 0);
-  KernelList list = kernel_conv(l->cg, s);
+  KernelList list = lower_conv_kernel(l, s);
   lower_run_scratch(l, &list, s->scratch);
   Node dense = *n;
   dense.ordered = true;
@@ -73,7 +73,7 @@ static void run_weight(Lower *l, const Node *n, ConvSpec *s) {
   body_put(&b, body_add(&b, (BodyValue){.kind = BODY_LOAD, .view = from}), lower_view(l, n, &domain));
   PointwiseSpec spec = body_spec(&b);
   spec.scratch = -1;
-  list = kernel_pointwise(l->cg, &spec);
+  list = lower_pointwise_kernel(l, &spec);
   lower_run(l, &list);
 }
 

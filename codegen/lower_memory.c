@@ -229,6 +229,20 @@ static void emit_stage(Lower *l, const Kernel *k) {
                  (LLVMValueRef[]){l->call, k->function, l->buffers, l->n, units}, 5, "");
 }
 
+/* Emitting a kernel moves the builder into another function; the calling one goes on where it was. */
+#define EMIT_APART(kind, Spec)                                        \
+  KernelList lower_##kind##_kernel(Lower *l, const Spec *spec) {      \
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(l->cg->builder);      \
+    KernelList list = kernel_##kind(l->cg, spec);                     \
+    LLVMPositionBuilderAtEnd(l->cg->builder, here);                   \
+    return list;                                                      \
+  }
+EMIT_APART(pointwise, PointwiseSpec)
+EMIT_APART(matmul, MatmulSpec)
+EMIT_APART(conv, ConvSpec)
+EMIT_APART(pool, PoolSpec)
+EMIT_APART(put_rows, PutRowsSpec)
+
 void lower_run(Lower *l, const KernelList *list) {
   emit_buffers(l);
   for (int i = 0; i < list->count; i++) emit_stage(l, &list->stage[i]);

@@ -295,7 +295,7 @@ bool lower_product(Lower *l, const PlanGroup *g, const Node *n) {
     s.epilogue = &epilogue;
   }
   s.scratch = lower_scratch(l, 0);
-  KernelList list = kernel_matmul(l->cg, &s);
+  KernelList list = lower_matmul_kernel(l, &s);
   lower_run_scratch(l, &list, s.scratch);
   return true;
 }

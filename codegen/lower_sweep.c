@@ -9,7 +9,7 @@ static bool run_body(Lower *l, Body *b) {
   PointwiseSpec spec = body_spec(b);
   if (!spec.nstores && !spec.nreduces) return true;
   spec.scratch = spec.nreduces ? lower_scratch(l, 0) : -1;
-  KernelList list = kernel_pointwise(l->cg, &spec);
+  KernelList list = lower_pointwise_kernel(l, &spec);
   if (spec.scratch >= 0)
     lower_run_scratch(l, &list, spec.scratch);
   else
@@ -189,7 +189,7 @@ bool lower_put_rows(Lower *l, const PlanGroup *g, const Node *n) {
   s.source.stride[1] = 1;
   Memory own = memory_own(n);
   s.table = (View){.slot = lower_storage(l, n), .stride = {own.stride[0], own.stride[1]}};
-  KernelList list = kernel_put_rows(l->cg, &s);
+  KernelList list = lower_put_rows_kernel(l, &s);
   lower_run(l, &list);
   return true;
 }
@@ -227,7 +227,7 @@ bool lower_pool(Lower *l, const PlanGroup *g, const Node *n) {
     diag_error(l->diags, n->span, "pooling of a shared tensor is not compiled");
     return false;
   }
-  KernelList list = kernel_pool(l->cg, &s);
+  KernelList list = lower_pool_kernel(l, &s);
   lower_run(l, &list);
   return true;
 }
