@@ -158,7 +158,7 @@ static const dlc_parameter parameters[] = {
 static const dlc_training training = {
     .optimizer = "sgd", .lr = 0.05, .momentum = 0.9, .schedule = "constant", .batch = 16, .epochs = 30, .seed = 1};
 
-const dlc_model FAKE_MODEL = {
+__attribute__((visibility("default"))) const dlc_model FAKE_MODEL = {
     .abi_version = DLC_ABI_VERSION,
     .real_bytes = sizeof(Real),
     .name = STRING(FAKE_MODEL),

@@ -1,0 +1,30 @@
+/* Samples in the types and shapes of a network's inputs and targets, read from whatever --data names:
+ *   IDX pairs, CIFAR-10 binary, CSV, windows of a CSV series, npy, npz, safetensors. */
+#ifndef DLC_DLRUN_DATASET_H
+#define DLC_DLRUN_DATASET_H
+
+#include "base/arena.h"
+#include "dlrun/fault.h"
+#include "runtime/dlc.h"
+
+typedef struct {
+  int64_t n;
+  int32_t inputs, tensors; /* tensors: inputs, then targets; without targets tensors = inputs */
+  const char **data;       /* of each tensor; samples one after the other */
+  size_t *bytes;           /* of one sample of each */
+  const int64_t *row;      /* sample i is row[i] of the data; NULL: i itself */
+} Dataset;
+
+/* The batch: one buffer a tensor, in the model's order. */
+typedef struct {
+  char **data;
+  const void **inputs, **targets;
+} Batch;
+
+/* `spec` as the user wrote it. With `targets`, data without them is a fault. */
+bool dataset_open(Arena *a, const char *spec, const dlc_model *model, bool targets, Dataset *out, Fault *f);
+Batch dataset_batch(Arena *a, const Dataset *d, int64_t most);
+/* Samples order[first], ..., order[first + n - 1] (order NULL: the identity) into the batch. */
+void dataset_gather(const Dataset *d, const int64_t *order, int64_t first, int64_t n, Batch *b);
+
+#endif

@@ -1,0 +1,80 @@
+/* Arrays as files hold them: counts checked, numbers of any width and byte order brought to four kinds. */
+#include <stdio.h>
+#include <string.h>
+
+#include "dlrun/data/limits.h"
+#include "dlrun/data/raw.h"
+
+size_t raw_size(RawElem elem) { return elem == RAW_U8 ? 1 : elem == RAW_F32 ? 4 : 8; }
+
+double raw_double(const RawArray *r, int64_t i) {
+  if (r->elem == RAW_U8) return ((const uint8_t *)r->data)[i];
+  if (r->elem == RAW_I64) return (double)((const int64_t *)r->data)[i];
+  if (r->elem == RAW_F32) return (double)((const float *)r->data)[i];
+  return ((const double *)r->data)[i];
+}
+
+bool raw_count(int rank, const int64_t *dim, int64_t most, int64_t *out) {
+  *out = 1;
+  for (int d = 0; d < rank; d++)
+    if (dim[d] < 0 || __builtin_mul_overflow(*out, dim[d], out) || *out > most) return false;
+  return true;
+}
+
+RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, int rank, const int64_t *dim,
+                  Fault *f) {
+  RawArray r = {.name = name, .where = where, .elem = elem, .rank = rank};
+  int64_t count;
+  if (rank < 1 || rank > RAW_RANK) return fault(f, "%s: an array of %d dimensions", where, rank), NULL;
+  if (s->list.count == LIMIT_DATA_ARRAYS) return fault(f, "%s: too many arrays", where), NULL;
+  if (!raw_count(rank, dim, (int64_t)(LIMIT_DATA_BYTES / 8), &count) ||
+      !raw_count(rank - 1, dim + 1, (int64_t)(LIMIT_DATA_BYTES / 8), &r.each))
+    return fault(f, "%s: an array is too large", where), NULL;
+  memcpy(r.dim, dim, (size_t)rank * sizeof *dim);
+  r.data = arena_alloc(s->arena, (size_t)count + 1, raw_size(elem));
+  vec_push(s->arena, &s->list, r);
+  return &s->list.at[s->list.count - 1];
+}
+
+RawElem raw_elem_for(Scalar s) {
+  if (s.kind == 'f') return s.size == 8 ? RAW_F64 : RAW_F32;
+  return s.kind == 'u' && s.size == 1 ? RAW_U8 : RAW_I64;
+}
+
+static float half_to_float(uint16_t h) {
+  uint32_t exponent = h >> 10 & 0x1f, mantissa = h & 0x3ffu, bits = (uint32_t)(h >> 15) << 31;
+  float v;
+  if (!exponent) return (float)mantissa * (bits ? -0x1p-24f : 0x1p-24f);
+  bits |= (exponent == 0x1f ? 0xffu : exponent + 112) << 23 | mantissa << 13;
+  memcpy(&v, &bits, sizeof v);
+  return v;
+}
+
+static void store_one(RawArray *r, Scalar s, int64_t i, uint64_t bits) {
+  uint32_t low = (uint32_t)bits;
+  if (s.kind == 'f' && s.size == 8) memcpy((double *)r->data + i, &bits, 8);
+  else if (s.kind == 'f' && s.size == 4) memcpy((float *)r->data + i, &low, 4);
+  else if (s.kind == 'f') ((float *)r->data)[i] = half_to_float((uint16_t)bits);
+  else if (r->elem == RAW_U8) ((uint8_t *)r->data)[i] = (uint8_t)bits;
+  else {
+    int unused = 64 - 8 * s.size;
+    int64_t v = (int64_t)(bits << unused);
+    ((int64_t *)r->data)[i] = s.kind == 'u' ? (int64_t)bits : v >> unused;
+  }
+}
+
+bool raw_fill(RawArray *r, Scalar s, Bytes *b, Fault *f) {
+  int64_t count = r->dim[0] * r->each;
+  if ((uint64_t)count > b->left / (size_t)s.size) return fault(f, "%s: the file is cut off", r->where);
+  if (r->elem == RAW_U8) {
+    memcpy(r->data, bytes_take(b, (size_t)count), (size_t)count);
+    return true;
+  }
+  for (int64_t i = 0; i < count; i++) {
+    uint64_t bits;
+    if (!(s.big_endian ? bytes_big(b, s.size, &bits) : bytes_little(b, s.size, &bits)))
+      return fault(f, "%s: the file is cut off", r->where);
+    store_one(r, s, i, bits);
+  }
+  return true;
+}

@@ -1,0 +1,69 @@
+/* What a reader makes of a file: arrays, their first dimension the samples; and one reader a format. */
+#ifndef DLC_DLRUN_RAW_H
+#define DLC_DLRUN_RAW_H
+
+#include "base/arena.h"
+#include "base/vec.h"
+#include "dlrun/data/bytes.h"
+#include "runtime/dlc.h"
+
+typedef enum { RAW_U8, RAW_I64, RAW_F32, RAW_F64 } RawElem;
+
+enum { RAW_RANK = 9 };
+
+typedef struct {
+  const char *name;  /* NULL: known by its place among the unnamed */
+  const char *where; /* the file */
+  RawElem elem;
+  int rank;
+  int64_t dim[RAW_RANK];
+  int64_t each; /* elements of one sample */
+  void *data;
+} RawArray;
+
+typedef struct {
+  Arena *arena;
+  const dlc_model *model; /* whose tensors are wanted */
+  VEC(RawArray) list;
+} RawSet;
+
+/* What stands between the commas of --data. */
+typedef struct {
+  VEC(const char *) files;
+  const char *label;       /* label=NAME: the CSV column */
+  const char *part;        /* part=train|valid|test */
+  int64_t split[3];        /* split=A:B:C samples (rows of a series); 0: not given */
+  int64_t fold, folds;     /* fold=K/N */
+  int64_t limit;           /* limit=N samples */
+  int64_t window, horizon; /* of a series */
+} DataSpec;
+
+bool raw_spec_parse(Arena *a, const char *text, DataSpec *out, Fault *f);
+
+/* Adds an array with room for its elements; checks the count against `available` bytes of source each taking
+ * `source_size`. NULL after a fault. */
+RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, int rank, const int64_t *dim, Fault *f);
+size_t raw_size(RawElem elem);
+double raw_double(const RawArray *r, int64_t i);
+/* Product of dimensions; false when it passes `most`. */
+bool raw_count(int rank, const int64_t *dim, int64_t most, int64_t *out);
+
+/* How numbers lie in a file. */
+typedef struct {
+  char kind;      /* 'u', 'i' or 'f' */
+  int size;       /* 1, 2, 4 or 8; 'f' 2 too */
+  bool big_endian;
+} Scalar;
+RawElem raw_elem_for(Scalar s);
+/* r's elements from b, which must hold them all. */
+bool raw_fill(RawArray *r, Scalar s, Bytes *b, Fault *f);
+
+bool read_idx(RawSet *s, const char *path, Bytes b, Fault *f);
+bool read_cifar(RawSet *s, const char *path, Bytes b, Fault *f);
+bool read_npy(RawSet *s, const char *path, const char *name, Bytes b, Fault *f);
+bool read_npz(RawSet *s, const char *path, const char *part, Bytes b, Fault *f);
+bool read_csv(RawSet *s, const char *path, const DataSpec *spec, Bytes b, Fault *f);
+bool read_series(RawSet *s, const char *path, const DataSpec *spec, Bytes b, Fault *f);
+bool read_tensors(RawSet *s, const char *path, Fault *f); /* safetensors */
+
+#endif

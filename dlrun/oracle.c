@@ -1,0 +1,120 @@
+#include "dlrun/oracle.h"
+
+#include <string.h>
+
+#include "dlrun/graph.h"
+#include "passes/pipeline.h"
+
+static const Result *find_result(const Graph *g, ResultKind kind, const char *name) {
+  for (int i = 0; i < g->results.count; i++) {
+    const Result *r = &g->results.at[i];
+    if (r->kind != kind) continue;
+    const char *own = kind == RESULT_GRAD ? node_str(r->target, "name") : r->name;
+    if (!name || (own && strcmp(own, name) == 0)) return r;
+  }
+  return NULL;
+}
+
+static bool pass_fault(Tool *t, const Diags *diags, const char *what) {
+  t->fault.internal = true;
+  return fault(&t->fault, "%s: %s", what, diags->list.count ? diags->list.at[diags->list.count - 1].text : "failed");
+}
+
+static Graph *run_passes(Tool *t, const Graph *source, bool training, const char *last, Diags *diags) {
+  PassOptions options = {.stop_after = last, .diags = diags};
+  return pipeline_run(source, training ? PROGRAM_GRAD : PROGRAM_GRAD_EVAL, t->arena, &options);
+}
+
+bool oracle_new(Tool *t, int64_t n, bool training, uint64_t seed, Oracle *o) {
+  Diags *diags;
+  OpError e = {.arena = t->arena};
+  *o = (Oracle){.tool = t, .n = n};
+  Graph *source = graph_load(t, &diags);
+  if (!source) return false;
+  o->gradients = run_passes(t, source, training, "grad", diags);
+  o->forward = o->gradients ? run_passes(t, source, training, "expand", diags) : NULL;
+  if (!o->forward) return pass_fault(t, diags, "the graph cannot be differentiated");
+  o->with = interp_new(t->arena, o->gradients, n, training, &e);
+  if (!o->with) return fault(&t->fault, "%s", e.text);
+  /* a loss that itself holds grad() can only be evaluated once that is resolved */
+  o->without = interp_new(t->arena, o->forward, n, training, &e);
+  if (!o->without) o->forward = o->gradients, o->without = o->with;
+  const Result *loss = find_result(o->forward, RESULT_LOSS, NULL);
+  if (!loss) return fault(&t->fault, "%s has no loss", t->model->name);
+  o->loss = loss->node;
+  interp_random(o->with, seed, 0);
+  interp_random(o->without, seed, 0);
+  return true;
+}
+
+static double element(int32_t elem, const void *data, int64_t i) {
+  if (elem == DLC_U8) return ((const uint8_t *)data)[i];
+  if (elem == DLC_I32) return ((const int32_t *)data)[i];
+  return elem == DLC_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
+/* A leaf that the graph no longer has is not needed. */
+static bool fill(Tool *t, Interp *p, const char *name, int32_t elem, const void *data, int64_t count) {
+  int64_t has;
+  double *to = interp_leaf_named(p, name, &has);
+  if (!to) return true;
+  if (has != count) {
+    t->fault.internal = true;
+    return fault(&t->fault, "%s has %lld elements in the graph, %lld in the code", name, (long long)has,
+                 (long long)count);
+  }
+  for (int64_t i = 0; i < count; i++) to[i] = element(elem, data, i);
+  return true;
+}
+
+static bool fill_all(Oracle *o, Interp *p, const Batch *b) {
+  Tool *t = o->tool;
+  int64_t n = o->n;
+  const dlc_model *m = t->model;
+  for (int32_t i = 0; i < m->input_count; i++)
+    if (!fill(t, p, m->inputs[i].name, m->inputs[i].elem, b->inputs[i], n * m->inputs[i].elements)) return false;
+  for (int32_t i = 0; i < m->target_count; i++)
+    if (!fill(t, p, m->targets[i].name, m->targets[i].elem, b->targets[i], n * m->targets[i].elements)) return false;
+  for (int32_t i = 0; i < m->parameter_count; i++) {
+    const dlc_parameter *q = &m->parameters[i];
+    if (q->role == DLC_STATE) continue;
+    void *data = arena_alloc(t->arena, (size_t)q->elements + 1, (size_t)m->real_bytes);
+    if (!tool_ok(t, t->api->get_parameter(t->session, i, data))) return false;
+    if (!fill(t, p, q->name, m->real_bytes == 8 ? DLC_F64 : DLC_F32, data, q->elements)) return false;
+  }
+  return true;
+}
+
+bool oracle_run(Oracle *o, const Batch *b) {
+  OpError e = {.arena = o->tool->arena};
+  if (!fill_all(o, o->with, b) || !fill_all(o, o->without, b)) return false;
+  if (!interp_run(o->with, &e) || !interp_run(o->without, &e)) return fault(&o->tool->fault, "%s", e.text);
+  return true;
+}
+
+const Tensor *oracle_loss(const Oracle *o) { return interp_value(o->without, o->loss); }
+
+const Tensor *oracle_output(const Oracle *o, const char *name) {
+  const Result *r = find_result(o->gradients, RESULT_OUTPUT, name);
+  return r ? interp_value(o->with, r->node) : NULL;
+}
+
+const Tensor *oracle_gradient(const Oracle *o, const char *name) {
+  const Result *r = find_result(o->gradients, RESULT_GRAD, name);
+  return r ? interp_value(o->with, r->node) : NULL;
+}
+
+bool oracle_difference(Oracle *o, const char *leaf, int64_t i, double h, double *out) {
+  OpError e = {.arena = o->tool->arena};
+  double *x = interp_leaf_named(o->without, leaf, NULL), was = x ? x[i] : 0, loss[2];
+  *out = 0;
+  if (!x) return true; /* the loss does not depend on it */
+  for (int k = 0; k < 2; k++) {
+    x[i] = k ? was - h : was + h;
+    if (!interp_run(o->without, &e)) return fault(&o->tool->fault, "%s", e.text);
+    loss[k] = interp_value(o->without, o->loss)->data[0];
+  }
+  x[i] = was;
+  *out = (loss[0] - loss[1]) / (2 * h);
+  return true;
+}

@@ -1,0 +1,29 @@
+/* The interpreter on a compiled network's own graph, parameters and samples. */
+#ifndef DLC_DLRUN_ORACLE_H
+#define DLC_DLRUN_ORACLE_H
+
+#include "dlrun/tool.h"
+#include "ir/interp.h"
+
+typedef struct {
+  Tool *tool;
+  int64_t n;
+  Graph *gradients, *forward; /* the loss with its gradients; without, to perturb */
+  Interp *with, *without;
+  const Node *loss;           /* of `forward` */
+} Oracle;
+
+/* For a batch of n, in training mode or not, with masks of `seed` at step 0. */
+bool oracle_new(Tool *t, int64_t n, bool training, uint64_t seed, Oracle *out);
+/* Takes over the session's parameters and the batch, and runs. */
+bool oracle_run(Oracle *o, const Batch *b);
+
+/* After a run: the value of the loss, an output, the gradient by a parameter or input; NULL when there is none. */
+const Tensor *oracle_loss(const Oracle *o);
+const Tensor *oracle_output(const Oracle *o, const char *name);
+const Tensor *oracle_gradient(const Oracle *o, const char *name);
+
+/* (L(x + h) - L(x - h)) / 2h by element i of the leaf. */
+bool oracle_difference(Oracle *o, const char *leaf, int64_t i, double h, double *out);
+
+#endif

@@ -1,0 +1,100 @@
+#include "dlrun/tool.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+bool tool_open(Tool *t, const char *path) {
+  memset(t, 0, sizeof *t);
+  t->arena = arena_new();
+  if (!model_open(path, &t->handle, &t->model, &t->fault)) return false;
+  t->api = t->model->api;
+  return true;
+}
+
+bool tool_ok(Tool *t, int code) {
+  return code == DLC_OK || fault(&t->fault, "%s", t->api->error_text(t->session, code));
+}
+
+bool tool_session(Tool *t, dlc_mode mode, int64_t threads, uint64_t seed) {
+  if (!tool_ok(t, t->api->create(t->model, mode, &t->session))) return false;
+  int wanted = threads > 1000000 ? 1000000 : (int)threads;
+  if (!tool_ok(t, t->api->set_threads(t->session, wanted))) return false;
+  return tool_ok(t, t->api->initialize(t->session, seed)) && tool_ok(t, t->api->set_seed(t->session, seed));
+}
+
+bool tool_load(Tool *t, const char *weights) {
+  int code = t->api->load(t->session, weights);
+  if (code == DLC_OK) return true;
+  const char *why = t->api->error_text(t->session, code);
+  bool named = strncmp(why, weights, strlen(weights)) == 0;
+  return fault(&t->fault, "%s%s%s", named ? "" : weights, named ? "" : ": ", why);
+}
+
+int tool_close(Tool *t, bool fine) {
+  if (!fine && t->fault.text[0]) fprintf(stderr, "dlrun: error: %s\n", t->fault.text);
+  if (t->fault.internal)
+    fprintf(stderr, "This is a fault in dlrun or dlc. Please report it with the .net file and this command line.\n");
+  if (t->session) t->api->destroy(t->session);
+  if (t->handle) dlclose(t->handle);
+  arena_free(t->arena);
+  if (t->fault.internal) return EXIT_INTERNAL;
+  if (fflush(stdout) || ferror(stdout)) return EXIT_DIAGNOSED;
+  return fine ? EXIT_FINE : EXIT_DIAGNOSED;
+}
+
+bool tool_batch(Tool *t, int64_t asked, int64_t *out) {
+  int64_t most = t->model->max_batch, own = t->model->training ? t->model->training->batch : 0;
+  *out = asked ? asked : own > 0 && own < most ? own : most;
+  if (*out <= most) return true;
+  return fault(&t->fault, "a batch of %lld: %s was compiled for at most %lld (dlc --batch)", (long long)*out,
+               t->model->name, (long long)most);
+}
+
+bool tool_evaluate(Tool *t, const Dataset *d, int64_t batch, double *loss, double *metrics) {
+  int count = t->model->metric_count;
+  double one, *some = ARENA_ARRAY(t->arena, double, count + 1);
+  Arena *scratch = arena_new();
+  Batch b = dataset_batch(scratch, d, batch);
+  bool fine = true;
+  *loss = 0;
+  for (int i = 0; i < count; i++) metrics[i] = 0;
+  for (int64_t at = 0; at < d->n && fine; at += batch) {
+    int64_t n = d->n - at < batch ? d->n - at : batch;
+    double weight = (double)n / (double)d->n;
+    dataset_gather(d, NULL, at, n, &b);
+    fine = tool_ok(t, t->api->evaluate(t->session, n, b.inputs, b.targets, NULL, &one, some));
+    *loss += one * weight;
+    for (int i = 0; i < count; i++) metrics[i] += some[i] * weight;
+  }
+  arena_free(scratch);
+  return fine;
+}
+
+double tool_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bool tool_is_terminal(void) {
+  const char *term = getenv("TERM");
+  return isatty(STDOUT_FILENO) && !(term && strcmp(term, "dumb") == 0);
+}
+
+bool tool_colour(void) {
+  const char *no = getenv("NO_COLOR");
+  return tool_is_terminal() && !(no && *no);
+}
+
+bool tool_unicode(void) {
+  static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+  for (int i = 0; i < 3; i++) {
+    const char *value = getenv(names[i]);
+    if (value && *value) return strstr(value, "UTF-8") || strstr(value, "utf8") || strstr(value, "UTF8");
+  }
+  return false;
+}

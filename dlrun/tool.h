@@ -1,0 +1,41 @@
+/* What every command starts from: the opened model, a session, and how failures end. */
+#ifndef DLC_DLRUN_TOOL_H
+#define DLC_DLRUN_TOOL_H
+
+#include "base/arena.h"
+#include "dlrun/cli.h"
+#include "dlrun/data/dataset.h"
+#include "dlrun/fault.h"
+#include "dlrun/model.h"
+
+typedef struct {
+  Arena *arena;
+  Fault fault;
+  void *handle;
+  const dlc_model *model;
+  const dlc_api *api;
+  dlc_session *session;
+} Tool;
+
+bool tool_open(Tool *t, const char *path);
+/* A session with initial values drawn from seed. */
+bool tool_session(Tool *t, dlc_mode mode, int64_t threads, uint64_t seed);
+/* Whether a call of the interface went well; the fault is its error text. */
+bool tool_ok(Tool *t, int code);
+bool tool_load(Tool *t, const char *weights);
+/* Prints the fault, if there is one, frees everything and gives the exit status. */
+int tool_close(Tool *t, bool fine);
+
+/* The batch asked for (0: the train block's), checked against what is compiled in. */
+bool tool_batch(Tool *t, int64_t asked, int64_t *out);
+/* Loss and metrics in evaluation mode over all of the data; `metrics` has room for the model's. */
+bool tool_evaluate(Tool *t, const Dataset *d, int64_t batch, double *loss, double *metrics);
+
+/* Seconds of a clock that only goes forward. */
+double tool_seconds(void);
+/* A text stream's abilities. */
+bool tool_is_terminal(void);
+bool tool_unicode(void);
+bool tool_colour(void);
+
+#endif

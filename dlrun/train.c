@@ -1,0 +1,225 @@
+/* dlrun train. Epoch e takes the samples in the order of (seed, e); step t (from 0, over all epochs) draws its masks
+ * and augmentation from (seed, t). So a checkpoint's step, seed and tensors are all that the rest depends on, and a
+ * resumed training goes on with the same bits. --save FILE writes the weights, in PyTorch's names, and beside them
+ * the checkpoint, FILE with .resume before the suffix; --resume takes either name. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dlrun/augment.h"
+#include "dlrun/commands.h"
+#include "dlrun/plot.h"
+#include "dlrun/progress.h"
+#include "dlrun/random.h"
+#include "dlrun/schedule.h"
+#include "dlrun/tool.h"
+#include "runtime/safetensors.h"
+
+typedef struct {
+  const char *data, *valid, *weights, *save, *resume, *log;
+  int64_t epochs, batch, threads;
+  double lr;
+  uint64_t seed;
+  bool quiet;
+} TrainOptions;
+
+typedef struct {
+  Tool *tool;
+  const TrainOptions *options;
+  Dataset data, valid;
+  int64_t batch, epochs, steps; /* steps of one epoch */
+  Augment augment;
+  Batch buffers;
+  int64_t *order;
+  History history;
+  Progress progress;
+  double base_lr, *metrics;
+  VEC(double) losses; /* of every step, for the chart */
+} Trainer;
+
+/* ---- checkpoints ---- */
+
+static const char *resume_name(Arena *a, const char *path) {
+  static const char suffix[] = ".safetensors";
+  size_t n = strlen(path), s = sizeof suffix - 1;
+  if (n > s && strcmp(path + n - s, suffix) == 0) n -= s;
+  return arena_printf(a, "%.*s.resume%s", (int)n, path, path + n);
+}
+
+static bool save(Trainer *r) {
+  Tool *t = r->tool;
+  if (!r->options->save) return true;
+  return tool_ok(t, t->api->save(t->session, r->options->save)) &&
+         tool_ok(t, t->api->save_checkpoint(t->session, resume_name(t->arena, r->options->save)));
+}
+
+/* The seed of a checkpoint, for shuffling; false when the file is none. */
+static bool checkpoint_seed(const char *path, uint64_t *seed) {
+  StFile f;
+  if (st_open(&f, path) != DLC_OK) return false;
+  const char *kind = st_meta(&f, "dlc"), *text = st_meta(&f, "seed");
+  bool fine = kind && text;
+  if (fine) *seed = strtoull(text, NULL, 10);
+  st_close(&f);
+  return fine;
+}
+
+static bool resume(Trainer *r, uint64_t *seed) {
+  Tool *t = r->tool;
+  const char *path = r->options->resume;
+  if (!checkpoint_seed(path, seed)) {
+    path = resume_name(t->arena, path);
+    if (!checkpoint_seed(path, seed))
+      return fault(&t->fault, "%s: not a checkpoint, and there is no %s beside it", r->options->resume, path);
+  }
+  return tool_load(t, path);
+}
+
+/* ---- setting up ---- */
+
+static bool open_data(Trainer *r) {
+  Tool *t = r->tool;
+  const TrainOptions *o = r->options;
+  if (!dataset_open(t->arena, o->data, t->model, true, &r->data, &t->fault)) return false;
+  if (o->valid && !dataset_open(t->arena, o->valid, t->model, true, &r->valid, &t->fault)) return false;
+  r->order = ARENA_ARRAY(t->arena, int64_t, r->data.n);
+  r->buffers = dataset_batch(t->arena, &r->data, r->batch);
+  r->steps = (r->data.n + r->batch - 1) / r->batch;
+  return true;
+}
+
+static bool prepare(Trainer *r, uint64_t *seed) {
+  Tool *t = r->tool;
+  const TrainOptions *o = r->options;
+  const dlc_training *train = t->model->training;
+  if (!tool_batch(t, o->batch, &r->batch)) return false;
+  r->epochs = o->epochs ? o->epochs : train->epochs > 0 ? train->epochs : 1;
+  r->base_lr = o->lr >= 0 ? o->lr : train->lr;
+  if (o->weights && !tool_load(t, o->weights)) return false;
+  if (o->resume && !resume(r, seed)) return false;
+  if (!open_data(r)) return false;
+  r->metrics = ARENA_ARRAY(t->arena, double, t->model->metric_count + 1);
+  r->augment = augment_new(t->arena, t->model, *seed);
+  r->progress = progress_new(t->model, r->epochs, r->data.n);
+  int metrics = t->model->metric_count < HISTORY_METRICS ? t->model->metric_count : HISTORY_METRICS;
+  r->history = (History){.arena = t->arena, .model = t->model, .metrics = metrics, .valid = o->valid};
+  return !(o->resume && o->log) ||
+         history_read(&r->history, o->log, t->api->step(t->session) / r->steps, &t->fault);
+}
+
+/* ---- one epoch ---- */
+
+typedef struct {
+  int64_t done, here; /* samples of the epoch; of them, in this run */
+  double loss, metric[HISTORY_METRICS]; /* sums over the samples here */
+} Sums;
+
+static bool step(Trainer *r, int64_t epoch, Sums *s) {
+  Tool *t = r->tool;
+  int64_t at = t->api->step(t->session), n = r->data.n - s->done < r->batch ? r->data.n - s->done : r->batch;
+  double loss;
+  dataset_gather(&r->data, r->order, s->done, n, &r->buffers);
+  augment_batch(&r->augment, &r->buffers, at, n);
+  if (!tool_ok(t, t->api->set_learning_rate(t->session, schedule_rate(t->model->training, r->base_lr, epoch, at))) ||
+      !tool_ok(t, t->api->train_step(t->session, n, r->buffers.inputs, r->buffers.targets, &loss, r->metrics)))
+    return false;
+  if (!isfinite(loss))
+    return fault(&t->fault, "the loss is %g at step %lld; a smaller --lr may help", loss, (long long)at + 1);
+  s->done += n;
+  s->here += n;
+  s->loss += loss * (double)n;
+  for (int i = 0; i < r->history.metrics; i++) s->metric[i] += r->metrics[i] * (double)n;
+  vec_push(t->arena, &r->losses, loss);
+  return true;
+}
+
+static void show(Trainer *r, int64_t epoch, const Sums *s) {
+  double mean[HISTORY_METRICS];
+  for (int i = 0; i < r->history.metrics; i++) mean[i] = s->metric[i] / (double)s->here;
+  if (!r->options->quiet) progress_step(&r->progress, epoch, s->done, s->loss / (double)s->here, mean);
+}
+
+static bool validate(Trainer *r, HistoryRow *row) {
+  row->valid_loss = NAN;
+  if (!r->options->valid) return true;
+  if (!tool_evaluate(r->tool, &r->valid, r->batch, &row->valid_loss, r->metrics)) return false;
+  for (int i = 0; i < r->history.metrics; i++) row->valid_metric[i] = r->metrics[i];
+  return true;
+}
+
+static bool finish_epoch(Trainer *r, int64_t epoch, const Sums *s, double start) {
+  Tool *t = r->tool;
+  HistoryRow row = {.epoch = epoch + 1, .step = t->api->step(t->session), .lr = t->api->learning_rate(t->session),
+                    .loss = s->loss / (double)s->here};
+  for (int i = 0; i < r->history.metrics; i++) row.metric[i] = s->metric[i] / (double)s->here;
+  row.seconds = tool_seconds() - start;
+  if (!validate(r, &row)) return false;
+  vec_push(t->arena, &r->history.rows, row);
+  if (!r->options->quiet) progress_row(&r->progress, &r->history);
+  return save(r) && (!r->options->log || history_write(&r->history, r->options->log, &t->fault));
+}
+
+static bool train_epoch(Trainer *r, uint64_t seed, int64_t epoch) {
+  double start = tool_seconds();
+  Sums s = {.done = r->tool->api->step(r->tool->session) % r->steps * r->batch};
+  random_permutation(seed, RANDOM_SHUFFLE, (uint32_t)epoch, r->data.n, r->order);
+  progress_epoch(&r->progress, s.done);
+  while (s.done < r->data.n) {
+    if (!step(r, epoch, &s)) return false;
+    show(r, epoch, &s);
+  }
+  return finish_epoch(r, epoch, &s, start);
+}
+
+static void print_chart(const Trainer *r) {
+  if (r->options->quiet || r->losses.count < 2) return;
+  printf("\nloss of the training steps\n");
+  plot_text(stdout, r->losses.at, r->losses.count, 64, 8, tool_unicode());
+  if (r->options->log) printf("\ncurves: %s/curves.svg, numbers: %s/log.csv\n", r->options->log, r->options->log);
+}
+
+static bool train(Tool *t, const TrainOptions *o, uint64_t seed) {
+  Trainer r = {.tool = t, .options = o};
+  if (!prepare(&r, &seed)) return false;
+  int64_t epoch = t->api->step(t->session) / r.steps;
+  if (epoch >= r.epochs)
+    return fault(&t->fault, "the checkpoint has done %lld epochs already; --epochs %lld asks for no more",
+                 (long long)epoch, (long long)r.epochs);
+  for (; epoch < r.epochs; epoch++)
+    if (!train_epoch(&r, seed, epoch)) {
+      progress_clear(&r.progress);
+      return false;
+    }
+  print_chart(&r);
+  return true;
+}
+
+int command_train(int argc, char **argv) {
+  const char *model;
+  TrainOptions o = {.threads = 1, .lr = -1, .seed = UINT64_MAX};
+  int status;
+  const Opt opts[] = {
+      {"--data", OPT_TEXT, &o.data, "D", "the data: files and options, see docs/data.md", true},
+      {"--valid", OPT_TEXT, &o.valid, "V", "data to evaluate on after each epoch", false},
+      {"--epochs", OPT_COUNT, &o.epochs, "N", "in all (default: the train block's)", false},
+      {"--batch", OPT_COUNT, &o.batch, "N", "samples a step (default: the train block's)", false},
+      {"--lr", OPT_REAL, &o.lr, "X", "learning rate (default: the train block's)", false},
+      {"--seed", OPT_SEED, &o.seed, "S", "of initial values, order, masks (default: the train block's)", false},
+      {"--threads", OPT_COUNT, &o.threads, "T", "threads (default 1); they do not change the result", false},
+      {"--weights", OPT_TEXT, &o.weights, "W", "start from these weights", false},
+      {"--save", OPT_TEXT, &o.save, "W", "write weights and checkpoint after each epoch", false},
+      {"--resume", OPT_TEXT, &o.resume, "C", "go on from what --save wrote", false},
+      {"--log", OPT_TEXT, &o.log, "DIR", "write DIR/log.csv and DIR/curves.svg", false},
+      {"--quiet", OPT_FLAG, &o.quiet, NULL, "print nothing but errors", false},
+  };
+  const Cli cli = {"train", "Train the network on data.", opts, OPT_LIST_COUNT(opts)};
+  if (!cli_parse(&cli, argc, argv, &model, &status)) return status;
+  Tool t;
+  bool fine = tool_open(&t, model);
+  if (fine && !t.model->training) fine = fault(&t.fault, "%s: compiled for inference only", model);
+  if (fine && o.seed == UINT64_MAX) o.seed = (uint64_t)t.model->training->seed;
+  fine = fine && tool_session(&t, DLC_TRAINING, o.threads, o.seed) && train(&t, &o, o.seed);
+  return tool_close(&t, fine);
+}
