@@ -17,10 +17,9 @@ bool conv_is_depthwise(const ConvSpec *s) {
 /* ---- forward ---- */
 
 static ConvGrid forward_grid(const ConvSpec *s) {
-  int64_t matrix = s->ic / s->groups * s->oc;
   return (ConvGrid){.gh = s->oh, .gw = s->ow, .osh = 1, .osw = 1, .taps_h = s->kh, .taps_w = s->kw,
                     .sh = s->stride[0], .sw = s->stride[1], .dh = s->dilation[0], .dw = s->dilation[1],
-                    .h0 = -s->pad[0], .w0 = -s->pad[2], .wp = s->kw * matrix, .wq = matrix};
+                    .h0 = -s->pad[0], .w0 = -s->pad[2], .tap_h = s->kw, .tap_w = 1};
 }
 
 /* A 1x1 convolution treats every pixel alike: rows shorter than a few tiles are joined. */
@@ -43,14 +42,46 @@ static int64_t rows_of_unit(const ConvPlan *p) {
   int64_t rows = row > 0 ? 2000000 / row : g->gh, most = g->gh;
   for (int i = 1; i < p->ngrids; i++) most = conv_max_int(most, p->grid[i].gh);
   if (rows < 1) rows = 1;
-  if (rows * 2 > most) return most;
+  if (rows * 2 > most || p->side) return most;
   int64_t blocks = (most + rows - 1) / rows;
   return (most + blocks - 1) / blocks;
 }
 
-/* Weights that do not stay in the second-level cache are read once for all units. */
-static bool weights_are_large(const ConvSpec *s, int real_bytes) {
-  return s->kh * s->kw * (s->ic / s->groups) * s->oc * real_bytes > (512 << 10);
+static int64_t weight_bytes(const ConvSpec *s, const Cg *cg) {
+  return s->kh * s->kw * (s->ic / s->groups) * s->oc * cg->real_bytes;
+}
+
+/* Everything that follows from roles and grids: tiles, units, loop order. */
+static void plan_tiles(ConvPlan *p) {
+  const ConvGrid *g = &p->grid[0];
+  int64_t batch = p->cg->max_batch;
+  int mr;
+  fold_rows(p);
+  bool few = g->gw < 6 && batch >= 4 && !p->depthwise;
+  conv_choose_tile(p->cg, few ? batch : g->gw, conv_vectors(p->cg, p->ck), p->depthwise, &mr, &p->nr);
+  p->side = few ? (int)conv_min_int(mr, batch) : 0;
+  p->channels = conv_channels(p->cg, p->ck, p->nr);
+  p->rows = rows_of_unit(p);
+  p->outside = weight_bytes(p->spec, p->cg) > (512 << 10); /* then they are read once for all units */
+}
+
+/* Rows of weights a multiple of 1 KiB apart fall into a fraction of the caches' sets: with enough pixels to pay for
+ * it, they are packed. */
+static bool worth_packing(const ConvPlan *p) {
+  int64_t pixels = p->cg->max_batch * p->grid[0].gh * p->grid[0].gw, row = p->cc * p->cg->real_bytes;
+  return !p->depthwise && row >= 1024 && row % 512 == 0 && pixels >= 512 && p->channels.run[0].width < p->cc;
+}
+
+static KernelList run_plan(ConvPlan *p) {
+  KernelList list = {0};
+  if (p->packed) {
+    p->b = p->spec->scratch;
+    p->b_offset = 0;
+    list.scratch_bytes = weight_bytes(p->spec, p->cg);
+    list.stage[list.count++] = conv_pack(p);
+  }
+  list.stage[list.count++] = conv_grids(p);
+  return list;
 }
 
 static KernelList conv_forward(Cg *cg, const ConvSpec *s) {
@@ -61,10 +92,9 @@ static KernelList conv_forward(Cg *cg, const ConvSpec *s) {
                 .cw = s->ow, .cc = s->oc, .ck = s->oc / groups, .groups = groups, .depthwise = depthwise,
                 .a = s->x, .b = s->weight, .c = s->y, .a_offset = s->x_offset, .b_offset = s->weight_offset,
                 .c_offset = s->y_offset, .ngrids = 1, .grid = &grid};
-  fold_rows(&p);
-  p.rows = rows_of_unit(&p);
-  p.channels_outside = weights_are_large(s, cg->real_bytes);
-  return (KernelList){.count = 1, .stage = {conv_grids(&p)}};
+  plan_tiles(&p);
+  p.packed = worth_packing(&p);
+  return run_plan(&p);
 }
 
 /* ---- backward-data ---- */
@@ -89,16 +119,16 @@ static Axis input_axis(int64_t a, int64_t extent, int64_t k, int64_t stride, int
   return x;
 }
 
-/* Tap `first - p * step` is at `KH - 1 - ...` in the reversed weights; depthwise ones are read where they are. */
+/* Tap `first - p * step` is at `KH - 1 - ...` in the packed weights; depthwise ones are read where they are. */
 static ConvGrid input_grid(const ConvSpec *s, bool reversed, int64_t a, int64_t b) {
   Axis h = input_axis(a, s->ih, s->kh, s->stride[0], s->dilation[0], s->pad[0]);
   Axis w = input_axis(b, s->iw, s->kw, s->stride[1], s->dilation[1], s->pad[2]);
-  int64_t matrix = s->ic * (s->oc / s->groups), sign = reversed ? 1 : -1;
+  int64_t sign = reversed ? 1 : -1;
   int64_t h_at = reversed ? s->kh - 1 - h.first : h.first, w_at = reversed ? s->kw - 1 - w.first : w.first;
   return (ConvGrid){.gh = h.count, .gw = w.count, .oh0 = a, .osh = s->stride[0], .ow0 = b, .osw = s->stride[1],
                     .taps_h = w.taps ? h.taps : 0, .taps_w = w.taps, .sh = 1, .sw = 1, .dh = h.distance,
-                    .dw = w.distance, .h0 = h.origin, .w0 = w.origin, .woff = (h_at * s->kw + w_at) * matrix,
-                    .wp = sign * h.step * s->kw * matrix, .wq = sign * w.step * matrix};
+                    .dw = w.distance, .h0 = h.origin, .w0 = w.origin, .tap = h_at * s->kw + w_at,
+                    .tap_h = sign * h.step * s->kw, .tap_w = sign * w.step};
 }
 
 static KernelList conv_input(Cg *cg, const ConvSpec *s) {
@@ -106,25 +136,14 @@ static KernelList conv_input(Cg *cg, const ConvSpec *s) {
   int64_t groups = depthwise ? 1 : s->groups;
   ConvPlan p = {.cg = cg, .spec = s, .ah = s->oh, .aw = s->ow, .ac = s->oc, .ak = s->oc / groups, .ch = s->ih,
                 .cw = s->iw, .cc = s->ic, .ck = s->ic / groups, .groups = groups, .depthwise = depthwise,
-                .a = s->y, .b = depthwise ? s->weight : s->scratch, .c = s->x, .a_offset = s->y_offset,
-                .b_offset = depthwise ? s->weight_offset : 0, .c_offset = s->x_offset};
+                .packed = !depthwise, .a = s->y, .b = s->weight, .c = s->x, .a_offset = s->y_offset,
+                .b_offset = s->weight_offset, .c_offset = s->x_offset};
   p.grid = ARENA_ARRAY(cg->arena, ConvGrid, s->stride[0] * s->stride[1]);
-  for (int64_t a = 0; a < s->stride[0]; a++) {
-    for (int64_t b = 0; b < s->stride[1]; b++) {
-      ConvGrid g = input_grid(s, !depthwise, a, b);
-      if (g.gh && g.gw) p.grid[p.ngrids++] = g;
-    }
+  for (int64_t a = 0; a < s->stride[0] && a < s->ih; a++) {
+    for (int64_t b = 0; b < s->stride[1] && b < s->iw; b++) p.grid[p.ngrids++] = input_grid(s, !depthwise, a, b);
   }
-  fold_rows(&p);
-  p.rows = rows_of_unit(&p);
-  p.channels_outside = weights_are_large(s, cg->real_bytes);
-  KernelList list = {0};
-  if (!depthwise) {
-    list.stage[list.count++] = conv_transpose(cg, s);
-    list.scratch_bytes = s->kh * s->kw * s->ic * (s->oc / s->groups) * cg->real_bytes;
-  }
-  list.stage[list.count++] = conv_grids(&p);
-  return list;
+  plan_tiles(&p);
+  return run_plan(&p);
 }
 
 /* ---- both, and the third ---- */

@@ -1,49 +1,48 @@
-/* Convolutions, inside codegen: what conv.c, conv_tile.c, conv_weight.c and conv_transpose.c share.
+/* Convolutions, inside codegen: what the conv*.c share.
  *
  * Forward and backward-data are one computation, "grids". A grid is a lattice of output pixels (i, j), gh x gw of
  * them, with taps (p, q) that read
  *
  *   A[i * sh + p * dh + h0][j * sw + q * dw + w0][channels],        nothing where that is outside of the image,
  *
- * and the weights at element woff + p * wp + q * wq + k * ldb + channel. Forward is one grid. Backward-data by
- * stride s is s * s grids, one for each residue of the pixel of dx by the stride, each a convolution with stride 1
- * over dy with the taps that fall on whole pixels of dy. */
+ * and the matrix of weights number tap + p * tap_h + q * tap_w. Forward is one grid. Backward-data by stride s is
+ * s * s grids, one for each residue of the pixel of dx by the stride, each a convolution with stride 1 over dy with
+ * the taps that fall on whole pixels of dy. */
 #ifndef DLC_CODEGEN_CONV_H
 #define DLC_CODEGEN_CONV_H
 
 #include "codegen/kernel.h"
+#include "codegen/microkernel.h"
 
 typedef struct {
   int64_t gh, gw;             /* pixels of the lattice */
   int64_t oh0, osh, ow0, osw; /* pixel (i, j) is (oh0 + i * osh, ow0 + j * osw) of the image written */
   int64_t taps_h, taps_w;
   int64_t sh, sw, dh, dw, h0, w0;
-  int64_t woff, wp, wq;
+  int64_t tap, tap_h, tap_w;
 } ConvGrid;
 
-/* Vectors of channels that a tile computes side by side. `active` of the last one's lanes count. */
-enum { CONV_COLUMNS = 8, CONV_TAILS = 4, CONV_ROWS = 16 };
+/* Equal tiles of channels, next to each other: `tiles` of `width` channels from `at` on, in vectors of `lanes`. Of
+ * the last vector of a tile `active` lanes count. */
+enum { CONV_RUNS = 8, CONV_GRIDS = 64 };
 typedef struct {
-  int64_t at; /* first channel, from the tile's */
-  int lanes, active;
-} ConvPiece;
-typedef struct {
-  int64_t at; /* first channel of the tile; of the first tile when there are several */
-  int64_t tiles, width;
-  int count;
-  ConvPiece piece[CONV_COLUMNS];
+  int64_t at, tiles, width;
+  int vectors, lanes, active;
 } ConvColumns;
-/* All channels: runs of equal tiles, the first the full ones. */
+
+/* All channels: the full tiles, then what is left. */
 typedef struct {
   int count;
-  ConvColumns run[CONV_TAILS + 1];
+  ConvColumns run[CONV_RUNS];
 } ConvChannels;
 
-/* Cuts `channels` into tiles of at most nr vectors. */
+/* Cuts `channels` into tiles of at most nr vectors. The rest is one masked vector, or powers of two where masks are
+ * slow. */
 ConvChannels conv_channels(const Cg *cg, int64_t channels, int nr);
 int64_t conv_vectors(const Cg *cg, int64_t channels);
 
-/* The roles that images and weights play in forward and backward-data. */
+/* The roles that images and weights play in forward and backward-data. Packed weights are panels, one a tile of
+ * channels: [group][tile][tap][k][channel of the tile]; others are [tap][k][channel]. */
 typedef struct {
   Cg *cg;
   const ConvSpec *spec;
@@ -52,58 +51,43 @@ typedef struct {
   int64_t folded;         /* > 0: rows of the image were joined; their true width */
   int64_t groups;         /* 1 when depthwise */
   bool depthwise;         /* one channel in, one out: A is read as vectors */
+  bool packed;
   int a, b, c;            /* slots */
   int64_t a_offset, b_offset, c_offset;
   int ngrids;
   ConvGrid *grid;
-  int64_t rows; /* of a grid, in a unit */
-  bool channels_outside;
+  ConvChannels channels;
+  int nr;
+  int64_t rows;  /* of a grid, in a unit */
+  int side;      /* > 0: a tile is one pixel of `side` samples; otherwise pixels of a row */
+  bool outside;  /* the loop over tiles of channels is around that over units */
 } ConvPlan;
 
 bool conv_is_depthwise(const ConvSpec *spec); /* as many groups as channels, in and out */
 
 /* The tile for `rows` (pixels, or input channels) by `vectors` of channels: at most mr rows, at most nr vectors. */
 void conv_choose_tile(const Cg *cg, int64_t rows, int64_t vectors, bool depthwise, int *mr, int *nr);
+int conv_most_rows(const Cg *cg, int nr);
 
 /* The kernel of all grids. */
 Kernel conv_grids(const ConvPlan *plan);
 
-/* Writes weights [kh][kw][ic / g][oc] to scratch as [KH - 1 - kh][KW - 1 - kw][oc / g][ic]. */
-Kernel conv_transpose(Cg *cg, const ConvSpec *spec);
+/* Writes packed weights to scratch: of forward from [tap][k][channel], of backward-data from [tap][channel][k] with
+ * the taps in reverse order. */
+Kernel conv_pack(const ConvPlan *plan);
 
 KernelList conv_weight(Cg *cg, const ConvSpec *spec);
 
-/* ---- tiles: acc[r][v] += A[row r] * B[vector v] ---- */
-
-typedef struct {
-  Cg *cg;
-  int mr;
-  const ConvColumns *columns;
-  bool vector_a;
-  int64_t row_step, k_step; /* elements from row to row, and from k to k, of A */
-  int64_t ldb;              /* elements from k to k of B */
-  int unroll;
-  LLVMValueRef acc[CONV_ROWS][CONV_COLUMNS];
-  LLVMValueRef mask[CONV_COLUMNS]; /* NULL: all lanes */
-} ConvTile;
-
-void conv_tile_init(ConvTile *t, Cg *cg, int mr, const ConvColumns *columns);
-void conv_tile_zero(ConvTile *t);
-CgLoop conv_tile_loop(ConvTile *t, LLVMValueRef begin, LLVMValueRef end, int64_t step);
-void conv_tile_loop_end(ConvTile *t, CgLoop *l);
-/* One k for the rows in `rows`. */
-void conv_tile_step(ConvTile *t, LLVMValueRef a, LLVMValueRef b, uint32_t rows);
-/* `count` of them. */
-void conv_tile_run(ConvTile *t, LLVMValueRef a, LLVMValueRef b, int64_t count, uint32_t rows);
-/* Likewise, count known at run time. */
-void conv_tile_run_dynamic(ConvTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef count);
+/* A tile of `rows` by the columns, without operands. */
+Micro conv_tile(Cg *cg, int rows, const ConvColumns *columns);
 
 LLVMValueRef conv_at(Cg *cg, LLVMValueRef base, int64_t elements); /* base + constant */
+LLVMValueRef conv_move(Cg *cg, LLVMValueRef base, LLVMValueRef count, int64_t step);
 LLVMValueRef conv_min(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef conv_max(Cg *cg, LLVMValueRef a, LLVMValueRef b);
-/* ceil(a / divisor), at least 0. */
-LLVMValueRef conv_ceil(Cg *cg, LLVMValueRef a, int64_t divisor);
+LLVMValueRef conv_ceil(Cg *cg, LLVMValueRef a, int64_t divisor); /* ceil(a / divisor), at least 0 */
 LLVMValueRef conv_sub(Cg *cg, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef conv_split(Cg *cg, LLVMValueRef *rest, int64_t count); /* rest % count, and rest /= count */
 
 static inline int64_t conv_ceil_div(int64_t a, int64_t b) { return a <= 0 ? 0 : (a + b - 1) / b; }
 static inline int64_t conv_min_int(int64_t a, int64_t b) { return a < b ? a : b; }

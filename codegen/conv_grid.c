@@ -2,7 +2,9 @@
  *
  * A unit is a block of rows of one sample. A row is cut into tiles of up to 8 pixels; which pixels of a tile have a
  * tap (p, q) inside of the image is known here for q, so that padding is never computed: consecutive taps with the
- * same pixels make a group, and tiles with the same groups share one loop. For p the range is found at run time. */
+ * same pixels make a group, and tiles with the same groups share one loop. For p the range is found at run time.
+ * Images of few pixels are done the other way ("side"): a tile is one pixel of several samples, which all have the
+ * same taps, found at run time; a unit is that many samples. */
 #include "codegen/conv.h"
 
 #include <string.h>
@@ -18,61 +20,30 @@ typedef struct {
   TapGroup *group;
 } TileRun;
 
+/* [lo, hi), of taps */
+typedef struct {
+  LLVMValueRef lo, hi;
+} Range;
+
 typedef struct {
   const ConvPlan *plan;
   Cg *cg;
   const ConvGrid *grid;
-  ConvChannels channels;
   int nruns;
   TileRun *run;
   const ConvColumns *columns;
-  int64_t blocks;
-  LLVMValueRef buffers, begin, end, a, b, c, sample, block;
-  LLVMValueRef group, channel; /* first channel of the tile in the image written */
-  LLVMValueRef row, plo, phi, a_row, pixel;
+  int64_t blocks; /* units of a sample */
+  LLVMValueRef buffers, n, begin, end;
+  LLVMValueRef a, b, c;                 /* the buffers */
+  LLVMValueRef sample, block;           /* of the unit */
+  LLVMValueRef a_sample, c_sample;
+  LLVMValueRef group, channel;          /* first channel of the tile in the image written */
+  LLVMValueRef row, pixel;              /* of the grid */
+  Range p;
+  LLVMValueRef a_row, c_row, b_tile;
 } Site;
 
-/* ---- shapes of tiles ---- */
-
-static int most_rows(const Cg *cg, int nr) {
-  int spare = cg->fma ? 1 : 2, most = (cg->registers - nr - spare) / nr;
-  return most > 8 ? 8 : most;
-}
-
-/* Cycles for a tile of m pixels and v vectors, a k: two FMAs a cycle, latency 4, two loads a cycle; and what bringing
- * the operands nearer costs. */
-static double tile_cost(int m, int v) {
-  double multiply = m * v / 2.0, load = (m + v) / 2.0, least = 4;
-  double cost = multiply > load ? multiply : load;
-  return (cost > least ? cost : least) + 0.25 * (m + v);
-}
-
-/* All of a row: `pixels` in tiles of at most mr, `vectors` at most nr at a time. */
-static double row_cost(int64_t pixels, int64_t vectors, int mr, int nr) {
-  int64_t tiles = (pixels + mr - 1) / mr, small = pixels / tiles, big = pixels % tiles;
-  double cost = 0;
-  for (int part = 0; part < 2; part++) {
-    int v = part ? (int)(vectors % nr) : nr;
-    double times = part ? 1 : (double)(vectors / nr);
-    if (v && times > 0)
-      cost += times * ((double)big * tile_cost((int)small + 1, v) + (double)(tiles - big) * tile_cost((int)small, v));
-  }
-  return cost;
-}
-
-void conv_choose_tile(const Cg *cg, int64_t pixels, int64_t vectors, bool depthwise, int *mr, int *nr) {
-  double best = 0;
-  *nr = 0;
-  for (int v = 1; v <= 4 && v <= vectors; v++) {
-    int m = most_rows(cg, v);
-    if (depthwise && v > 2) break;
-    double cost = row_cost(pixels, vectors, m, v);
-    if (*nr && cost > best) continue;
-    best = cost;
-    *mr = m;
-    *nr = v;
-  }
-}
+/* ---- cutting a row into tiles ---- */
 
 static uint32_t rows_of_tap(const ConvPlan *plan, const ConvGrid *g, int64_t first, int size, int64_t q) {
   uint32_t rows = 0;
@@ -105,9 +76,11 @@ static bool same_run(const TileRun *a, const TileRun *b) {
 }
 
 /* Cuts the rows into tiles whose sizes differ by one at most. */
-static void cut_rows(Site *s, int mr) {
+static void cut_rows(Site *s) {
   const ConvGrid *g = s->grid;
-  int64_t tiles = (g->gw + mr - 1) / mr, small = g->gw / tiles, big = g->gw % tiles, at = 0;
+  int64_t mr = conv_most_rows(s->cg, s->plan->nr), tiles = (g->gw + mr - 1) / mr;
+  int64_t small = g->gw / tiles, big = g->gw % tiles, at = 0;
+  s->nruns = 0;
   s->run = ARENA_ARRAY(s->cg->arena, TileRun, tiles);
   for (int64_t t = 0; t < tiles; t++) {
     TileRun run = make_run(s->plan, g, at, (int)(t < big ? small + 1 : small));
@@ -120,15 +93,18 @@ static void cut_rows(Site *s, int mr) {
   }
 }
 
-/* ---- one tile ---- */
+/* ---- the results of a tile ---- */
 
-/* Where pixel `r` of the tile is in the image written: *row and *column. */
-static void place(Site *s, int r, LLVMValueRef *row, LLVMValueRef *column) {
-  Cg *cg = s->cg;
-  const ConvGrid *g = s->grid;
-  LLVMValueRef pixel = cg_add(cg, s->pixel, cg_int(cg, r));
-  *row = cg_add(cg, cg_mul(cg, s->row, cg_int(cg, g->osh)), cg_int(cg, g->oh0));
-  *column = cg_add(cg, cg_mul(cg, pixel, cg_int(cg, g->osw)), cg_int(cg, g->ow0));
+typedef struct {
+  Site *site;
+  LLVMValueRef c; /* of the tile's first pixel and channel */
+} Results;
+
+static void store_dense(Cg *cg, void *user, int row, int column, LLVMValueRef mask, LLVMValueRef value) {
+  const Results *t = user;
+  const ConvPlan *p = t->site->plan;
+  int64_t step = p->side ? p->ch * p->cw * p->cc : t->site->grid->osw * p->cc;
+  cg_store(cg, value, conv_at(cg, t->c, row * step + column), mask);
 }
 
 /* Joined rows back to the image's own: `row` and `column` of a [.][cw] image as those of a [.][folded] one. */
@@ -140,136 +116,226 @@ static void unfold(Site *s, LLVMValueRef *row, LLVMValueRef *column) {
   *column = LLVMBuildURem(cg->builder, flat, width, "");
 }
 
-static void store_dense(Site *s, ConvTile *t, int r) {
-  Cg *cg = s->cg;
-  const ConvPlan *p = s->plan;
-  LLVMValueRef row, column;
-  place(s, r, &row, &column);
-  LLVMValueRef pixel = cg_add(cg, cg_mul(cg, row, cg_int(cg, p->cw)), column);
-  LLVMValueRef at = cg_add(cg, cg_mul(cg, pixel, cg_int(cg, p->cc)), s->channel);
-  LLVMValueRef address = cg_at(cg, cg->real, s->c, at);
-  for (int v = 0; v < t->columns->count; v++) {
-    cg_store(cg, t->acc[r][v], conv_at(cg, address, t->columns->piece[v].at), t->mask[v]);
-  }
+static LLVMValueRef linear(Cg *cg, LLVMValueRef i, int64_t step, int64_t origin) {
+  return cg_add(cg, cg_mul(cg, i, cg_int(cg, step)), cg_int(cg, origin));
 }
 
-static void store_epilogue(Site *s, ConvTile *t, int r) {
-  Cg *cg = s->cg;
-  LLVMValueRef index[4] = {s->sample};
-  place(s, r, &index[1], &index[2]);
-  if (s->plan->folded) unfold(s, &index[1], &index[2]);
-  for (int v = 0; v < t->columns->count; v++) {
-    const ConvPiece *piece = &t->columns->piece[v];
-    index[3] = cg_add(cg, s->channel, cg_int(cg, piece->at));
-    body_emit(cg, s->plan->spec->epilogue, s->buffers, index, piece->lanes, t->mask[v], t->acc[r][v]);
-  }
-}
-
-/* The taps of one group and row p: runs over (q, k) where both operands lie in one piece. */
-static void emit_group(Site *s, ConvTile *t, const TapGroup *group, LLVMValueRef a, LLVMValueRef b) {
-  Cg *cg = s->cg;
+static void store_epilogue(Cg *cg, void *user, int row, int column, LLVMValueRef mask, LLVMValueRef value) {
+  Site *s = ((Results *)user)->site;
   const ConvPlan *p = s->plan;
   const ConvGrid *g = s->grid;
-  int64_t k = p->depthwise ? 1 : p->ak, taps = group->q1 - group->q0, q_step = g->dw * p->ac;
-  bool joined = g->dw == 1 && p->ak == p->ac && g->wq == k * p->cc && !p->depthwise;
-  a = conv_at(cg, a, group->q0 * q_step);
-  b = conv_at(cg, b, group->q0 * g->wq);
-  if (joined || taps == 1) {
-    conv_tile_run(t, a, b, taps * k, group->rows);
+  LLVMValueRef step = cg_int(cg, row), sample = s->sample, pixel = s->pixel;
+  if (p->side) {
+    sample = cg_add(cg, sample, step);
+  } else {
+    pixel = cg_add(cg, pixel, step);
+  }
+  LLVMValueRef index[4] = {sample, linear(cg, s->row, g->osh, g->oh0), linear(cg, pixel, g->osw, g->ow0),
+                           cg_add(cg, s->channel, cg_int(cg, column))};
+  if (p->folded) unfold(s, &index[1], &index[2]);
+  body_emit(cg, p->spec->epilogue, s->buffers, index, s->columns->lanes, mask, value);
+}
+
+static void store_tile(Site *s, const Micro *m) {
+  Cg *cg = s->cg;
+  const ConvGrid *g = s->grid;
+  Results t = {s, NULL};
+  if (s->plan->spec->epilogue) {
+    micro_each(cg, m, store_epilogue, &t);
     return;
   }
-  CgLoop l = conv_tile_loop(t, cg_int(cg, 0), cg_int(cg, taps), 1);
-  a = cg_at(cg, cg->real, a, cg_mul(cg, l.index, cg_int(cg, q_step)));
-  b = cg_at(cg, cg->real, b, cg_mul(cg, l.index, cg_int(cg, g->wq)));
-  conv_tile_run(t, a, b, k, group->rows);
-  conv_tile_loop_end(t, &l);
+  t.c = cg_at(cg, cg->real, s->c_row, cg_mul(cg, linear(cg, s->pixel, g->osw, g->ow0), cg_int(cg, s->plan->cc)));
+  t.c = cg_at(cg, cg->real, t.c, s->channel);
+  micro_each(cg, m, store_dense, &t);
 }
 
-static int unroll_of(const ConvPlan *p, const ConvGrid *g) {
-  int64_t distance = g->sw * p->ac; /* from pixel to pixel: a longer block would load elements twice */
-  return distance >= 4 ? 4 : (int)distance;
+/* ---- the taps of a tile ---- */
+
+/* A loop that carries the tile over taps; none for a single tap that always counts. */
+typedef struct {
+  bool once;
+  CgLoop loop;
+  LLVMValueRef index;
+} TapLoop;
+
+static TapLoop open_taps(Cg *cg, Micro *m, Range r) {
+  TapLoop l = {.once = LLVMIsAConstantInt(r.lo) && LLVMIsAConstantInt(r.hi) &&
+                       LLVMConstIntGetSExtValue(r.hi) - LLVMConstIntGetSExtValue(r.lo) == 1, .index = r.lo};
+  if (l.once) return l;
+  l.loop = micro_loop(cg, m, r.lo, r.hi, 1);
+  l.index = l.loop.index;
+  return l;
 }
 
-static void emit_taps(Site *s, ConvTile *t, const TileRun *run) {
+static void close_taps(Cg *cg, Micro *m, TapLoop *l) {
+  if (!l->once) micro_loop_end(cg, m, &l->loop);
+}
+
+static int64_t depth(const ConvPlan *p) { return p->depthwise ? 1 : p->ak; }
+
+/* Elements from tap to tap of the weights. */
+static int64_t matrix(const Site *s) {
+  return depth(s->plan) * (s->plan->packed ? s->columns->width : s->plan->cc);
+}
+
+/* The taps of one group and row p: one run over (q, k) where both operands lie in one piece. */
+static void run_group(Site *s, Micro *m, const TapGroup *group, LLVMValueRef a, LLVMValueRef b) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
   const ConvGrid *g = s->grid;
-  LLVMValueRef column = cg_mul(cg, s->pixel, cg_int(cg, g->sw * p->ac));
-  LLVMValueRef a = conv_at(cg, cg_at(cg, cg->real, s->a_row, column), g->w0 * p->ac);
-  LLVMValueRef b = conv_at(cg, cg_at(cg, cg->real, s->b, s->channel), g->woff);
-  bool once = g->taps_h == 1 && LLVMIsAConstantInt(s->plo) && LLVMIsAConstantInt(s->phi);
-  CgLoop l = {0};
-  if (!once) {
-    l = conv_tile_loop(t, s->plo, s->phi, 1);
-    a = cg_at(cg, cg->real, a, cg_mul(cg, l.index, cg_int(cg, g->dh * p->aw * p->ac)));
-    b = cg_at(cg, cg->real, b, cg_mul(cg, l.index, cg_int(cg, g->wp)));
-  }
-  for (int i = 0; i < run->ngroups; i++) emit_group(s, t, &run->group[i], a, b);
-  if (!once) conv_tile_loop_end(t, &l);
+  int64_t taps = group->q1 - group->q0;
+  bool joined = g->dw == 1 && p->ak == p->ac && g->tap_w == 1 && !p->depthwise;
+  MicroTap tap = {NULL, NULL, ~group->rows};
+  Range range = {cg_int(cg, group->q0), cg_int(cg, joined ? group->q0 + 1 : group->q1)};
+  TapLoop l = open_taps(cg, m, range);
+  m->a = conv_move(cg, a, l.index, g->dw * p->ac);
+  m->b = conv_move(cg, b, l.index, g->tap_w * matrix(s));
+  m->k = cg_int(cg, joined ? taps * depth(p) : depth(p));
+  m->ntaps = 1;
+  m->tap = &tap;
+  micro_run(cg, m);
+  m->ntaps = 0;
+  close_taps(cg, m, &l);
 }
 
-static void emit_tile(Site *s, const TileRun *run) {
-  ConvTile t;
+static void run_taps(Site *s, Micro *m, const TileRun *run, Range q) {
+  Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
-  conv_tile_init(&t, s->cg, run->size, s->columns);
-  t.vector_a = p->depthwise;
-  t.row_step = s->grid->sw * p->ac;
-  t.k_step = 1;
-  t.ldb = p->cc;
-  t.unroll = unroll_of(p, s->grid);
-  conv_tile_zero(&t);
-  if (s->grid->taps_h && run->ngroups) emit_taps(s, &t, run);
-  for (int r = 0; r < run->size; r++) {
-    if (p->spec->epilogue) {
-      store_epilogue(s, &t, r);
-    } else {
-      store_dense(s, &t, r);
-    }
+  const ConvGrid *g = s->grid;
+  LLVMValueRef a = conv_at(cg, conv_move(cg, s->a_row, s->pixel, g->sw * p->ac), g->w0 * p->ac);
+  TapLoop l = open_taps(cg, m, s->p);
+  a = conv_move(cg, a, l.index, g->dh * p->aw * p->ac);
+  LLVMValueRef b = conv_at(cg, conv_move(cg, s->b_tile, l.index, g->tap_h * matrix(s)), g->tap * matrix(s));
+  for (int i = 0; run && i < run->ngroups; i++) run_group(s, m, &run->group[i], a, b);
+  if (!run) {
+    TapLoop inner = open_taps(cg, m, q);
+    m->a = conv_move(cg, a, inner.index, g->dw * p->ac);
+    m->b = conv_move(cg, b, inner.index, g->tap_w * matrix(s));
+    m->k = cg_int(cg, depth(p));
+    micro_run(cg, m);
+    close_taps(cg, m, &inner);
   }
+  close_taps(cg, m, &l);
+}
+
+/* The taps p with 0 <= i * stride + p * dilation + origin < extent, of `count` indices i. */
+static Range valid_taps(Cg *cg, LLVMValueRef i, int64_t count, int64_t taps, int64_t stride, int64_t dilation,
+                        int64_t origin, int64_t extent) {
+  Range r = {cg_int(cg, 0), cg_int(cg, taps)};
+  LLVMValueRef at = cg_mul(cg, i, cg_int(cg, stride));
+  if (origin < 0) r.lo = conv_ceil(cg, conv_sub(cg, cg_int(cg, -origin), at), dilation);
+  if ((count - 1) * stride + (taps - 1) * dilation + origin >= extent) {
+    LLVMValueRef room = conv_ceil(cg, conv_sub(cg, cg_int(cg, extent - origin), at), dilation);
+    r.hi = conv_min(cg, room, cg_int(cg, taps));
+  }
+  return r;
+}
+
+/* ---- one tile ---- */
+
+/* An image that comes from far is asked for in time; long runs over nothing but k leave room for that. */
+static void prefetch_image(const Site *s, Micro *m) {
+  const ConvPlan *p = s->plan;
+  if (s->grid->taps_h * s->grid->taps_w > 1 || p->ak < 64 || p->side || p->depthwise) return;
+  m->unroll = MICRO_UNROLL;
+  m->prefetch = 2 * m->rows * s->grid->sw * p->ac;
+}
+
+static void emit_tile(Site *s, int size, const TileRun *run) {
+  Cg *cg = s->cg;
+  const ConvPlan *p = s->plan;
+  const ConvGrid *g = s->grid;
+  Micro m = conv_tile(cg, size, s->columns);
+  m.vector_a = p->depthwise;
+  m.ak = 1;
+  m.bk = p->packed ? s->columns->width : p->cc;
+  int64_t step = p->side ? p->ah * p->aw * p->ac : g->sw * p->ac;
+  for (int r = 0; r < size; r++) m.row[r] = cg_int(cg, r * step);
+  prefetch_image(s, &m);
+  Range q = {NULL, NULL};
+  if (!run) q = valid_taps(cg, s->pixel, g->gw, g->taps_w, g->sw, g->dw, g->w0, p->aw);
+  if (g->taps_h && g->taps_w) run_taps(s, &m, run, q);
+  store_tile(s, &m);
 }
 
 /* ---- loops around it ---- */
 
-/* The p with 0 <= row * sh + p * dh + h0 < ah. */
-static void row_bounds(Site *s) {
+static void over_pixels(Site *s, int64_t first, int64_t tiles, int size, const TileRun *run) {
   Cg *cg = s->cg;
-  const ConvGrid *g = s->grid;
-  int64_t last = (g->gh - 1) * g->sh + (g->taps_h - 1) * g->dh + g->h0;
-  LLVMValueRef taps = cg_int(cg, g->taps_h), top = cg_mul(cg, s->row, cg_int(cg, g->sh));
-  s->plo = cg_int(cg, 0);
-  s->phi = taps;
-  if (g->h0 < 0) s->plo = conv_ceil(cg, conv_sub(cg, cg_int(cg, -g->h0), top), g->dh);
-  if (last >= s->plan->ah) {
-    LLVMValueRef room = conv_sub(cg, cg_int(cg, s->plan->ah - g->h0), top);
-    s->phi = conv_min(cg, conv_ceil(cg, room, g->dh), taps);
+  int64_t step = run ? size : 1;
+  s->pixel = cg_int(cg, first);
+  if (tiles == 1) {
+    emit_tile(s, size, run);
+    return;
   }
+  CgLoop l = cg_loop(cg, s->pixel, cg_int(cg, first + tiles * step), step);
+  s->pixel = l.index;
+  emit_tile(s, size, run);
+  cg_loop_end(cg, &l);
 }
 
-static void emit_row(Site *s) {
+/* side: samples of a tile, or 0. */
+static void emit_row(Site *s, int side) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
   const ConvGrid *g = s->grid;
-  row_bounds(s);
-  LLVMValueRef line = cg_add(cg, cg_mul(cg, s->row, cg_int(cg, g->sh)), cg_int(cg, g->h0));
-  LLVMValueRef at = cg_mul(cg, line, cg_int(cg, p->aw * p->ac));
-  at = cg_add(cg, at, p->depthwise ? s->channel : cg_mul(cg, s->group, cg_int(cg, p->ak)));
-  s->a_row = cg_at(cg, cg->real, s->a, at);
+  s->p = valid_taps(cg, s->row, g->gh, g->taps_h, g->sh, g->dh, g->h0, p->ah);
+  LLVMValueRef line = cg_mul(cg, linear(cg, s->row, g->sh, g->h0), cg_int(cg, p->aw * p->ac));
+  line = cg_add(cg, line, p->depthwise ? s->channel : cg_mul(cg, s->group, cg_int(cg, p->ak)));
+  s->a_row = cg_at(cg, cg->real, s->a_sample, line);
+  s->c_row = conv_move(cg, s->c_sample, linear(cg, s->row, g->osh, g->oh0), p->cw * p->cc);
+  if (side) {
+    over_pixels(s, 0, g->gw, side, NULL);
+    return;
+  }
   for (int i = 0; i < s->nruns; i++) {
-    const TileRun *run = &s->run[i];
-    if (run->tiles == 1) {
-      s->pixel = cg_int(cg, run->first);
-      emit_tile(s, run);
-      continue;
-    }
-    CgLoop l = cg_loop(cg, cg_int(cg, run->first), cg_int(cg, run->first + run->tiles * run->size), run->size);
-    s->pixel = l.index;
-    emit_tile(s, run);
-    cg_loop_end(cg, &l);
+    over_pixels(s, s->run[i].first, s->run[i].tiles, s->run[i].size, &s->run[i]);
   }
 }
 
-static void emit_rows(Site *s) {
+static void set_sample(Site *s, LLVMValueRef sample) {
+  const ConvPlan *p = s->plan;
+  s->sample = sample;
+  s->a_sample = conv_move(s->cg, s->a, sample, p->ah * p->aw * p->ac);
+  s->c_sample = conv_move(s->cg, s->c, sample, p->ch * p->cw * p->cc);
+}
+
+static void rows_of_samples(Site *s, LLVMValueRef sample, int side) {
   Cg *cg = s->cg;
+  set_sample(s, sample);
+  CgLoop l = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->grid->gh), 1);
+  s->row = l.index;
+  emit_row(s, side);
+  cg_loop_end(cg, &l);
+}
+
+/* The unit's samples: all `side` of them, or what the batch leaves, as a sum of powers of two. */
+static void emit_side(Site *s) {
+  Cg *cg = s->cg;
+  int side = s->plan->side;
+  LLVMValueRef first = s->sample, left = conv_sub(cg, s->n, first), zero = cg_int(cg, 0);
+  LLVMValueRef all = LLVMBuildICmp(cg->builder, LLVMIntSGE, left, cg_int(cg, side), "");
+  CgIf whole = cg_if(cg, all);
+  rows_of_samples(s, first, side);
+  cg_if_end(cg, &whole);
+  left = LLVMBuildSelect(cg->builder, all, zero, left, "");
+  for (int size = 8; size >= 1; size /= 2) {
+    if (size >= side) continue;
+    LLVMValueRef bit = LLVMBuildAnd(cg->builder, left, cg_int(cg, size), "");
+    CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntNE, bit, zero, ""));
+    rows_of_samples(s, cg_add(cg, first, LLVMBuildAnd(cg->builder, left, cg_int(cg, -2 * size), "")), size);
+    cg_if_end(cg, &some);
+  }
+  s->sample = first;
+}
+
+static void emit_unit(Site *s) {
+  Cg *cg = s->cg;
+  if (s->plan->side) {
+    emit_side(s);
+    return;
+  }
+  set_sample(s, s->sample);
   LLVMValueRef begin = cg_int(cg, 0), end = cg_int(cg, s->grid->gh);
   if (s->blocks > 1) {
     begin = cg_mul(cg, s->block, cg_int(cg, s->plan->rows));
@@ -277,96 +343,79 @@ static void emit_rows(Site *s) {
   }
   CgLoop l = cg_loop(cg, begin, end, 1);
   s->row = l.index;
-  emit_row(s);
+  emit_row(s, 0);
   cg_loop_end(cg, &l);
 }
 
 static void over_units(Site *s, void body(Site *)) {
   Cg *cg = s->cg;
-  const ConvPlan *p = s->plan;
   CgLoop l = cg_loop(cg, s->begin, s->end, 1);
-  LLVMValueRef blocks = cg_int(cg, s->blocks), a = s->a, c = s->c;
-  s->sample = s->blocks == 1 ? l.index : LLVMBuildUDiv(cg->builder, l.index, blocks, "");
-  s->block = s->blocks == 1 ? cg_int(cg, 0) : LLVMBuildURem(cg->builder, l.index, blocks, "");
-  s->a = cg_at(cg, cg->real, a, cg_mul(cg, s->sample, cg_int(cg, p->ah * p->aw * p->ac)));
-  s->c = cg_at(cg, cg->real, c, cg_mul(cg, s->sample, cg_int(cg, p->ch * p->cw * p->cc)));
+  s->sample = l.index;
+  s->block = conv_split(cg, &s->sample, s->blocks);
+  if (s->plan->side) s->sample = cg_mul(cg, l.index, cg_int(cg, s->plan->side));
   body(s);
-  s->a = a;
-  s->c = c;
   cg_loop_end(cg, &l);
 }
 
+/* Packed or not, the weights of a tile of channels start at its first channel times what lies before it of each. */
 static void over_channels(Site *s, void body(Site *)) {
   Cg *cg = s->cg;
-  CgLoop groups = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->plan->groups), 1);
+  const ConvPlan *p = s->plan;
+  int64_t height = p->packed ? p->spec->kh * p->spec->kw * depth(p) : 1;
+  CgLoop groups = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->groups), 1);
   s->group = groups.index;
-  LLVMValueRef first = cg_mul(cg, s->group, cg_int(cg, s->plan->ck));
-  for (int i = 0; i < s->channels.count; i++) {
-    s->columns = &s->channels.run[i];
+  LLVMValueRef first = cg_mul(cg, s->group, cg_int(cg, p->ck));
+  for (int i = 0; i < p->channels.count; i++) {
+    s->columns = &p->channels.run[i];
     LLVMValueRef begin = cg_add(cg, first, cg_int(cg, s->columns->at));
     LLVMValueRef end = cg_add(cg, begin, cg_int(cg, s->columns->tiles * s->columns->width));
     CgLoop l = cg_loop(cg, begin, end, s->columns->width);
     s->channel = l.index;
+    s->b_tile = conv_move(cg, s->b, s->channel, height);
     body(s);
     cg_loop_end(cg, &l);
   }
   cg_loop_end(cg, &groups);
 }
 
-static void over_rows_of_units(Site *s) { over_units(s, emit_rows); }
+static void over_units_inside(Site *s) { over_units(s, emit_unit); }
 
-static void open_grid(Site *s, int i) {
-  const ConvPlan *p = s->plan;
-  int mr, nr;
-  s->grid = &p->grid[i];
-  s->nruns = 0;
-  conv_choose_tile(s->cg, s->grid->gw, conv_vectors(s->cg, p->ck), p->depthwise, &mr, &nr);
-  s->channels = conv_channels(s->cg, p->ck, nr);
-  cut_rows(s, mr);
-}
-
-static void over_grids_inside(Site *s) {
+static void over_grids(Site *s) {
   for (int i = 0; i < s->plan->ngrids; i++) {
-    open_grid(s, i);
-    over_channels(s, emit_rows);
+    s->grid = &s->plan->grid[i];
+    if (!s->plan->side) cut_rows(s);
+    over_channels(s, s->plan->outside ? over_units_inside : emit_unit);
   }
 }
 
-static void over_grids_outside(Site *s) {
-  for (int i = 0; i < s->plan->ngrids; i++) {
-    open_grid(s, i);
-    over_channels(s, over_rows_of_units);
-  }
-}
-
-/* Rough nanoseconds: two FMAs a cycle at 3 GHz. */
+/* Rough nanoseconds of a unit: two FMAs a cycle at 3 GHz. */
 static double unit_work(const ConvPlan *p) {
   double sum = 0;
   for (int i = 0; i < p->ngrids; i++) {
     const ConvGrid *g = &p->grid[i];
     int64_t rows = conv_min_int(g->gh, p->rows);
-    double taps = (double)(g->taps_h * g->taps_w * (p->depthwise ? 1 : p->ak)) + 2;
+    double taps = (double)(g->taps_h * g->taps_w * depth(p)) + 2;
     sum += (double)(rows * g->gw * p->cc) * taps;
   }
-  return sum / (6.0 * p->cg->lanes);
+  return (p->side ? p->side : 1) * sum / (6.0 * p->cg->lanes);
 }
 
 Kernel conv_grids(const ConvPlan *plan) {
   Cg *cg = plan->cg;
   LLVMValueRef f = cg_function(cg, plan->spec->direction == CONV_FORWARD ? "conv" : "conv_input");
-  Site s = {.plan = plan, .cg = cg, .buffers = LLVMGetParam(f, 0), .begin = LLVMGetParam(f, 2),
-            .end = LLVMGetParam(f, 3)};
+  Site s = {.plan = plan, .cg = cg, .buffers = LLVMGetParam(f, 0), .n = LLVMGetParam(f, 1),
+            .begin = LLVMGetParam(f, 2), .end = LLVMGetParam(f, 3), .blocks = 1};
   for (int i = 0; i < plan->ngrids; i++) {
     s.blocks = conv_max_int(s.blocks, (plan->grid[i].gh + plan->rows - 1) / plan->rows);
   }
   s.a = conv_at(cg, cg_buffer(cg, s.buffers, plan->a), plan->a_offset);
   s.b = conv_at(cg, cg_buffer(cg, s.buffers, plan->b), plan->b_offset);
   s.c = plan->spec->epilogue ? s.a : conv_at(cg, cg_buffer(cg, s.buffers, plan->c), plan->c_offset);
-  if (plan->channels_outside) {
-    over_grids_outside(&s);
+  if (plan->outside) {
+    over_grids(&s);
   } else {
-    over_units(&s, over_grids_inside);
+    over_units(&s, over_grids);
   }
   LLVMBuildRetVoid(cg->builder);
-  return (Kernel){.function = f, .units = {s.blocks, 0}, .work = unit_work(plan)};
+  return (Kernel){.function = f, .units = {s.blocks, 0}, .per = plan->side, .work = unit_work(plan)};
 }

@@ -38,7 +38,7 @@ static void valid(Cg *cg, LLVMValueRef k, int64_t in, int64_t out, int64_t strid
   *hi = conv_min(cg, conv_ceil(cg, cg_add(cg, start, cg_int(cg, in)), stride), cg_int(cg, out));
 }
 
-static void sum_row(const Weights *w, const Tile *tile, ConvTile *t, LLVMValueRef sample, LLVMValueRef row) {
+static void sum_row(const Weights *w, const Tile *tile, Micro *t, LLVMValueRef sample, LLVMValueRef row) {
   Cg *cg = w->cg;
   const ConvSpec *s = w->spec;
   LLVMValueRef lo, hi, ocg = cg_int(cg, w->ocg), oc = cg_int(cg, s->oc), ic = cg_int(cg, s->ic);
@@ -54,19 +54,22 @@ static void sum_row(const Weights *w, const Tile *tile, ConvTile *t, LLVMValueRe
   LLVMValueRef at = cg_add(cg, cg_mul(cg, sample, cg_int(cg, s->ih)), h);
   at = cg_mul(cg, cg_add(cg, cg_mul(cg, at, cg_int(cg, s->iw)), v), ic);
   at = cg_add(cg, at, w->depthwise ? channel : cg_add(cg, cg_mul(cg, tile->group, cg_int(cg, w->icg)), tile->input));
-  conv_tile_run_dynamic(t, cg_at(cg, cg->real, w->x, at), dy, conv_sub(cg, hi, lo));
+  t->a = cg_at(cg, cg->real, w->x, at);
+  t->b = dy;
+  t->k = conv_sub(cg, hi, lo);
+  micro_run(cg, t);
 }
 
-static void sum_block(const Weights *w, const Tile *tile, ConvTile *t, const Range *range) {
+static void sum_block(const Weights *w, const Tile *tile, Micro *t, const Range *range) {
   Cg *cg = w->cg;
   const ConvSpec *s = w->spec;
   LLVMValueRef lo, hi;
   valid(cg, tile->kh, s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &lo, &hi);
-  CgLoop samples = conv_tile_loop(t, range->sample, range->samples, 1);
-  CgLoop rows = conv_tile_loop(t, conv_max(cg, lo, range->row), conv_min(cg, hi, range->rows), 1);
+  CgLoop samples = micro_loop(cg, t, range->sample, range->samples, 1);
+  CgLoop rows = micro_loop(cg, t, conv_max(cg, lo, range->row), conv_min(cg, hi, range->rows), 1);
   sum_row(w, tile, t, samples.index, rows.index);
-  conv_tile_loop_end(t, &rows);
-  conv_tile_loop_end(t, &samples);
+  micro_loop_end(cg, t, &rows);
+  micro_loop_end(cg, t, &samples);
 }
 
 /* ---- tiles ---- */
@@ -79,48 +82,23 @@ static LLVMValueRef tile_address(const Weights *w, const Tile *tile) {
   return cg_at(cg, cg->real, w->dw, cg_add(cg, cg_mul(cg, row, cg_int(cg, w->spec->oc)), column));
 }
 
-static void store_sums(ConvTile *t, LLVMValueRef address, int64_t row) {
-  for (int r = 0; r < t->mr; r++) {
-    for (int v = 0; v < t->columns->count; v++) {
-      LLVMValueRef at = conv_at(t->cg, address, r * row + t->columns->piece[v].at);
-      cg_store(t->cg, t->acc[r][v], at, t->mask[v]);
-    }
-  }
-}
-
-static void load_sums(ConvTile *t, LLVMValueRef address, int64_t row) {
-  for (int r = 0; r < t->mr; r++) {
-    for (int v = 0; v < t->columns->count; v++) {
-      const ConvPiece *piece = &t->columns->piece[v];
-      t->acc[r][v] = cg_load(t->cg, t->cg->real, conv_at(t->cg, address, r * row + piece->at), piece->lanes,
-                             t->mask[v]);
-    }
-  }
-}
-
 /* range NULL: clears the tile. */
 static void tile_variant(const Weights *w, const Tile *tile, int mr, const ConvColumns *columns, const Range *range) {
-  ConvTile t;
-  conv_tile_init(&t, w->cg, mr, columns);
+  Cg *cg = w->cg;
+  Micro t = conv_tile(cg, mr, columns);
+  LLVMValueRef address = tile_address(w, tile), sums[MICRO_ROWS];
   t.vector_a = w->depthwise;
-  t.row_step = 1;
-  t.k_step = w->spec->stride[1] * w->spec->ic;
-  t.ldb = w->spec->oc;
-  LLVMValueRef address = tile_address(w, tile);
-  if (range) {
-    load_sums(&t, address, w->spec->oc);
-    sum_block(w, tile, &t, range);
-  } else {
-    conv_tile_zero(&t);
+  t.ak = w->spec->stride[1] * w->spec->ic;
+  t.bk = w->spec->oc;
+  for (int r = 0; r < mr; r++) {
+    t.row[r] = cg_int(cg, r);
+    sums[r] = cg_int(cg, r * w->spec->oc);
   }
-  store_sums(&t, address, w->spec->oc);
-}
-
-static LLVMValueRef split(Cg *cg, LLVMValueRef *rest, int64_t count) {
-  LLVMValueRef all = *rest, by = cg_int(cg, count);
-  if (count == 1) return cg_int(cg, 0);
-  *rest = LLVMBuildUDiv(cg->builder, all, by, "");
-  return LLVMBuildURem(cg->builder, all, by, "");
+  if (range) {
+    micro_load(cg, &t, address, sums);
+    sum_block(w, tile, &t, range);
+  }
+  micro_store(cg, &t, address, sums);
 }
 
 /* low <= v < high */
@@ -148,9 +126,9 @@ static void any_tile(const Weights *w, LLVMValueRef number, const Range *range) 
   Cg *cg = w->cg;
   Tile tile;
   LLVMValueRef rest = number;
-  tile.kw = split(cg, &rest, w->spec->kw);
-  tile.kh = split(cg, &rest, w->spec->kh);
-  LLVMValueRef input = split(cg, &rest, w->itiles), column = split(cg, &rest, w->ctiles);
+  tile.kw = conv_split(cg, &rest, w->spec->kw);
+  tile.kh = conv_split(cg, &rest, w->spec->kh);
+  LLVMValueRef input = conv_split(cg, &rest, w->itiles), column = conv_split(cg, &rest, w->ctiles);
   tile.group = w->groups == 1 ? cg_int(cg, 0) : rest;
   LLVMValueRef skipped = conv_min(cg, input, cg_int(cg, w->ibig));
   tile.input = cg_add(cg, cg_mul(cg, input, cg_int(cg, w->ismall)), skipped);
