@@ -37,8 +37,8 @@ Node *ir_sum(Graph *g, Node *x, int ndims, const int64_t *dims, bool batch) {
   return ir_with(g, OP_reduce_sum, x, attr_ints(ndims, dims), attr_bool(batch));
 }
 
-/* Where dims are not known to be right, a reduction has been made by them before, and has checked them; but they may
- * still count from the end. */
+/* Where dims are not known to be right, a reduction has been made by them before, and has checked
+ * them; but they may still count from the end. */
 static int64_t *dim_of(Type *t, int64_t dim) { return &t->dim[dim < 0 ? dim + t->rank : dim]; }
 
 Node *ir_mean(Graph *g, Node *x, int ndims, const int64_t *dims, bool batch) {
@@ -56,7 +56,8 @@ Node *ir_broadcast(Graph *g, Node *x, const Type *like) {
   return ir_with(g, OP_broadcast, x, attr_ints(like->rank, like->dim), attr_bool(batched));
 }
 
-/* The dimensions that broadcasting `like` to x's shape repeated are summed, then those of size 1 come back. */
+/* The dimensions that broadcasting `like` to x's shape repeated are summed, then those of size 1
+ * come back. */
 Node *ir_sum_to(Graph *g, Node *x, const Type *like) {
   int64_t dims[LIMIT_RANK];
   int n = 0, extra = x->type.rank - like->rank;

@@ -54,7 +54,8 @@ typedef struct {
   int next; /* the operand to visit next */
 } Visit;
 
-/* Appends n after what it needs. `placed` is by id; the stack is as deep as the graph, hence no recursion. */
+/* Appends n after what it needs. `placed` is by id; the stack is as deep as the graph, hence no
+ * recursion. */
 static void place(Node *root, bool *placed, Visit *stack, Node **out, int *count) {
   int depth = 0;
   if (placed[root->id]) return;
@@ -74,7 +75,8 @@ static void place(Node *root, bool *placed, Visit *stack, Node **out, int *count
   }
 }
 
-/* Marks what the results need, from the last node on where the order is already topological; `stack` by id. */
+/* Marks what the results need, from the last node on where the order is already topological;
+ * `stack` by id. */
 static void mark(Node *root, bool *live, Node **stack) {
   int depth = 0;
   if (!root || live[root->id]) return;
@@ -169,7 +171,8 @@ Graph *ir_copy(const Graph *g, Arena *a) {
   for (int i = 0; i < g->nodes.count; i++) node_copy(a, g->nodes.at[i], to);
   for (int i = 0; i < g->results.count; i++) {
     Result r = g->results.at[i];
-    ir_result(c, r.kind, r.name, r.node ? to[r.node->id] : NULL, r.target ? to[r.target->id] : NULL);
+    ir_result(c, r.kind, r.name, r.node ? to[r.node->id] : NULL,
+              r.target ? to[r.target->id] : NULL);
   }
   c->train = train_copy(a, &g->train);
   return c;

@@ -1,13 +1,16 @@
-/* Making one node: operands and attributes checked against the op's signature, then its type inferred.
+/* Making one node: operands and attributes checked against the op's signature, then its type
+ * inferred.
  *
  *   ELEMENTWISE               NumPy broadcast of all operands
  *   LEAF, PRIMITIVE           the op's _shape
- *   COMPOSITE, FORMULA, LAYER the type of its expansion, made on trial in a scratch graph whose operands are
- *                             place holders of the operands' types (leaves stay what they are, so that an
- *                             expansion can ask a label for its classes)
+ *   COMPOSITE, FORMULA, LAYER the type of its expansion, made on trial in a scratch graph
  *
- * An expansion makes what it knows is right, with ir_make, and so says nothing of bad operands: on trial, a node
- * that cannot be made ends the expansion by longjmp, and its error becomes that of the node on trial. */
+ * The operands in the scratch graph are place holders of the operands' types; leaves stay what they
+ * are, so that an expansion can ask a label for its classes.
+ *
+ * An expansion makes what it knows is right, with ir_make, and so says nothing of bad operands: on
+ * trial, a node that cannot be made ends the expansion by longjmp, and its error becomes that of
+ * the node on trial. */
 #include "ir/op.h"
 
 #include <setjmp.h>
@@ -73,10 +76,17 @@ static bool is_int(AttrKind k) { return k == ATTR_INT || k == ATTR_DIM || k == A
 static bool in_range(int64_t i) { return i >= -LIMIT_DIM && i <= LIMIT_DIM; }
 
 static const char *kind_text(AttrKind k) {
-  static const char *const text[] = {
-      "an integer", "a number", "true or false", "a dimension", "a list of integers",
-      "all, a dimension or a list of dimensions", "a number or a pair [a, b]",
-      "a number, a pair [a, b] or \"same\"", "a string", "one of its words", "an initialiser"};
+  static const char *const text[] = {"an integer",
+                                     "a number",
+                                     "true or false",
+                                     "a dimension",
+                                     "a list of integers",
+                                     "all, a dimension or a list of dimensions",
+                                     "a number or a pair [a, b]",
+                                     "a number, a pair [a, b] or \"same\"",
+                                     "a string",
+                                     "one of its words",
+                                     "an initialiser"};
   return text[k];
 }
 
@@ -85,9 +95,12 @@ static bool accept_list(Arena *a, AttrKind want, const Attr *given, Attr *out) {
   int64_t both[2] = {given->i, given->i};
   const char *whole = want == ATTR_PADS ? "same" : "all";
   Attr x = *given;
-  if (is_text(given->kind) && !strcmp(given->s, whole)) x.n = -1;
-  else if (given->kind == ATTR_INT) x.n = want == ATTR_DIMS ? 1 : 2, x.v = both;
-  else if (!is_list(given->kind)) return false;
+  if (is_text(given->kind) && !strcmp(given->s, whole))
+    x.n = -1;
+  else if (given->kind == ATTR_INT)
+    x.n = want == ATTR_DIMS ? 1 : 2, x.v = both;
+  else if (!is_list(given->kind))
+    return false;
   bool all = x.n == -1 && (want == ATTR_DIMS || want == ATTR_PADS);
   bool two = want == ATTR_PAIR || want == ATTR_PADS;
   if (!all && (two ? x.n != 2 : x.n < 0 || x.n > LIMIT_RANK)) return false;
@@ -206,7 +219,8 @@ static Node *place_holder(Graph *g, const Node *x) {
   Node *n = ARENA_NEW(g->arena, Node);
   bool leaf = op_info[x->op].kind == KIND_LEAF;
   *n = (Node){.op = x->type.batched ? OP_input : OP_param, .type = x->type, .offset = -1};
-  if (leaf) n->op = x->op, n->attr = x->attr;
+  if (leaf)
+    n->op = x->op, n->attr = x->attr;
   else {
     n->attr = ARENA_ARRAY(g->arena, Attr, SIG_ATTRS);
     n->attr[0] = attr_str("");

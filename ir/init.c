@@ -3,7 +3,8 @@
  *   xavier:  variance 2 / (fan_in + fan_out)        kaiming(a): variance 2 / ((1 + a^2) fan_in)
  *   uniform of variance v has bound sqrt(3 v).
  * The default is PyTorch's for linear and conv weights: kaiming_uniform(a = sqrt 5), that is bound
- * 1 / sqrt(fan_in). Layers resolve defaults that are different (biases, norms, embeddings) themselves. */
+ * 1 / sqrt(fan_in). Layers resolve defaults that are different (biases, norms, embeddings)
+ * themselves. */
 #include "ir/op.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* The interpreter works on a flat copy of the graph, in which every op that has an expansion is replaced by it;
- * `of[i]` is the flat node that stands for node i. Values have one storage each, by the flat node's id. */
+/* The interpreter works on a flat copy of the graph, in which every op that has an expansion is
+ * replaced by it; `of[i]` is the flat node that stands for node i. Values have one storage each, by
+ * the flat node's id. */
 #include "ir/interp.h"
 
 #include <math.h>
@@ -38,7 +39,8 @@ static bool flatten(Interp *p, bool training, OpError *e) {
   p->flat = ir_copy(p->graph, p->arena);
   p->flat->results.count = 0;
   p->of = ARENA_ARRAY(p->arena, Node *, count);
-  for (int i = 0; i < count; i++) ir_result(p->flat, RESULT_OUTPUT, NULL, p->flat->nodes.at[i], NULL);
+  for (int i = 0; i < count; i++)
+    ir_result(p->flat, RESULT_OUTPUT, NULL, p->flat->nodes.at[i], NULL);
   Node **to = expand_all(p->flat, training, e);
   if (!to && count) return false;
   if (count) ir_substitute(p->flat, to);
@@ -60,7 +62,7 @@ static bool allocate(Interp *p, OpError *e) {
   }
   for (int i = 0; i < g->nodes.count; i++) {
     Tensor *v = &p->value[i];
-    v->data = ARENA_ARRAY(p->arena, double, v->n * type_elements(&v->type));
+    v->data = ARENA_ARRAY(p->arena, double, v->n *type_elements(&v->type));
   }
   return true;
 }
@@ -134,10 +136,14 @@ static void fill(Tensor *v, double x) {
 
 static bool eval_leaf(Interp *p, const Node *n, OpError *e) {
   Tensor *v = &p->value[n->id];
-  if (n->op == OP_constant) fill(v, node_float(n, "value"));
-  else if (n->op == OP_batch_size) fill(v, (double)p->context.n);
-  else if (!p->bound[n->id]) return op_error(e, "%s has no value", node_str(n, "name"));
-  else if (n->op == OP_input || n->op == OP_target) return check_labels(n, v, e);
+  if (n->op == OP_constant)
+    fill(v, node_float(n, "value"));
+  else if (n->op == OP_batch_size)
+    fill(v, (double)p->context.n);
+  else if (!p->bound[n->id])
+    return op_error(e, "%s has no value", node_str(n, "name"));
+  else if (n->op == OP_input || n->op == OP_target)
+    return check_labels(n, v, e);
   return true;
 }
 
@@ -145,7 +151,8 @@ static bool eval_leaf(Interp *p, const Node *n, OpError *e) {
 
 enum { AXES = LIMIT_RANK + 1 };
 
-/* Steps in x's data for one step along each axis of `out`: axis 0 is the batch. 0 where x is repeated. */
+/* Steps in x's data for one step along each axis of `out`: axis 0 is the batch. 0 where x is
+ * repeated. */
 static void broadcast_steps(const Tensor *x, const Type *out, int64_t *step) {
   int64_t size = 1;
   int lead = out->rank - x->type.rank;
@@ -203,8 +210,10 @@ static void eval_elementwise(const Node *n, const Tensor *const *in, Tensor *out
 static void eval_node(Interp *p, const Node *n, const Tensor **in) {
   for (int i = 0; i < n->nin; i++) in[i] = n->in[i] ? &p->value[n->in[i]->id] : NULL;
   Tensor *out = &p->value[n->id];
-  if (op_info[n->op].kind == KIND_ELEMENTWISE) eval_elementwise(n, in, out);
-  else op_info[n->op].eval(n, in, out, &p->context);
+  if (op_info[n->op].kind == KIND_ELEMENTWISE)
+    eval_elementwise(n, in, out);
+  else
+    op_info[n->op].eval(n, in, out, &p->context);
 }
 
 static int most_operands(const Graph *g) {
@@ -220,8 +229,10 @@ bool interp_run(Interp *p, OpError *e) {
   bool fine = true;
   for (int i = 0; fine && i < p->flat->nodes.count; i++) {
     Node *n = p->flat->nodes.at[i];
-    if (op_info[n->op].kind == KIND_LEAF) fine = eval_leaf(p, n, e);
-    else eval_node(p, n, in);
+    if (op_info[n->op].kind == KIND_LEAF)
+      fine = eval_leaf(p, n, e);
+    else
+      eval_node(p, n, in);
   }
   arena_free(scratch);
   return fine;
@@ -284,6 +295,7 @@ void interp_randomize(Interp *p, uint64_t seed) {
     Node *n = p->flat->nodes.at[i];
     if (p->bound[i]) continue;
     if (is_named(n)) randomize_leaf(p, n, seed, limit);
-    if (n->op == OP_hyper) *leaf_storage(p, n, NULL) = strcmp(node_str(n, "name"), "lr") ? 0.19 : 0.01;
+    if (n->op == OP_hyper)
+      *leaf_storage(p, n, NULL) = strcmp(node_str(n, "name"), "lr") ? 0.19 : 0.01;
   }
 }

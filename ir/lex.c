@@ -13,8 +13,10 @@ static int peek(const Lexer *l, int ahead) {
 }
 
 static void advance(Lexer *l) {
-  if (*l->at++ == '\n') l->line++, l->col = 1;
-  else l->col++;
+  if (*l->at++ == '\n')
+    l->line++, l->col = 1;
+  else
+    l->col++;
 }
 
 static void skip_blank(Lexer *l) {

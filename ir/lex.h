@@ -32,7 +32,8 @@ typedef struct {
   int file, line, col;
 } Lexer;
 
-/* Spaces and `#` comments are skipped. After TOKEN_END or TOKEN_BAD the lexer need not be asked again. */
+/* Spaces and `#` comments are skipped. After TOKEN_END or TOKEN_BAD the lexer need not be asked
+ * again. */
 Token lex_next(Lexer *l);
 
 #endif

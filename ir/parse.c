@@ -1,6 +1,7 @@
-/* The text form read back (docs/ir.md). The text may come from anywhere: the first mistake is reported with its
- * place and ends the parse; nodes are made by ir_try, so that what parses is well typed. Recursive descent with
- * one token of look-ahead; no construct nests, so the stack does not grow with the text. */
+/* The text form read back (docs/ir.md). The text may come from anywhere: the first mistake is
+ * reported with its place and ends the parse; nodes are made by ir_try, so that what parses is well
+ * typed. Recursive descent with one token of look-ahead; no construct nests, so the stack does not
+ * grow with the text. */
 #include "ir/lex.h"
 #include "ir/text.h"
 
@@ -75,10 +76,14 @@ static bool expect_int(Parser *p, int64_t low, int64_t high, int64_t *out) {
 
 static bool expect_number(Parser *p, double *out) {
   double sign = accept_mark(p, '-') ? -1 : 1;
-  if (p->now.kind == TOKEN_INT || p->now.kind == TOKEN_FLOAT) *out = sign * p->now.f;
-  else if (at_word(p, "inf")) *out = sign * HUGE_VAL;
-  else if (at_word(p, "nan")) *out = NAN;
-  else return fail(p, "expected a number");
+  if (p->now.kind == TOKEN_INT || p->now.kind == TOKEN_FLOAT)
+    *out = sign * p->now.f;
+  else if (at_word(p, "inf"))
+    *out = sign * HUGE_VAL;
+  else if (at_word(p, "nan"))
+    *out = NAN;
+  else
+    return fail(p, "expected a number");
   next(p);
   return true;
 }
@@ -91,7 +96,8 @@ static bool expect_safe_name(Parser *p, const char **out) {
   for (const char *s = *out; *s; s++)
     safe = safe && (isalnum((unsigned char)*s) || strchr("_.:-+", *s));
   if (safe) return true;
-  diag_error(p->diags, t.span, "names are of letters, digits and . _ : - +, at most %d", LIMIT_NAME_BYTES);
+  diag_error(p->diags, t.span, "names are of letters, digits and . _ : - +, at most %d",
+             LIMIT_NAME_BYTES);
   return false;
 }
 
@@ -195,8 +201,10 @@ static Node *find_node(const Parser *p, int64_t id) {
   int low = 0, high = p->ids.count;
   while (low < high) {
     int middle = low + (high - low) / 2;
-    if (p->ids.at[middle] < id) low = middle + 1;
-    else high = middle;
+    if (p->ids.at[middle] < id)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low < p->ids.count && p->ids.at[low] == id ? p->graph->nodes.at[low] : NULL;
 }
@@ -281,7 +289,8 @@ static bool parse_span(Parser *p, Span *out) {
     if (!expect_int(p, 0, INT32_MAX, &v[i])) return false;
     if (marks[i] && !expect_mark(p, marks[i])) return false;
   }
-  if (v[0] < 1 || v[0] > p->files.count) return fail_at(p, start, "no file has the number of this span");
+  if (v[0] < 1 || v[0] > p->files.count)
+    return fail_at(p, start, "no file has the number of this span");
   *out = (Span){p->files.at[v[0] - 1], (int)v[1], (int)v[2], (int)v[3], (int)v[4]};
   return true;
 }
@@ -302,12 +311,18 @@ static bool parse_group(Parser *p, Node *n) {
 /* In any order; printed in this one. */
 static bool parse_annotations(Parser *p, Node *n) {
   for (bool fine = true; fine;) {
-    if (accept_mark(p, '!')) fine = parse_label(p, n);
-    else if (accept_word(p, "group")) fine = parse_group(p, n);
-    else if (accept_word(p, "order")) fine = parse_order(p, n);
-    else if (accept_word(p, "offset")) fine = expect_int(p, 0, INT64_MAX, &n->offset);
-    else if (accept_mark(p, '@')) fine = parse_span(p, &n->span);
-    else return true;
+    if (accept_mark(p, '!'))
+      fine = parse_label(p, n);
+    else if (accept_word(p, "group"))
+      fine = parse_group(p, n);
+    else if (accept_word(p, "order"))
+      fine = parse_order(p, n);
+    else if (accept_word(p, "offset"))
+      fine = expect_int(p, 0, INT64_MAX, &n->offset);
+    else if (accept_mark(p, '@'))
+      fine = parse_span(p, &n->span);
+    else
+      return true;
   }
   return false;
 }

@@ -1,5 +1,6 @@
-/* The text form of a graph (docs/ir.md). What ir_print writes, ir_parse reads back to an equal graph: every
- * field of Graph, Node, Result and Train is in the text, attributes only where they are not the default. */
+/* The text form of a graph (docs/ir.md). What ir_print writes, ir_parse reads back to an equal
+ * graph: every field of Graph, Node, Result and Train is in the text, attributes only where they
+ * are not the default. */
 #include "ir/text.h"
 
 #include <ctype.h>
@@ -32,21 +33,28 @@ static void put_string(Str *out, const char *s) {
   str_put(out, "\"");
   for (; *s; s++) {
     unsigned char c = (unsigned char)*s;
-    if (c == '"' || c == '\\') str_printf(out, "\\%c", c);
-    else if (c < 0x20 || c == 0x7f) str_printf(out, "\\x%02x", c);
-    else str_putn(out, s, 1);
+    if (c == '"' || c == '\\')
+      str_printf(out, "\\%c", c);
+    else if (c < 0x20 || c == 0x7f)
+      str_printf(out, "\\x%02x", c);
+    else
+      str_putn(out, s, 1);
   }
   str_put(out, "\"");
 }
 
 static void put_name(Str *out, const char *s) {
-  if (text_is_word(s)) str_put(out, s);
-  else put_string(out, s);
+  if (text_is_word(s))
+    str_put(out, s);
+  else
+    put_string(out, s);
 }
 
 static void put_number(Str *out, double x) {
-  if (isnan(x)) str_put(out, "nan"); /* no sign and no payload in the text */
-  else str_double(out, x);
+  if (isnan(x))
+    str_put(out, "nan"); /* no sign and no payload in the text */
+  else
+    str_double(out, x);
 }
 
 static void put_list(Str *out, int n, const int64_t *v) {
@@ -66,13 +74,20 @@ static void put_init(Str *out, Init init) {
 }
 
 static void put_value(Str *out, const Attr *a) {
-  if (a->kind == ATTR_FLOAT) put_number(out, a->f);
-  else if (a->kind == ATTR_INIT) put_init(out, a->init);
-  else if (a->kind == ATTR_BOOL) str_put(out, a->i ? "true" : "false");
-  else if (a->kind == ATTR_INT || a->kind == ATTR_DIM) str_printf(out, "%lld", (long long)a->i);
-  else if (a->kind == ATTR_STR || a->kind == ATTR_WORDS) put_string(out, a->s);
-  else if (a->n < 0) str_put(out, a->kind == ATTR_PADS ? "same" : "all");
-  else put_list(out, a->n, a->v);
+  if (a->kind == ATTR_FLOAT)
+    put_number(out, a->f);
+  else if (a->kind == ATTR_INIT)
+    put_init(out, a->init);
+  else if (a->kind == ATTR_BOOL)
+    str_put(out, a->i ? "true" : "false");
+  else if (a->kind == ATTR_INT || a->kind == ATTR_DIM)
+    str_printf(out, "%lld", (long long)a->i);
+  else if (a->kind == ATTR_STR || a->kind == ATTR_WORDS)
+    put_string(out, a->s);
+  else if (a->n < 0)
+    str_put(out, a->kind == ATTR_PADS ? "same" : "all");
+  else
+    put_list(out, a->n, a->v);
 }
 
 bool attr_equal(const Attr *a, const Attr *b) {
@@ -80,8 +95,8 @@ bool attr_equal(const Attr *a, const Attr *b) {
   if (memcmp(&a->f, &b->f, sizeof a->f) != 0) return false; /* bits: -0 is not 0, and NaN is NaN */
   if (!a->s != !b->s || (a->s && strcmp(a->s, b->s) != 0)) return false;
   if (a->n > 0 && memcmp(a->v, b->v, (size_t)a->n * sizeof *a->v) != 0) return false;
-  return a->kind != ATTR_INIT || (a->init.kind == b->init.kind && a->init.a == b->init.a &&
-                                  a->init.b == b->init.b);
+  return a->kind != ATTR_INIT ||
+         (a->init.kind == b->init.kind && a->init.a == b->init.a && a->init.b == b->init.b);
 }
 
 static bool is_default(const SigAttr *s, const Attr *all, int index) {
@@ -136,8 +151,10 @@ static void put_operands(Str *out, const Node *n) {
   str_put(out, "(");
   for (int i = 0; i < n->nin; i++) {
     str_put(out, i ? ", " : "");
-    if (n->in[i]) str_printf(out, "%%%d", n->in[i]->id);
-    else str_put(out, "_");
+    if (n->in[i])
+      str_printf(out, "%%%d", n->in[i]->id);
+    else
+      str_put(out, "_");
   }
   str_put(out, ")");
 }

@@ -1,4 +1,5 @@
-/* Philox 4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
+/* Philox 4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+ * SC 2011. */
 #include "ir/op.h"
 
 static void mul_wide(uint32_t a, uint32_t b, uint32_t *high, uint32_t *low) {
@@ -7,7 +8,7 @@ static void mul_wide(uint32_t a, uint32_t b, uint32_t *high, uint32_t *low) {
   *low = (uint32_t)p;
 }
 
-/* One round: x0, x2 go through the multipliers; x1, x3 and the key are mixed into the high halves. */
+/* One round: x0, x2 go through the multipliers; x1, x3 and the key are mixed in the high halves. */
 static void philox_round(uint32_t x[4], uint32_t k0, uint32_t k1) {
   uint32_t high0, low0, high1, low1;
   mul_wide(0xD2511F53u, x[0], &high0, &low0);

@@ -1,5 +1,5 @@
-/* The notation of ops.def and train.def, parsed: operands, then `;`, then attributes `name:type=default`.
- * The text is part of the program, so a mistake in it aborts. */
+/* The notation of ops.def and train.def, parsed: operands, then `;`, then attributes
+ * `name:type=default`. The text is part of the program, so a mistake in it aborts. */
 #include "ir/op.h"
 
 #include <ctype.h>
@@ -60,8 +60,8 @@ static double number(Scan *s) {
 }
 
 static AttrKind attr_kind(Scan *s) {
-  static const char *const kinds[] = {"int", "float", "bool", "dim", "ints", "dims",
-                                      "pair", "pads", "str", "words", "init"};
+  static const char *const kinds[] = {"int",  "float", "bool", "dim",   "ints", "dims",
+                                      "pair", "pads",  "str",  "words", "init"};
   const char *word = name(s);
   for (int i = 0; i < (int)(sizeof kinds / sizeof *kinds); i++)
     if (!strcmp(word, kinds[i])) return (AttrKind)i;
@@ -92,21 +92,32 @@ static Attr list_value(Scan *s, AttrKind kind) {
   malformed(s);
 }
 
-/* A default that is a word is an earlier attribute's name, except where the kind has words of its own. */
+/* A default that is a word is an earlier attribute's name, except where the kind has words of its
+ * own. */
 static void default_value(Scan *s, SigAttr *a) {
   skip_space(s);
   switch (a->kind) {
-    case ATTR_FLOAT: a->value.f = number(s); break;
+    case ATTR_FLOAT:
+      a->value.f = number(s);
+      break;
     case ATTR_INT:
-    case ATTR_DIM: a->value.i = (int64_t)number(s); break;
+    case ATTR_DIM:
+      a->value.i = (int64_t)number(s);
+      break;
     case ATTR_BOOL:
       a->value.i = accept(s, "true");
       if (!a->value.i) expect(s, "false");
       break;
     case ATTR_STR:
-    case ATTR_WORDS: a->value.s = quoted(s); break;
-    case ATTR_INIT: expect(s, "default"); break;
-    default: a->value = list_value(s, a->kind); break;
+    case ATTR_WORDS:
+      a->value.s = quoted(s);
+      break;
+    case ATTR_INIT:
+      expect(s, "default");
+      break;
+    default:
+      a->value = list_value(s, a->kind);
+      break;
   }
   a->value.kind = a->kind;
 }
@@ -151,11 +162,15 @@ static void operand(Scan *s) {
 static void signature_scan(Scan *s, bool operands) {
   if (operands) {
     skip_space(s);
-    if (*s->at && *s->at != ';') do operand(s); while (accept(s, ","));
+    if (*s->at && *s->at != ';') do
+        operand(s);
+      while (accept(s, ","));
     if (!accept(s, ";")) return;
   }
   skip_space(s);
-  if (*s->at) do attribute(s); while (accept(s, ","));
+  if (*s->at) do
+      attribute(s);
+    while (accept(s, ","));
   skip_space(s);
   if (*s->at) malformed(s);
 }

@@ -1,4 +1,5 @@
-/* What the printer and the parser of the text form share: its words. The form itself is in docs/ir.md. */
+/* What the printer and the parser of the text form share: its words. The form itself is in
+ * docs/ir.md. */
 #ifndef DLC_IR_TEXT_H
 #define DLC_IR_TEXT_H
 

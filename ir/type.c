@@ -36,7 +36,8 @@ const char *type_text(Arena *a, const Type *t) {
 
 bool type_valid(const Type *t, OpError *e) {
   if (t->rank < 0 || t->rank > LIMIT_RANK)
-    return op_error(e, "the result has %d dimensions; at most %d are possible", t->rank, LIMIT_RANK);
+    return op_error(e, "the result has %d dimensions; at most %d are possible", t->rank,
+                    LIMIT_RANK);
   int64_t n = 1;
   for (int i = 0; i < t->rank; i++) {
     if (t->dim[i] < 1 || t->dim[i] > LIMIT_DIM)
@@ -48,7 +49,9 @@ bool type_valid(const Type *t, OpError *e) {
 }
 
 /* Dimension i counted from the end, 1 where the type has none. */
-static int64_t dim_from_end(const Type *t, int i) { return i < t->rank ? t->dim[t->rank - 1 - i] : 1; }
+static int64_t dim_from_end(const Type *t, int i) {
+  return i < t->rank ? t->dim[t->rank - 1 - i] : 1;
+}
 
 bool type_broadcast(const Type *a, const Type *b, Type *out, OpError *e) {
   Type t = {.elem = a->elem, .batched = a->batched || b->batched};

@@ -1,10 +1,10 @@
 /* The invariants of a graph, for debug builds, --verify-each and graphs read from text:
  *   - ids are places; operands stand before their uses and belong to the graph;
- *   - operands and attributes are those of the op's signature, the type is the one that the op infers;
+ *   - operands and attributes are those of the op's signature; the type is what the op infers;
  *   - leaves have names, each once: among inputs and targets, and among params and buffers;
  *   - an order is a permutation; a group is not negative;
  *   - outputs are named; a loss is an f32 scalar, shared once expanded; a metric is an f32 scalar;
- *     a gradient has its target's shape; an assign has its target's type and a target that keeps state. */
+ *     a gradient has its target's type; an assign too, and a target that keeps state. */
 #include "ir/text.h"
 
 #include <stdlib.h>

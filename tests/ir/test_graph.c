@@ -14,7 +14,8 @@ static Node *param(Graph *g, const char *name, int rank, const int64_t *dim) {
   return ir_make(g, OP_param, 0, NULL, attr);
 }
 
-#define DIMS(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__}
+#define DIMS(...) \
+  (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { __VA_ARGS__ }
 
 static void expect_type(const Node *n, const char *text) {
   assert_non_null(n);
@@ -67,7 +68,8 @@ static void bad_attributes_are_said(void **state) {
   assert_null(ir_try(g, OP_pow, 1, &x, (Attr[]){attr_str("2")}, nowhere, &e));
   assert_string_equal(e.text, "exponent of pow must be a number");
   int64_t twice[] = {0, -1};
-  assert_null(ir_try(g, OP_sum, 1, &x, (Attr[]){attr_dims(2, twice), attr_bool(false)}, nowhere, &e));
+  assert_null(
+      ir_try(g, OP_sum, 1, &x, (Attr[]){attr_dims(2, twice), attr_bool(false)}, nowhere, &e));
   assert_string_equal(e.text, "dimension 0 is named twice");
 }
 
@@ -196,10 +198,13 @@ static void tidying_sorts_deep_graphs(void **state) {
 
 static void copies_are_deep(void **state) {
   Arena *a = *state, *b = arena_new();
-  Graph *g = parse(b, "graph g program train { train { optimizer adam {lr=0.5} augment crop {padding=4}"
-                      " freeze \"a*\" batch 3 } %0 = input {name=\"x\", shape=[2], elem=\"f32\"} !x group 2 offset 64"
-                      " %1 = param {name=\"w\", shape=[2], init=constant(1)} %2 = mul(%0, %1) order [0]"
-                      " output y = %2 assign w = %1 of %1 }");
+  Graph *g =
+      parse(b,
+            "graph g program train { train { optimizer adam {lr=0.5} augment crop {padding=4}"
+            " freeze \"a*\" batch 3 } %0 = input {name=\"x\", shape=[2], elem=\"f32\"} !x group 2 "
+            "offset 64"
+            " %1 = param {name=\"w\", shape=[2], init=constant(1)} %2 = mul(%0, %1) order [0]"
+            " output y = %2 assign w = %1 of %1 }");
   Graph *c = ir_copy(g, a);
   assert_true(ir_equal(g, c));
   arena_free(b); /* the copy lives on */

@@ -1,5 +1,6 @@
-/* Graphs from texts with wrong numbers, one op at a time: each is refused with one error, or it verifies, prints
- * as text that parses back, and is interpreted. Run under the sanitizers, this is where they look. */
+/* Graphs from texts with wrong numbers, one op at a time: each is refused with one error, or it
+ * verifies, prints as text that parses back, and is interpreted. Run under the sanitizers, this is
+ * where they look. */
 #include "tests/ir/fixture.h"
 
 #include <ctype.h>
@@ -11,7 +12,8 @@ enum { ROUNDS = 60, SMALL = 100000 };
 
 static uint32_t draw(uint32_t *counter) { return philox(11, 0, 0, (*counter)++); }
 
-/* The text of what node i needs, without types, so that a change of an attribute is not at once a contradiction. */
+/* The text of what node i needs, without types, so that a change of an attribute is not at once a
+ * contradiction. */
 static const char *text_of(Arena *a, const Graph *whole, int i) {
   Graph *g = ir_copy(whole, a);
   g->results.count = 0;
@@ -27,8 +29,9 @@ static const char *text_of(Arena *a, const Graph *whole, int i) {
 
 /* One digit becomes another number. */
 static const char *with_wrong_number(Arena *a, const char *text, uint32_t *counter) {
-  static const char *const numbers[] = {"2147483648", "2147483647", "-2147483648", "1073741824",
-                                        "65536", "46341", "-1", "0", "1", "2", "3", "5", "7", "9"};
+  static const char *const numbers[] = {
+      "2147483648", "2147483647", "-2147483648", "1073741824", "65536", "46341", "-1",
+      "0",          "1",          "2",           "3",          "5",     "7",     "9"};
   size_t n = strlen(text), at;
   do at = draw(counter) % n;
   while (!isdigit((unsigned char)text[at]));

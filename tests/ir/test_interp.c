@@ -29,22 +29,26 @@ static void expect(const Interp *p, const Node *n, int count, const double *want
       fail_msg("%%%d: element %d is %.17g, not %.17g", n->id, i, t->data[i], want[i]);
 }
 
-#define NUMBERS(...) (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]){__VA_ARGS__}
+#define NUMBERS(...) \
+  (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]) { __VA_ARGS__ }
 
 static void elementwise_broadcasts(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g { %0 = input {name=\"x\", shape=[2,1,2], elem=\"f32\"}"
-                      " %1 = param {name=\"w\", shape=[3,1], init=constant(0)}"
-                      " %2 = add(%0, %1) %3 = constant {value=10} %4 = mul(%1, %3)"
-                      " %5 = batch_size %6 = input {name=\"s\", shape=[], elem=\"f32\"} %7 = mul(%6, %5)"
-                      " %8 = sub(%1, %6) }");
+  Graph *g =
+      parse(a,
+            "graph g { %0 = input {name=\"x\", shape=[2,1,2], elem=\"f32\"}"
+            " %1 = param {name=\"w\", shape=[3,1], init=constant(0)}"
+            " %2 = add(%0, %1) %3 = constant {value=10} %4 = mul(%1, %3)"
+            " %5 = batch_size %6 = input {name=\"s\", shape=[], elem=\"f32\"} %7 = mul(%6, %5)"
+            " %8 = sub(%1, %6) }");
   Interp *p = interpret(a, g, 2);
   bind(p, "x", NUMBERS(1, 2, 3, 4, 5, 6, 7, 8));
   bind(p, "w", NUMBERS(10, 20, 30));
   bind(p, "s", NUMBERS(0.5, -1));
   run(p, a);
-  expect(p, g->nodes.at[2], NUMBERS(11, 12, 21, 22, 31, 32, 13, 14, 23, 24, 33, 34, 15, 16, 25, 26,
-                                    35, 36, 17, 18, 27, 28, 37, 38));
+  expect(p, g->nodes.at[2],
+         NUMBERS(11, 12, 21, 22, 31, 32, 13, 14, 23, 24, 33, 34, 15, 16, 25, 26, 35, 36, 17, 18, 27,
+                 28, 37, 38));
   expect(p, g->nodes.at[4], NUMBERS(100, 200, 300));
   expect(p, g->nodes.at[7], NUMBERS(1, -2));
   expect(p, g->nodes.at[8], NUMBERS(9.5, 19.5, 29.5, 11, 21, 31));
@@ -52,11 +56,12 @@ static void elementwise_broadcasts(void **state) {
 
 static void expansions_are_evaluated(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g { %0 = input {name=\"x\", shape=[2], elem=\"f32\"}"
-                      " %1 = target {name=\"y\", classes=2, shape=[], elem=\"i32\"}"
-                      " %2 = param {name=\"w\", shape=[2,2], init=constant(0)}"
-                      " %3 = linear(%0, %2, _) {out=2, bias=false} %4 = cross_entropy(%3, %1)"
-                      " %5 = dropout(%3) %6 = softmax(%3) }");
+  Graph *g = parse(a,
+                   "graph g { %0 = input {name=\"x\", shape=[2], elem=\"f32\"}"
+                   " %1 = target {name=\"y\", classes=2, shape=[], elem=\"i32\"}"
+                   " %2 = param {name=\"w\", shape=[2,2], init=constant(0)}"
+                   " %3 = linear(%0, %2, _) {out=2, bias=false} %4 = cross_entropy(%3, %1)"
+                   " %5 = dropout(%3) %6 = softmax(%3) }");
   Interp *p = interpret(a, g, 2);
   bind(p, "x", NUMBERS(1, 2, 0, 1));
   bind(p, "y", NUMBERS(1, 0));
@@ -65,14 +70,15 @@ static void expansions_are_evaluated(void **state) {
   expect(p, g->nodes.at[3], NUMBERS(1, 3, 0, 1));
   expect(p, g->nodes.at[4], NUMBERS(log1p(exp(-2)), log1p(exp(1))));
   expect(p, g->nodes.at[5], NUMBERS(1, 3, 0, 1)); /* evaluation: no mask */
-  expect(p, g->nodes.at[6], NUMBERS(1 / (1 + exp(2)), 1 / (1 + exp(-2)), 1 / (1 + exp(1)),
-                                    1 / (1 + exp(-1))));
+  expect(p, g->nodes.at[6],
+         NUMBERS(1 / (1 + exp(2)), 1 / (1 + exp(-2)), 1 / (1 + exp(1)), 1 / (1 + exp(-1))));
 }
 
 static void training_is_asked_for(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g { %0 = input {name=\"x\", shape=[1000], elem=\"f32\"}"
-                      " %1 = dropout(%0) {p=0.25} }");
+  Graph *g = parse(a,
+                   "graph g { %0 = input {name=\"x\", shape=[1000], elem=\"f32\"}"
+                   " %1 = dropout(%0) {p=0.25} }");
   OpError e = {.arena = a};
   Interp *p = interp_new(a, g, 1, true, &e);
   double *x = interp_leaf_named(p, "x", NULL);
@@ -96,8 +102,9 @@ static void training_is_asked_for(void **state) {
 
 static void values_follow_the_leaves(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g { %0 = param {name=\"w\", shape=[2], init=constant(0)} %1 = square(%0)"
-                      " %2 = hyper {name=\"lr\"} %3 = mul(%1, %2) }");
+  Graph *g = parse(a,
+                   "graph g { %0 = param {name=\"w\", shape=[2], init=constant(0)} %1 = square(%0)"
+                   " %2 = hyper {name=\"lr\"} %3 = mul(%1, %2) }");
   Interp *p = interpret(a, g, 1);
   int64_t count;
   double *w = interp_leaf(p, g->nodes.at[0], &count);
@@ -114,8 +121,9 @@ static void values_follow_the_leaves(void **state) {
 static void what_is_wrong_is_said(void **state) {
   Arena *a = *state;
   OpError e = {.arena = a};
-  Graph *g = parse(a, "graph g { %0 = input {name=\"x\", shape=[2], elem=\"f32\"}"
-                      " %1 = target {name=\"y\", classes=2, shape=[], elem=\"i32\"} }");
+  Graph *g = parse(a,
+                   "graph g { %0 = input {name=\"x\", shape=[2], elem=\"f32\"}"
+                   " %1 = target {name=\"y\", classes=2, shape=[], elem=\"i32\"} }");
   Interp *p = interpret(a, g, 1);
   assert_false(interp_run(p, &e));
   assert_string_equal(e.text, "x has no value");
@@ -130,18 +138,20 @@ static void what_is_wrong_is_said(void **state) {
   g = parse(a, "graph g { %0 = input {name=\"x\", shape=[], elem=\"f32\"} %1 = grad(%0, %0) }");
   assert_null(interp_new(a, g, 1, false, &e));
   assert_string_equal(e.text, "grad() is not resolved in this graph");
-  g = parse(a, "graph g { %0 = input {name=\"x\", shape=[65536,65536], elem=\"f32\"} %1 = neg(%0) }");
+  g = parse(a,
+            "graph g { %0 = input {name=\"x\", shape=[65536,65536], elem=\"f32\"} %1 = neg(%0) }");
   assert_null(interp_new(a, g, 1 << 20, false, &e));
   assert_string_equal(e.text, "this graph is too large to interpret");
 }
 
 static void random_data_suits_the_leaves(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g { %0 = input {name=\"i\", shape=[50], elem=\"u8\"}"
-                      " %1 = input {name=\"w\", shape=[50], elem=\"i32\"}"
-                      " %2 = target {name=\"c\", classes=3, shape=[50], elem=\"i32\"}"
-                      " %3 = param {name=\"t\", shape=[6,4], init=constant(0)} %4 = take_rows(%3, %1)"
-                      " %5 = buffer {name=\"v\", shape=[50], init=constant(0)} }");
+  Graph *g = parse(a,
+                   "graph g { %0 = input {name=\"i\", shape=[50], elem=\"u8\"}"
+                   " %1 = input {name=\"w\", shape=[50], elem=\"i32\"}"
+                   " %2 = target {name=\"c\", classes=3, shape=[50], elem=\"i32\"}"
+                   " %3 = param {name=\"t\", shape=[6,4], init=constant(0)} %4 = take_rows(%3, %1)"
+                   " %5 = buffer {name=\"v\", shape=[50], init=constant(0)} }");
   Interp *p = interpret(a, g, 4);
   interp_randomize(p, 1);
   double low[6] = {0, 0, 0, -1, 0, 0.5}, high[6] = {255, 5, 2, 1, 0, 1.5};

@@ -79,8 +79,10 @@ static void train_rows_parse(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_row_parses),  cmocka_unit_test(operands_and_their_marks),
-      cmocka_unit_test(attributes_and_their_defaults), cmocka_unit_test(completion),
+      cmocka_unit_test(every_row_parses),
+      cmocka_unit_test(operands_and_their_marks),
+      cmocka_unit_test(attributes_and_their_defaults),
+      cmocka_unit_test(completion),
       cmocka_unit_test(train_rows_parse),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

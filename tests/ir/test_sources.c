@@ -1,5 +1,5 @@
-/* The rules that the sources themselves keep: which folder may include which, how long files and functions are,
- * and that ops are told apart by the op table, never by a switch. */
+/* The rules that the sources themselves keep: which folder may include which, how long files and
+ * functions are, and that ops are told apart by the op table, never by a switch. */
 #include "tests/ir/fixture.h"
 
 #include <dirent.h>
@@ -8,7 +8,8 @@
 
 enum { FILE_LINES = 600, FUNCTION_LINES = 100 };
 
-/* base <- ir <- {frontend, passes} <- codegen; the driver and dlrun stand on top; the runtime on nothing. */
+/* base <- ir <- {frontend, passes} <- codegen; the driver and dlrun stand on top; the runtime on
+ * nothing. */
 static const struct {
   const char *folder, *may[8];
 } arrows[] = {
@@ -61,8 +62,8 @@ static void check_include(Scan *s, const char *line) {
     fault(s, "an include against the direction:", name);
 }
 
-/* A function starts with a line at the margin that has a parenthesis; it is one if a brace opens before a line
- * ends in a semicolon, and ends with the next brace at the margin. */
+/* A function starts with a line at the margin that has a parenthesis; it is one if a brace opens
+ * before a line ends in a semicolon, and ends with the next brace at the margin. */
 static void check_function(Scan *s, const char *line) {
   size_t n = strlen(line);
   bool margin = n && line[0] != ' ' && line[0] != '#' && line[0] != '/' && line[0] != '}';
@@ -74,14 +75,18 @@ static void check_function(Scan *s, const char *line) {
   s->body = s->body || opens;
   if (!whole && (!s->body || line[0] != '}')) return;
   s->functions++;
-  if (s->line - s->opened + 1 > FUNCTION_LINES) fault(s, "the end of a function of over 100 lines", "");
+  if (s->line - s->opened + 1 > FUNCTION_LINES)
+    fault(s, "the end of a function of over 100 lines", "");
   s->opened = 0;
 }
 
 static void check_line(Scan *s, const char *line) {
   check_include(s, line);
   check_function(s, line);
-  if (strstr(line, "case OP" "_")) fault(s, "a switch over ops:", line);
+  if (strstr(line,
+             "case OP"
+             "_"))
+    fault(s, "a switch over ops:", line);
 }
 
 static void check_file(Scan *s, const char *path) {
@@ -132,8 +137,10 @@ static void scan_folder(Scan *s, const char *path) {
     if (lstat(below, &st) != 0) continue;
     s->path = below + strlen(TEST_SOURCE_DIR) + 1;
     s->folder = folder_of(s->path);
-    if (S_ISDIR(st.st_mode)) scan_folder(s, below);
-    else if (S_ISREG(st.st_mode) && is_source(e->d_name)) check_file(s, below);
+    if (S_ISDIR(st.st_mode))
+      scan_folder(s, below);
+    else if (S_ISREG(st.st_mode) && is_source(e->d_name))
+      check_file(s, below);
   }
   closedir(d);
 }
@@ -157,8 +164,8 @@ static Scan scan_lines(const char *folder, int count, const char *const *lines) 
   return s;
 }
 
-#define LINES(...) (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), \
-                   (const char *[]){__VA_ARGS__}
+#define LINES(...) \
+  (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), (const char *[]) { __VA_ARGS__ }
 
 static void arrows_are_seen(void **state) {
   (void)state;
@@ -167,8 +174,12 @@ static void arrows_are_seen(void **state) {
   assert_int_equal(scan_lines("passes/", LINES("#include <llvm-c/Core.h>")).faults, 1);
   assert_int_equal(scan_lines("codegen/", LINES("#include <llvm-c/Core.h>")).faults, 0);
   assert_int_equal(scan_lines("runtime/", LINES("#include \"base/arena.h\"")).faults, 1);
-  assert_int_equal(scan_lines("frontend/", LINES("#include <stdio.h>", "#include \"parser.h\"")).faults, 0);
-  assert_int_equal(scan_lines("ir/", LINES("    case OP" "_add:")).faults, 1);
+  assert_int_equal(
+      scan_lines("frontend/", LINES("#include <stdio.h>", "#include \"parser.h\"")).faults, 0);
+  assert_int_equal(scan_lines("ir/", LINES("    case OP"
+                                           "_add:"))
+                       .faults,
+                   1);
 }
 
 static void long_functions_are_seen(void **state) {
@@ -182,8 +193,9 @@ static void long_functions_are_seen(void **state) {
   lines[99] = "";
   lines[100] = "}";
   assert_int_equal(scan_lines("ir/", 101, lines).faults, 1);
-  s = scan_lines("ir/", LINES("int f(void) { return 1; }", "int g(int);", "static const int x[] = {", "};",
-                              "int h(void)", "{", "  return 1;", "}"));
+  s = scan_lines("ir/",
+                 LINES("int f(void) { return 1; }", "int g(int);", "static const int x[] = {", "};",
+                       "int h(void)", "{", "  return 1;", "}"));
   assert_int_equal(s.functions, 2);
 }
 

@@ -1,4 +1,5 @@
-/* The text form: what is printed parses back to the same graph; what is broken gives one error with its place. */
+/* The text form: what is printed parses back to the same graph; what is broken gives one error with
+ * its place. */
 #include "tests/ir/fixture.h"
 
 static char *data_file(Arena *a, const char *name) {
@@ -55,9 +56,11 @@ static const char everything[] =
     "    seed -9\n"
     "    clip_grad_norm 0.5\n"
     "  }\n"
-    "  %0 = input {name=\"x\", shape=[2,3], elem=\"f32\"} : f32[*,2,3] !\"a label\" group 3 order [1,0] "
+    "  %0 = input {name=\"x\", shape=[2,3], elem=\"f32\"} : f32[*,2,3] !\"a label\" group 3 order "
+    "[1,0] "
     "offset 4096 @1:2:3-4:5\n"
-    "  %1 = param {name=\"w.0.b\", shape=[3], init=uniform(-0.1, 0.30000000000000004)} : f32[3] !fc1.0 @2:7:1-7:9\n"
+    "  %1 = param {name=\"w.0.b\", shape=[3], init=uniform(-0.1, 0.30000000000000004)} : f32[3] "
+    "!fc1.0 @2:7:1-7:9\n"
     "  %2 = mul(%0, %1) : f32[*,2,3] group 2147483647 offset 0\n"
     "  %3 = clamp(%2) {lo=-inf, hi=nan} : f32[*,2,3]\n"
     "  %4 = constant {value=-0} : f32\n"
@@ -131,10 +134,12 @@ static void implied_train_stays_implied(void **state) {
   assert_true(round_trip(a, parse(a, "graph g { train { } }"))->train.present);
 }
 
-/* Numbers may have gaps, types and attributes with defaults may be left out, comments stand anywhere. */
+/* Numbers may have gaps, types and attributes with defaults may be left out, comments stand
+ * anywhere. */
 static void hand_written_text_may_be_short(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g{%3=input{name=\"x\",shape=[4],elem=\"f32\"}# here\n%70=exp(%3)output y=%70}");
+  Graph *g = parse(
+      a, "graph g{%3=input{name=\"x\",shape=[4],elem=\"f32\"}# here\n%70=exp(%3)output y=%70}");
   assert_int_equal(g->nodes.count, 2);
   assert_int_equal(g->nodes.at[1]->id, 1);
   round_trip(a, g);
@@ -157,8 +162,8 @@ static const struct {
     {"graph g { " X "\n%0 = exp(%0) }", "node numbers must rise", 2, 1},
     {"graph g { " X "\n%1 = exp(%0, %0) }", "exp takes 1 operand, not 2", 2, 1},
     {"graph g { " X "\n%1 = exp(_) }", "operand x of exp is missing", 2, 1},
-    {"graph g { " X "\n%1 = exp(%0) : f32[4] }",
-     "the type is f32[4], but exp gives f32[*,4]", 2, 14},
+    {"graph g { " X "\n%1 = exp(%0) : f32[4] }", "the type is f32[4], but exp gives f32[*,4]", 2,
+     14},
     {"graph g { " X "\n%1 = exp(%0) : f32[*,0] }", "this number is out of range", 2, 22},
     {"graph g { " X "\n%1 = exp(%0) order [1] }", "the order must name each dimension once", 2, 20},
     {"graph g { " X "\n%1 = exp(%0) group 0 }", "this number is out of range", 2, 20},
@@ -170,7 +175,8 @@ static const struct {
     {"graph g { " X "\n%1 = sum(%0) {keepdim=1} }", "expected true or false", 2, 23},
     {"graph g { " X "\n%1 = sum(%0) {dim=[3000000000]} }", "this number is out of range", 2, 20},
     {"graph g { " X "\n%1 = sum(%0) {dim=[1]} }", "dimension 1 is out of range -1 to 0", 2, 1},
-    {"graph g { " X "\n%1 = sum(%0) {dim=[0,0,0,0,0,0,0,0,0]} }", "too many numbers in this list", 2, 36},
+    {"graph g { " X "\n%1 = sum(%0) {dim=[0,0,0,0,0,0,0,0,0]} }", "too many numbers in this list",
+     2, 36},
     {"graph g { %0 = param {name=\"w\", shape=[], init=ones} }", "unknown initialiser ones", 1, 48},
     {"graph g { " X "\nlosses = %0 }", "expected a node, a result or '}'", 2, 1},
     {"graph g { " X "\nloss = x }", "expected a node, as %3", 2, 8},
@@ -225,10 +231,14 @@ static size_t mutate(char *to, const char *from, size_t n, uint32_t *counter) {
   for (uint32_t edits = 1 + draw(counter) % 4; edits; edits--) {
     size_t at = draw(counter) % n, other = draw(counter) % n;
     uint32_t how = draw(counter) % 5;
-    if (how == 0) to[at] = (char)draw(counter);
-    else if (how == 1) to[at] = to[other];
-    else if (how == 2) to[at] ^= (char)(1 << draw(counter) % 8);
-    else if (how == 3) to[at] = "0123456789-_[]{}()%\""[draw(counter) % 20];
+    if (how == 0)
+      to[at] = (char)draw(counter);
+    else if (how == 1)
+      to[at] = to[other];
+    else if (how == 2)
+      to[at] ^= (char)(1 << draw(counter) % 8);
+    else if (how == 3)
+      to[at] = "0123456789-_[]{}()%\""[draw(counter) % 20];
     else {
       size_t most = n - (at > other ? at : other), count = draw(counter) % 12;
       memmove(to + at, to + other, count < most ? count : most);
@@ -241,7 +251,8 @@ static void mutations(Arena *a, const char *text, int rounds, uint32_t counter) 
   size_t n = strlen(text);
   char *copy = arena_alloc(a, n + 1, 1);
   int broke = 0;
-  for (int i = 0; i < rounds; i++) broke += !parses_or_says_why(copy, mutate(copy, text, n, &counter));
+  for (int i = 0; i < rounds; i++)
+    broke += !parses_or_says_why(copy, mutate(copy, text, n, &counter));
   assert_true(broke > rounds / 3); /* the mutations do reach the parser's errors */
 }
 

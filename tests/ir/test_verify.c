@@ -2,22 +2,25 @@
 #include "tests/ir/fixture.h"
 
 static Graph *sound(Arena *a) {
-  return parse(a, "graph g program train {"
-                  " %0 = input {name=\"x\", shape=[3], elem=\"f32\"}"
-                  " %1 = param {name=\"w\", shape=[3], init=constant(1)}"
-                  " %2 = buffer {name=\"b\", shape=[3], init=constant(1)}"
-                  " %3 = mul(%0, %1) order [0] group 1 offset 0"
-                  " %4 = reduce_sum(%3) {dims=[0], batch=true}"
-                  " %5 = reduce_sum(%3) {dims=[], batch=true}"
-                  " %6 = mse(%0, %3)"
-                  " output y = %3 loss = %4 metric m = %6 grad w = %5 of %1 assign b = %5 of %2 }");
+  return parse(a,
+               "graph g program train {"
+               " %0 = input {name=\"x\", shape=[3], elem=\"f32\"}"
+               " %1 = param {name=\"w\", shape=[3], init=constant(1)}"
+               " %2 = buffer {name=\"b\", shape=[3], init=constant(1)}"
+               " %3 = mul(%0, %1) order [0] group 1 offset 0"
+               " %4 = reduce_sum(%3) {dims=[0], batch=true}"
+               " %5 = reduce_sum(%3) {dims=[], batch=true}"
+               " %6 = mse(%0, %3)"
+               " output y = %3 loss = %4 metric m = %6 grad w = %5 of %1 assign b = %5 of %2 }");
 }
 
 static void expect(const Graph *g, Arena *a, const char *wrong) {
   const char *said = ir_verify(g, a);
   if (wrong) assert_non_null(said);
-  if (wrong) assert_string_equal(said, wrong);
-  else assert_null(said);
+  if (wrong)
+    assert_string_equal(said, wrong);
+  else
+    assert_null(said);
 }
 
 static void a_sound_graph(void **state) { expect(sound(*state), *state, NULL); }
