@@ -14,7 +14,9 @@ RuleSet *rules_read(Arena *scratch);
 /* The replacement by the first line that matches n, or NULL. */
 Node *rules_apply(const RuleSet *rules, Graph *g, Node *n);
 
-/* The rewrites of shapes and sums, by op; NULL-terminated. */
+/* The rewrites of products; NULL-terminated. */
+extern Rewrite *const simplify_product[];
+/* All rewrites of shapes, sums and products, by op; NULL-terminated. */
 extern Rewrite *const *const simplify_rewrite[OP_COUNT];
 extern Rewrite *const simplify_elementwise; /* of every ELEMENTWISE op, last */
 

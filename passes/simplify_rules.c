@@ -37,6 +37,8 @@ static const struct {
     {"neg(neg(x))", "x", NULL},
     {"neg(sub(x, y))", "sub(y, x)", NULL},
     {"neg(mul(x, c))", "mul(x, neg(c))", NULL},
+    {"neg(mul(sub(x, y), z))", "mul(sub(y, x), z)", NULL},
+    {"neg(div(sub(x, y), z))", "div(sub(y, x), z)", NULL},
     {"add(x, neg(y))", "sub(x, y)", NULL},
     {"sub(x, neg(y))", "add(x, y)", NULL},
     {"sub(neg(x), y)", "neg(add(x, y))", NULL},
@@ -52,6 +54,7 @@ static const struct {
 
     {"div(x, d)", "mul(x, div(1, d))", d_divides},
     {"mul(mul(x, c), d)", "mul(x, mul(c, d))", NULL},
+    {"mul(mul(x, div(c, z)), d)", "mul(x, div(mul(c, d), z))", NULL},
     {"mul(div(c, x), d)", "div(mul(c, d), x)", NULL},
     {"mul(mul(x, c), y)", "mul(mul(x, y), c)", same_types},
     {"mul(sub(x, y), c)", "mul(sub(y, x), neg(c))", c_is_negative},
@@ -107,6 +110,7 @@ typedef struct Term {
   char letter;
   double number;
   Op op;
+  int turn; /* of an op that commutes: its number in the line, from 1 */
   int nin, nattr;
   struct Term *in[3];
   double attr[2];
@@ -115,24 +119,25 @@ typedef struct Term {
 struct RuleSet {
   struct {
     Term *found, *made;
+    int turns; /* ops in `found` that commute */
   } rule[LINES];
   VEC(int) by_op[OP_COUNT];
 };
 
-static Term *read_term(Arena *a, const char **p);
+static Term *read_term(Arena *a, const char **p, int *turns);
 
-static void read_arguments(Arena *a, Term *t, const char **p) {
+static void read_arguments(Arena *a, Term *t, const char **p, int *turns) {
   bool attrs = false;
   while (**p && **p != ')') {
     if (attrs) t->attr[t->nattr++] = strtod(*p, (char **)p);
-    else t->in[t->nin++] = read_term(a, p);
+    else t->in[t->nin++] = read_term(a, p, turns);
     attrs = attrs || **p == ';';
     *p += strspn(*p, ",; ");
   }
   if (**p) (*p)++;
 }
 
-static Term *read_term(Arena *a, const char **p) {
+static Term *read_term(Arena *a, const char **p, int *turns) {
   Term *t = ARENA_NEW(a, Term);
   if (!isalpha((unsigned char)**p)) {
     t->kind = TERM_NUMBER;
@@ -147,8 +152,9 @@ static Term *read_term(Arena *a, const char **p) {
   }
   t->kind = TERM_OP;
   t->op = op_by_name(arena_strndup(a, *p, n));
+  if (op_commutes(t->op)) t->turn = ++*turns;
   *p += n + 1;
-  read_arguments(a, t, p);
+  read_arguments(a, t, p, turns);
   return t;
 }
 
@@ -156,8 +162,9 @@ RuleSet *rules_read(Arena *scratch) {
   RuleSet *r = ARENA_NEW(scratch, RuleSet);
   for (int i = 0; i < LINES; i++) {
     const char *found = line[i].found, *made = line[i].made;
-    r->rule[i].found = read_term(scratch, &found);
-    r->rule[i].made = read_term(scratch, &made);
+    int ignored = 0;
+    r->rule[i].found = read_term(scratch, &found, &r->rule[i].turns);
+    r->rule[i].made = read_term(scratch, &made, &ignored);
     vec_push(scratch, &r->by_op[r->rule[i].found->op], i);
   }
   return r;
@@ -188,27 +195,18 @@ static bool bind(const Term *t, Node *n, Node **bound) {
   return constant_value(*b, &have) && constant_value(n, &is) && have == is;
 }
 
-static bool match(const Term *t, Node *n, Node **bound);
-
-static bool match_operands(const Term *t, Node *n, Node **bound, bool swapped) {
-  Node *before[LETTERS];
-  memcpy(before, bound, sizeof before);
-  for (int i = 0; i < t->nin; i++)
-    if (!match(t->in[i], n->in[swapped ? 1 - i : i], bound)) {
-      memcpy(bound, before, sizeof before);
-      return false;
-    }
-  return true;
-}
-
-static bool match(const Term *t, Node *n, Node **bound) {
+/* Bit k of `swapped` says that the k-th commuting op of the line is read with its operands exchanged. */
+static bool match(const Term *t, Node *n, Node **bound, unsigned swapped) {
   double is;
   if (t->kind == TERM_NUMBER) return constant_value(n, &is) && is == t->number;
   if (t->kind != TERM_OP) return bind(t, n, bound);
   if (n->op != t->op) return false;
   for (int i = 0; i < t->nattr; i++)
     if (n->attr[i].f != t->attr[i]) return false;
-  return match_operands(t, n, bound, false) || (op_commutes(t->op) && match_operands(t, n, bound, true));
+  bool swap = t->turn && (swapped >> (t->turn - 1) & 1);
+  for (int i = 0; i < t->nin; i++)
+    if (!match(t->in[i], n->in[swap ? 1 - i : i], bound, swapped)) return false;
+  return true;
 }
 
 static Node *build(const Term *t, Graph *g, Node *const *bound) {
@@ -224,13 +222,19 @@ static Node *build(const Term *t, Graph *g, Node *const *bound) {
   return ir_make(g, t->op, t->nin, in, NULL);
 }
 
+static bool line_matches(const RuleSet *rules, int i, Node *n, Node **bound) {
+  for (unsigned swapped = 0; swapped < 1u << rules->rule[i].turns; swapped++) {
+    memset(bound, 0, LETTERS * sizeof *bound);
+    if (match(rules->rule[i].found, n, bound, swapped) && (!line[i].guard || line[i].guard(bound))) return true;
+  }
+  return false;
+}
+
 Node *rules_apply(const RuleSet *rules, Graph *g, Node *n) {
+  Node *bound[LETTERS];
   for (int k = 0; k < rules->by_op[n->op].count; k++) {
     int i = rules->by_op[n->op].at[k];
-    Node *bound[LETTERS] = {0};
-    if (!match(rules->rule[i].found, n, bound)) continue;
-    if (line[i].guard && !line[i].guard(bound)) continue;
-    return build(rules->rule[i].made, g, bound);
+    if (line_matches(rules, i, n, bound)) return build(rules->rule[i].made, g, bound);
   }
   return NULL;
 }

@@ -229,6 +229,7 @@ Rewrite *const *const simplify_rewrite[OP_COUNT] = {
     [OP_real] = LIST(same_type_as_operand),
     [OP_concat] = LIST(concat_one),
     [OP_reduce_sum] = LIST(sum_nothing, sum_known, sum_shared, sum_sum, sum_scaled),
+    [OP_dot_general] = simplify_product,
     [OP_exp] = LIST(exp_log_softmax),
 };
 
