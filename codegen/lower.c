@@ -48,6 +48,7 @@ static const Node *anchor(const PlanGroup *g) {
 
 static bool lower_step(Lower *l, const PlanGroup *g) {
   const Node *n = anchor(g);
+  l->n = l->batch;
   l->nslots = 0;
   l->step_scratch = 0;
   LowerStep *rule = rule_for(n->op);
@@ -127,7 +128,7 @@ static void begin_function(Lower *l, const char *name) {
   LLVMSetLinkage(f, LLVMInternalLinkage);
   LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, f, "entry"));
   l->call = LLVMGetParam(f, 0);
-  l->n = LLVMBuildLoad2(cg->builder, cg->i64, l->call, "n");
+  l->n = l->batch = LLVMBuildLoad2(cg->builder, cg->i64, l->call, "n");
   l->buffers = LLVMBuildArrayAlloca(cg->builder, cg->ptr, cg_int(cg, LOWER_SLOTS), "buffers");
   l->batch_cell = LLVMBuildAlloca(cg->builder, cg->f64, "batch");
   LLVMBuildStore(cg->builder, LLVMBuildSIToFP(cg->builder, l->n, cg->f64, ""), l->batch_cell);
@@ -138,6 +139,7 @@ LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, boo
   LLVMValueRef f = LLVMGetBasicBlockParent(LLVMGetInsertBlock(l->cg->builder));
   bool ok = true;
   for (int k = first; k <= last; k++) ok &= lower_step(l, &l->plan->groups[k]);
+  l->n = l->batch;
   if (ok) lower_results(l, gradients, others);
   LLVMBuildRetVoid(l->cg->builder);
   return ok ? f : NULL;

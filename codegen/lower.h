@@ -39,7 +39,9 @@ typedef struct {
   Diags *diags;
   Arena *arena;
   /* the function being emitted */
-  LLVMValueRef call, n, batch_cell, buffers;
+  LLVMValueRef call, batch_cell, buffers;
+  LLVMValueRef batch; /* the run-time batch */
+  LLVMValueRef n;     /* what the kernels of this step are called with: the batch, or 1 for shared images */
   /* the step */
   int nslots;
   Slot slot[LOWER_SLOTS];
@@ -113,8 +115,9 @@ LowerStep lower_sweep, lower_product, lower_conv, lower_pool, lower_concat, lowe
 
 /* Copies x into `to` over the domain. */
 void lower_copy_to(Lower *l, const Node *x, const Domain *domain, View to);
-/* A slot with x dense in the given memory order: x's own storage where it is so, else a copy in scratch. */
-int lower_dense(Lower *l, const Node *x, const uint8_t *order, int64_t *offset);
+/* A slot with x dense in the given memory order, repeated over the batch where it is shared and `batched` wants it:
+ * x's own storage where it is so, else a copy in scratch. */
+int lower_dense(Lower *l, const Node *x, const uint8_t *order, bool batched, int64_t *offset);
 
 /* The kernels first..last of the plan, then the results of the kinds asked for, as one function. */
 LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, bool gradients, bool others);

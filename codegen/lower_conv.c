@@ -77,38 +77,44 @@ static void run_weight(Lower *l, const Node *n, ConvSpec *s) {
   lower_run(l, &list);
 }
 
-static bool is_compiled(Lower *l, const Node *n, const Node *image, const Node *other, bool weights) {
-  if (image->type.batched && other->type.batched != weights) return true;
-  diag_error(l->diags, n->span, "a convolution of a shared image, or with weights for each sample, is not compiled");
-  return false;
+/* Kernels run over a batch. Where no image is per sample, that is a batch of one; where one is and the other not,
+ * the shared one is repeated. */
+static bool begin(Lower *l, const Node *n, const Node *weight, bool any_batched) {
+  if (weight && weight->type.batched) {
+    diag_error(l->diags, n->span, "a convolution with weights for each sample is not compiled");
+    return false;
+  }
+  if (!any_batched) l->n = cg_int(l->cg, 1);
+  return true;
 }
 
 static bool lower_forward(Lower *l, const PlanGroup *g, const Node *n) {
-  if (!is_compiled(l, n, n->in[0], n->in[1], true)) return false;
+  if (!begin(l, n, n->in[1], n->type.batched)) return false;
   ConvSpec s = geometry(n, &n->in[0]->type, &n->in[1]->type, &n->type);
   s.direction = CONV_FORWARD;
-  s.x = lower_dense(l, n->in[0], image_order, &s.x_offset);
-  s.weight = lower_dense(l, n->in[1], weight_order, &s.weight_offset);
+  s.x = lower_dense(l, n->in[0], image_order, n->type.batched, &s.x_offset);
+  s.weight = lower_dense(l, n->in[1], weight_order, false, &s.weight_offset);
   run_image(l, g, n, &s, &s.y);
   return true;
 }
 
 static bool lower_input(Lower *l, const PlanGroup *g, const Node *n) {
-  if (!is_compiled(l, n, n->in[0], n->in[1], true)) return false;
+  if (!begin(l, n, n->in[1], n->type.batched)) return false;
   ConvSpec s = geometry(n, &n->type, &n->in[1]->type, &n->in[0]->type);
   s.direction = CONV_INPUT;
-  s.y = lower_dense(l, n->in[0], image_order, &s.y_offset);
-  s.weight = lower_dense(l, n->in[1], weight_order, &s.weight_offset);
+  s.y = lower_dense(l, n->in[0], image_order, n->type.batched, &s.y_offset);
+  s.weight = lower_dense(l, n->in[1], weight_order, false, &s.weight_offset);
   run_image(l, g, n, &s, &s.x);
   return true;
 }
 
 static bool lower_weight(Lower *l, const Node *n) {
-  if (!is_compiled(l, n, n->in[0], n->in[1], false)) return false;
+  bool batched = n->in[0]->type.batched || n->in[1]->type.batched;
+  if (!begin(l, n, NULL, batched)) return false;
   ConvSpec s = geometry(n, &n->in[0]->type, &n->type, &n->in[1]->type);
   s.direction = CONV_WEIGHT;
-  s.x = lower_dense(l, n->in[0], image_order, &s.x_offset);
-  s.y = lower_dense(l, n->in[1], image_order, &s.y_offset);
+  s.x = lower_dense(l, n->in[0], image_order, batched, &s.x_offset);
+  s.y = lower_dense(l, n->in[1], image_order, batched, &s.y_offset);
   run_weight(l, n, &s);
   return true;
 }

@@ -239,7 +239,8 @@ static void copy_operands(Product *p, int *slot_a, int *slot_b) {
       if (find(contract, d) < 0) order[at++] = (uint8_t)d;
     for (int i = 0; !sum_batch && i < contract->n; i++) order[at++] = (uint8_t)contract->v[i];
     int64_t offset;
-    *slot[side] = lower_dense(p->l, p->n->in[side], order, &offset);
+    dense.type.batched |= sum_batch; /* a shared operand is repeated, so that (batch, summed) is one run */
+    *slot[side] = lower_dense(p->l, p->n->in[side], order, dense.type.batched, &offset);
     dense.ordered = true;
     memcpy(dense.order, order, sizeof order);
     *memory[side] = memory_own(&dense);

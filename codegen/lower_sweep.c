@@ -59,9 +59,10 @@ bool lower_fill(Lower *l, const PlanGroup *g, const Node *n) {
   return true;
 }
 
-int lower_dense(Lower *l, const Node *x, const uint8_t *order, int64_t *offset) {
+int lower_dense(Lower *l, const Node *x, const uint8_t *order, bool batched, int64_t *offset) {
   Node dense = *x;
   dense.ordered = true;
+  dense.type.batched = batched;
   for (int i = 0; i < x->type.rank; i++) dense.order[i] = order[i];
   const Memory *m = &l->plan->memory[x->id];
   Memory own = memory_own(&dense);
@@ -71,9 +72,9 @@ int lower_dense(Lower *l, const Node *x, const uint8_t *order, int64_t *offset) 
   *offset = m->offset;
   if (fits && !lower_is_constant(l, x, &constant)) return lower_storage(l, m->owner);
   *offset = 0;
-  int slot = lower_scratch(l, plan_bytes(x, l->cg->max_batch, l->cg->real_bytes));
+  int slot = lower_scratch(l, plan_bytes(&dense, l->cg->max_batch, l->cg->real_bytes));
   Domain domain = lower_domain(&dense);
-  lower_copy_to(l, x, &domain, lower_memory_view(slot, MEM_REAL, &own, &x->type, &domain));
+  lower_copy_to(l, x, &domain, lower_memory_view(slot, MEM_REAL, &own, &dense.type, &domain));
   return slot;
 }
 
@@ -184,7 +185,7 @@ bool lower_put_rows(Lower *l, const PlanGroup *g, const Node *n) {
     return false;
   }
   s.index = (View){.slot = lower_storage(l, mi->owner), .elem = lower_elem(mi->owner), .stride = {1}};
-  s.source.slot = lower_dense(l, rows, row_major, &s.source.offset);
+  s.source.slot = lower_dense(l, rows, row_major, rows->type.batched, &s.source.offset);
   s.source.stride[0] = s.width;
   s.source.stride[1] = 1;
   Memory own = memory_own(n);
@@ -223,10 +224,7 @@ bool lower_pool(Lower *l, const PlanGroup *g, const Node *n) {
     s.x = image_view(l, n->in[0]);
   if (n->nin > 1) s.dy = image_view(l, n->in[1]);
   s.y = image_view(l, n);
-  if (!n->type.batched) {
-    diag_error(l->diags, n->span, "pooling of a shared tensor is not compiled");
-    return false;
-  }
+  if (!n->type.batched) l->n = cg_int(l->cg, 1);
   KernelList list = lower_pool_kernel(l, &s);
   lower_run(l, &list);
   return true;

@@ -50,7 +50,7 @@ static void read_lives(const Graph *g, Plan *p) {
     const Result *r = &g->results.at[i];
     const Node *owner = p->memory[r->node->id].owner;
     p->stored[owner->id] = owner->group > 0;
-    read_until(p, owner, r->kind == RESULT_GRAD ? p->ngroups : p->cut);
+    read_until(p, owner, 1 + (r->kind == RESULT_GRAD ? p->ngroups : p->cut)); /* copied after that kernel */
   }
 }
 
