@@ -26,6 +26,7 @@ static bool has_order(const Node *n, const uint8_t *order) {
 static Domain image_domain(const Node *n) {
   Node like = *n;
   like.ordered = true;
+  like.type.batched = true; /* the kernel's domain always has a batch */
   memcpy(like.order, image_order, sizeof like.order);
   Domain d = lower_domain(&like);
   d.type = &n->type;

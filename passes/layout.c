@@ -39,7 +39,7 @@ static void set_order(Layout *l, Node *n, const Order *o) {
 /* ---- seeds ---- */
 
 static void seed_image(Layout *l, Node *n) {
-  if (n->type.rank == 3 && n->type.batched) set_order(l, n, &image);
+  if (n->type.rank == 3) set_order(l, n, &image);
 }
 
 static void seed_conv(Layout *l, Node *n) {
