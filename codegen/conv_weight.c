@@ -1,102 +1,42 @@
-/* Backward-weights: dW[kh][kw][i][o] = sum over samples and pixels of x[pixel + tap][i] * dy[pixel][o].
+/* Backward-weights (conv_weight.h): tiles, blocks and shares.
  *
- * A tile is [input channels][vectors of output channels] of one tap, summed over pixels as outer products. A piece
- * of work on it is a block: some rows of a sample, or several small samples, that stay in the second-level cache
- * while all tiles of [begin, end) go over them; between blocks the sums lie in dW. A unit is a tile, so that every
- * sum is in an order given by the shapes. Where there are few tiles the batch is cut into a fixed number of shares,
- * each summed into its own copy of dW in scratch, and a second stage adds the copies in order. */
-#include "codegen/conv.h"
+ * A unit is a tile, so that every sum is in an order given by the shapes. A call does its tiles [begin, end) panel by
+ * panel: a panel is a tile of output channels with some 128 input channels and all taps. A panel goes over the batch
+ * in blocks, some rows of a sample or several small samples, that stay in the second-level cache while all tiles of
+ * the panel use them; between blocks the sums lie in dW. Where there are few tiles the batch is cut into a fixed
+ * number of shares, each summed into its own copy of dW in scratch, and a second stage adds the copies in order. */
+#include "codegen/conv_weight.h"
 
-typedef struct {
-  Cg *cg;
-  const ConvSpec *spec;
-  int64_t icg, ocg, groups, shares;
-  bool depthwise;
-  int64_t rows, samples; /* of a block */
-  int64_t itiles, ismall, ibig; /* tiles of input channels: ibig of ismall + 1, the rest of ismall */
-  ConvChannels channels;
-  int64_t ctiles, tiles; /* tiles of output channels in a group; all tiles */
-  LLVMValueRef x, dy, dw;
-} Weights;
-
-/* One tile at run time. */
-typedef struct {
-  LLVMValueRef kh, kw, group, input, output; /* first channels in the group */
-} Tile;
-
-typedef struct {
-  LLVMValueRef sample, samples, row, rows; /* [sample, samples), [row, rows) */
-} Range;
-
-/* ---- the sum over a block ---- */
-
-/* The pixels o in [0, out) with 0 <= o * stride + k * dilation - pad < in, for k at run time. */
-static void valid(Cg *cg, LLVMValueRef k, int64_t in, int64_t out, int64_t stride, int64_t dilation, int64_t pad,
-                  LLVMValueRef *lo, LLVMValueRef *hi) {
-  LLVMValueRef start = conv_sub(cg, cg_int(cg, pad), cg_mul(cg, k, cg_int(cg, dilation)));
-  *lo = conv_ceil(cg, start, stride);
-  *hi = conv_min(cg, conv_ceil(cg, cg_add(cg, start, cg_int(cg, in)), stride), cg_int(cg, out));
-}
-
-static void sum_row(const Weights *w, const Tile *tile, Micro *t, LLVMValueRef sample, LLVMValueRef row) {
-  Cg *cg = w->cg;
-  const ConvSpec *s = w->spec;
-  LLVMValueRef lo, hi, ocg = cg_int(cg, w->ocg), oc = cg_int(cg, s->oc), ic = cg_int(cg, s->ic);
-  valid(cg, tile->kw, s->iw, s->ow, s->stride[1], s->dilation[1], s->pad[2], &lo, &hi);
-  LLVMValueRef channel = cg_add(cg, cg_mul(cg, tile->group, ocg), tile->output);
-  LLVMValueRef y = cg_add(cg, cg_mul(cg, sample, cg_int(cg, s->oh)), row);
-  y = cg_add(cg, cg_mul(cg, y, cg_int(cg, s->ow)), lo);
-  LLVMValueRef dy = cg_at(cg, cg->real, w->dy, cg_add(cg, cg_mul(cg, y, oc), channel));
-  LLVMValueRef h = cg_add(cg, cg_mul(cg, row, cg_int(cg, s->stride[0])), cg_int(cg, -s->pad[0]));
-  h = cg_add(cg, h, cg_mul(cg, tile->kh, cg_int(cg, s->dilation[0])));
-  LLVMValueRef v = cg_add(cg, cg_mul(cg, lo, cg_int(cg, s->stride[1])), cg_int(cg, -s->pad[2]));
-  v = cg_add(cg, v, cg_mul(cg, tile->kw, cg_int(cg, s->dilation[1])));
-  LLVMValueRef at = cg_add(cg, cg_mul(cg, sample, cg_int(cg, s->ih)), h);
-  at = cg_mul(cg, cg_add(cg, cg_mul(cg, at, cg_int(cg, s->iw)), v), ic);
-  at = cg_add(cg, at, w->depthwise ? channel : cg_add(cg, cg_mul(cg, tile->group, cg_int(cg, w->icg)), tile->input));
-  t->a = cg_at(cg, cg->real, w->x, at);
-  t->b = dy;
-  t->k = conv_sub(cg, hi, lo);
-  micro_run(cg, t);
-}
-
-static void sum_block(const Weights *w, const Tile *tile, Micro *t, const Range *range) {
-  Cg *cg = w->cg;
-  const ConvSpec *s = w->spec;
-  LLVMValueRef lo, hi;
-  valid(cg, tile->kh, s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &lo, &hi);
-  CgLoop samples = micro_loop(cg, t, range->sample, range->samples, 1);
-  CgLoop rows = micro_loop(cg, t, conv_max(cg, lo, range->row), conv_min(cg, hi, range->rows), 1);
-  sum_row(w, tile, t, samples.index, rows.index);
-  micro_loop_end(cg, t, &rows);
-  micro_loop_end(cg, t, &samples);
-}
+#include <stdlib.h>
 
 /* ---- tiles ---- */
 
-static LLVMValueRef tile_address(const Weights *w, const Tile *tile) {
+static LLVMValueRef tile_address(const ConvWeight *w, const ConvWeightTile *tile) {
   Cg *cg = w->cg;
-  LLVMValueRef tap = cg_add(cg, cg_mul(cg, tile->kh, cg_int(cg, w->spec->kw)), tile->kw);
-  LLVMValueRef row = cg_add(cg, cg_mul(cg, tap, cg_int(cg, w->icg)), tile->input);
+  LLVMValueRef row = cg_add(cg, cg_mul(cg, tile->kh, cg_int(cg, w->spec.kw)), tile->kw);
+  row = cg_add(cg, cg_mul(cg, row, cg_int(cg, w->icg)), tile->row);
   LLVMValueRef column = cg_add(cg, cg_mul(cg, tile->group, cg_int(cg, w->ocg)), tile->output);
-  return cg_at(cg, cg->real, w->dw, cg_add(cg, cg_mul(cg, row, cg_int(cg, w->spec->oc)), column));
+  return cg_at(cg, cg->real, w->dw, cg_add(cg, cg_mul(cg, row, cg_int(cg, w->spec.oc)), column));
 }
 
-/* range NULL: clears the tile. */
-static void tile_variant(const Weights *w, const Tile *tile, int mr, const ConvColumns *columns, const Range *range) {
+/* block NULL: clears the tile. */
+static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr, const ConvColumns *columns,
+                         const ConvWeightBlock *block) {
   Cg *cg = w->cg;
   Micro t = conv_tile(cg, mr, columns);
   LLVMValueRef address = tile_address(w, tile), sums[MICRO_ROWS];
   t.vector_a = w->depthwise;
-  t.ak = w->spec->stride[1] * w->spec->ic;
-  t.bk = w->spec->oc;
+  t.ak = w->spec.stride[1] * w->spec.ic;
+  t.bk = w->spec.oc;
+  t.unroll = getenv("WU") ? atoi(getenv("WU")) : 2;
+  t.prefetch = (getenv("WP") ? atoi(getenv("WP")) : 0) * t.ak;
   for (int r = 0; r < mr; r++) {
     t.row[r] = cg_int(cg, r);
-    sums[r] = cg_int(cg, r * w->spec->oc);
+    sums[r] = cg_int(cg, r * w->spec.oc);
   }
-  if (range) {
+  if (block) {
     micro_load(cg, &t, address, sums);
-    sum_block(w, tile, &t, range);
+    conv_weight_sum(w, tile, &t, block);
   }
   micro_store(cg, &t, address, sums);
 }
@@ -107,7 +47,8 @@ static LLVMValueRef between(Cg *cg, LLVMValueRef v, int64_t low, int64_t high) {
   return LLVMBuildICmp(cg->builder, LLVMIntULT, from, cg_int(cg, high - low), "");
 }
 
-static void columns_variants(const Weights *w, Tile tile, int mr, LLVMValueRef column, const Range *range) {
+static void columns_variants(const ConvWeight *w, ConvWeightTile tile, int mr, LLVMValueRef column,
+                             const ConvWeightBlock *block) {
   Cg *cg = w->cg;
   int64_t at = 0;
   for (int i = 0; i < w->channels.count; i++) {
@@ -115,71 +56,102 @@ static void columns_variants(const Weights *w, Tile tile, int mr, LLVMValueRef c
     CgIf chosen = cg_if(cg, between(cg, column, at, at + run->tiles));
     LLVMValueRef first = cg_mul(cg, conv_sub(cg, column, cg_int(cg, at)), cg_int(cg, run->width));
     tile.output = cg_add(cg, first, cg_int(cg, run->at));
-    tile_variant(w, &tile, mr, run, range);
+    tile_variant(w, &tile, mr, run, block);
     cg_if_end(cg, &chosen);
     at += run->tiles;
   }
 }
 
-/* Finds tile number `number` and does it. */
-static void any_tile(const Weights *w, LLVMValueRef number, const Range *range) {
+/* Finds tile number `number` and does it. The last panel of rows may have numbers without a tile. */
+static void any_tile(const ConvWeight *w, LLVMValueRef number, const ConvWeightBlock *block) {
   Cg *cg = w->cg;
-  Tile tile;
+  ConvWeightTile tile;
   LLVMValueRef rest = number;
-  tile.kw = conv_split(cg, &rest, w->spec->kw);
-  tile.kh = conv_split(cg, &rest, w->spec->kh);
-  LLVMValueRef input = conv_split(cg, &rest, w->itiles), column = conv_split(cg, &rest, w->ctiles);
+  tile.kw = conv_split(cg, &rest, w->taps_w);
+  tile.kh = conv_split(cg, &rest, w->taps_h);
+  LLVMValueRef row = conv_split(cg, &rest, w->ptiles), panel = conv_split(cg, &rest, w->panels);
+  LLVMValueRef column = conv_split(cg, &rest, w->ctiles);
   tile.group = w->groups == 1 ? cg_int(cg, 0) : rest;
-  LLVMValueRef skipped = conv_min(cg, input, cg_int(cg, w->ibig));
-  tile.input = cg_add(cg, cg_mul(cg, input, cg_int(cg, w->ismall)), skipped);
+  row = cg_add(cg, row, cg_mul(cg, panel, cg_int(cg, w->ptiles)));
+  LLVMValueRef skipped = conv_min(cg, row, cg_int(cg, w->rbig));
+  tile.row = cg_add(cg, cg_mul(cg, row, cg_int(cg, w->rsmall)), skipped);
   for (int big = 0; big < 2; big++) {
-    int64_t low = big ? 0 : w->ibig, high = big ? w->ibig : w->itiles;
+    int64_t low = big ? 0 : w->rbig, high = big ? w->rbig : w->rtiles;
     if (low == high) continue;
-    CgIf chosen = cg_if(cg, between(cg, input, low, high));
-    columns_variants(w, tile, (int)(w->ismall + big), column, range);
+    CgIf chosen = cg_if(cg, between(cg, row, low, high));
+    columns_variants(w, tile, (int)(w->rsmall + big), column, block);
     cg_if_end(cg, &chosen);
   }
 }
 
 /* ---- loops around them ---- */
 
-static void all_tiles(const Weights *w, LLVMValueRef begin, LLVMValueRef end, const Range *range) {
-  CgLoop l = cg_loop(w->cg, begin, end, 1);
-  any_tile(w, l.index, range);
+typedef struct {
+  LLVMValueRef begin, end;
+} Part;
+
+static void all_tiles(const ConvWeight *w, Part tiles, const ConvWeightBlock *block) {
+  CgLoop l = cg_loop(w->cg, tiles.begin, tiles.end, 1);
+  any_tile(w, l.index, block);
   cg_loop_end(w->cg, &l);
 }
 
-/* Tiles [begin, end) over the samples [sample, samples). */
-static void share_blocks(const Weights *w, LLVMValueRef begin, LLVMValueRef end, LLVMValueRef sample,
-                         LLVMValueRef samples) {
+/* All of `inner` that lies within number `at` of the pieces of `size`. */
+static Part piece(Cg *cg, Part whole, LLVMValueRef at, int64_t size) {
+  LLVMValueRef first = cg_mul(cg, at, cg_int(cg, size));
+  return (Part){conv_max(cg, whole.begin, first), conv_min(cg, whole.end, cg_add(cg, first, cg_int(cg, size)))};
+}
+
+/* A loop over the pieces of `size` that `whole`, which is not empty, touches. */
+static CgLoop over_pieces(Cg *cg, Part whole, int64_t size) {
+  LLVMValueRef by = cg_int(cg, size), last = conv_sub(cg, whole.end, cg_int(cg, 1));
+  LLVMValueRef end = cg_add(cg, LLVMBuildUDiv(cg->builder, last, by, ""), cg_int(cg, 1));
+  return cg_loop(cg, LLVMBuildUDiv(cg->builder, whole.begin, by, ""), end, 1);
+}
+
+/* Tiles of one panel over samples. */
+static void panel_blocks(const ConvWeight *w, Part tiles, Part samples) {
   Cg *cg = w->cg;
-  const ConvSpec *s = w->spec;
-  all_tiles(w, begin, end, NULL);
-  CgLoop outer = cg_loop(cg, sample, samples, w->samples);
-  CgLoop inner = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->oh), w->rows);
-  Range range = {outer.index, conv_min(cg, cg_add(cg, outer.index, cg_int(cg, w->samples)), samples), inner.index,
-                 conv_min(cg, cg_add(cg, inner.index, cg_int(cg, w->rows)), cg_int(cg, s->oh))};
-  all_tiles(w, begin, end, &range);
+  const ConvSpec *s = &w->spec;
+  all_tiles(w, tiles, NULL);
+  CgLoop outer = cg_loop(cg, samples.begin, samples.end, w->block_samples);
+  CgLoop inner = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->oh), w->block_rows);
+  ConvWeightBlock block = {
+    outer.index, conv_min(cg, cg_add(cg, outer.index, cg_int(cg, w->block_samples)), samples.end), inner.index,
+    conv_min(cg, cg_add(cg, inner.index, cg_int(cg, w->block_rows)), cg_int(cg, s->oh))};
+  all_tiles(w, tiles, &block);
   cg_loop_end(cg, &inner);
   cg_loop_end(cg, &outer);
 }
 
-static void each_share(Weights *w, LLVMValueRef n, LLVMValueRef begin, LLVMValueRef end) {
+static void share_panels(const ConvWeight *w, Part tiles, Part samples) {
+  Cg *cg = w->cg;
+  int64_t size = w->ptiles * w->taps_h * w->taps_w;
+  CgLoop l = over_pieces(cg, tiles, size);
+  panel_blocks(w, piece(cg, tiles, l.index, size), samples);
+  cg_loop_end(cg, &l);
+}
+
+static int64_t count_tiles(const ConvWeight *w) {
+  return w->ptiles * w->panels * w->taps_h * w->taps_w * w->ctiles * w->groups;
+}
+
+static int64_t count_weights(const ConvWeight *w) { return w->spec.kh * w->spec.kw * w->icg * w->spec.oc; }
+
+static void each_share(ConvWeight *w, LLVMValueRef n, Part units) {
   Cg *cg = w->cg;
   if (w->shares == 1) {
-    share_blocks(w, begin, end, cg_int(cg, 0), n);
+    share_panels(w, units, (Part){cg_int(cg, 0), n});
     return;
   }
-  int64_t size = w->spec->kh * w->spec->kw * w->icg * w->spec->oc;
-  LLVMValueRef tiles = cg_int(cg, w->tiles), dw = w->dw, zero = cg_int(cg, 0);
-  LLVMValueRef each = conv_ceil(cg, n, w->shares);
-  LLVMValueRef last = LLVMBuildUDiv(cg->builder, conv_sub(cg, end, cg_int(cg, 1)), tiles, "");
-  CgLoop l = cg_loop(cg, LLVMBuildUDiv(cg->builder, begin, tiles, ""), cg_add(cg, last, cg_int(cg, 1)), 1);
-  LLVMValueRef before = cg_mul(cg, l.index, tiles), sample = cg_mul(cg, l.index, each);
-  w->dw = cg_at(cg, cg->real, dw, cg_mul(cg, l.index, cg_int(cg, size)));
-  LLVMValueRef first = conv_max(cg, conv_sub(cg, begin, before), zero);
-  LLVMValueRef stop = conv_min(cg, conv_sub(cg, end, before), tiles);
-  share_blocks(w, first, stop, sample, conv_min(cg, cg_add(cg, sample, each), n));
+  int64_t tiles = count_tiles(w);
+  LLVMValueRef dw = w->dw, each = conv_ceil(cg, n, w->shares);
+  CgLoop l = over_pieces(cg, units, tiles);
+  LLVMValueRef before = cg_mul(cg, l.index, cg_int(cg, tiles)), sample = cg_mul(cg, l.index, each);
+  Part part = piece(cg, units, l.index, tiles);
+  part = (Part){conv_sub(cg, part.begin, before), conv_sub(cg, part.end, before)};
+  w->dw = conv_move(cg, dw, l.index, count_weights(w));
+  share_panels(w, part, (Part){sample, conv_min(cg, cg_add(cg, sample, each), n)});
   w->dw = dw;
   cg_loop_end(cg, &l);
 }
@@ -188,83 +160,105 @@ static void each_share(Weights *w, LLVMValueRef n, LLVMValueRef begin, LLVMValue
 
 enum { SUM_UNIT = 4096 }; /* elements */
 
-static void sum_shares(const Weights *w, int64_t size, LLVMValueRef from, LLVMValueRef to, LLVMValueRef begin,
-                       LLVMValueRef end, int lanes) {
+static void sum_shares(const ConvWeight *w, LLVMValueRef from, LLVMValueRef to, Part span, int lanes) {
   Cg *cg = w->cg;
-  CgLoop l = cg_loop(cg, begin, end, lanes);
+  CgLoop l = cg_loop(cg, span.begin, span.end, lanes);
   LLVMValueRef at = cg_at(cg, cg->real, from, l.index), sum = cg_load(cg, cg->real, at, lanes, NULL);
   for (int64_t i = 1; i < w->shares; i++) {
-    sum = LLVMBuildFAdd(cg->builder, sum, cg_load(cg, cg->real, conv_at(cg, at, i * size), lanes, NULL), "");
+    LLVMValueRef next = cg_load(cg, cg->real, conv_at(cg, at, i * count_weights(w)), lanes, NULL);
+    sum = LLVMBuildFAdd(cg->builder, sum, next, "");
   }
   cg_store(cg, sum, cg_at(cg, cg->real, to, l.index), NULL);
   cg_loop_end(cg, &l);
 }
 
-static Kernel reduce_shares(const Weights *w) {
+static Kernel reduce_shares(const ConvWeight *w) {
   Cg *cg = w->cg;
-  const ConvSpec *s = w->spec;
-  int64_t size = s->kh * s->kw * w->icg * s->oc;
+  int64_t size = count_weights(w);
   LLVMValueRef f = cg_function(cg, "conv_weight_sum"), unit = cg_int(cg, SUM_UNIT);
-  LLVMValueRef from = cg_buffer(cg, LLVMGetParam(f, 0), s->scratch);
-  LLVMValueRef to = conv_at(cg, cg_buffer(cg, LLVMGetParam(f, 0), s->weight), s->weight_offset);
+  LLVMValueRef from = cg_buffer(cg, LLVMGetParam(f, 0), w->spec.scratch);
+  LLVMValueRef to = conv_at(cg, cg_buffer(cg, LLVMGetParam(f, 0), w->spec.weight), w->spec.weight_offset);
   LLVMValueRef begin = cg_mul(cg, LLVMGetParam(f, 2), unit);
   LLVMValueRef end = conv_min(cg, cg_mul(cg, LLVMGetParam(f, 3), unit), cg_int(cg, size));
   LLVMValueRef whole = LLVMBuildAnd(cg->builder, conv_sub(cg, end, begin), cg_int(cg, -cg->lanes), "");
   whole = cg_add(cg, begin, whole);
-  sum_shares(w, size, from, to, begin, whole, cg->lanes);
-  sum_shares(w, size, from, to, whole, end, 1);
+  sum_shares(w, from, to, (Part){begin, whole}, cg->lanes);
+  sum_shares(w, from, to, (Part){whole, end}, 1);
   LLVMBuildRetVoid(cg->builder);
-  return (Kernel){.function = f, .units = {0, size}, .per = SUM_UNIT, .work = 0.1 * SUM_UNIT * (double)w->shares / 4};
+  return (Kernel){.function = f, .units = {0, size}, .per = SUM_UNIT, .work = 0.03 * SUM_UNIT * (double)w->shares};
 }
 
 /* ---- shapes ---- */
 
-/* A block's pixels: some 400 for each load and store of the sums, as long as both images fit the cache. */
-static void choose_block(Weights *w) {
-  const ConvSpec *s = w->spec;
-  int64_t bytes = (s->ow * s->oc + s->stride[0] * s->iw * s->ic) * w->cg->real_bytes;
-  int64_t pixels = 448, fit = (384 << 10) / bytes;
-  w->rows = conv_ceil_div(pixels, s->ow);
-  if (w->rows > fit) w->rows = conv_max_int(fit, 1);
-  w->samples = 1;
-  if (w->rows < s->oh) return;
-  w->rows = s->oh;
-  w->samples = conv_max_int(1, conv_min_int(pixels / (s->oh * s->ow), fit / s->oh));
+/* A 1x1 convolution treats every pixel alike: rows are joined to run longer. */
+static void join_rows(ConvSpec *s) {
+  bool plain = s->kh == 1 && s->kw == 1 && s->stride[0] == 1 && s->stride[1] == 1 && s->oh == s->ih && s->ow == s->iw &&
+               s->pad[0] == 0 && s->pad[2] == 0;
+  int64_t join = 1;
+  if (!plain) return;
+  while (join < s->oh && (join * s->ow < 64 || s->oh % join)) join++;
+  s->oh = s->ih = s->oh / join;
+  s->ow = s->iw = s->ow * join;
 }
 
-static void choose_tiles(Weights *w) {
+/* A block's pixels: many for each load and store of the sums, as long as the panel's part of both images fits. */
+static void choose_block(ConvWeight *w) {
+  const ConvSpec *s = &w->spec;
+  int64_t inputs = w->stacked ? s->ic : conv_min_int(w->icg, w->ptiles * (w->rsmall + 1));
+  int64_t bytes = (s->ow * w->channels.run[0].width + s->stride[0] * s->iw * inputs) * w->cg->real_bytes;
+  int64_t pixels = getenv("WB") ? atoi(getenv("WB")) : 448, fit = (384 << 10) / bytes;
+  w->block_rows = conv_max_int(1, conv_min_int(conv_ceil_div(pixels, s->ow), fit));
+  w->block_samples = 1;
+  if (w->block_rows < s->oh) return;
+  w->block_rows = s->oh;
+  w->block_samples = conv_max_int(1, conv_min_int(pixels / (s->oh * s->ow), fit / s->oh));
+}
+
+static void choose_tiles(ConvWeight *w) {
+  const ConvSpec *s = &w->spec;
   int mr, nr;
-  conv_choose_tile(w->cg, w->icg, conv_vectors(w->cg, w->ocg), w->depthwise, &mr, &nr);
+  w->rows = w->stacked ? s->kh * s->kw * s->ic : w->icg;
+  w->taps_h = w->stacked ? 1 : s->kh;
+  w->taps_w = w->stacked ? 1 : s->kw;
+  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->depthwise, &mr, &nr);
   if (w->depthwise) nr = 4;
-  w->itiles = conv_ceil_div(w->icg, mr);
-  w->ismall = w->icg / w->itiles;
-  w->ibig = w->icg % w->itiles;
+  w->rtiles = conv_ceil_div(w->rows, mr);
+  w->rsmall = w->rows / w->rtiles;
+  w->rbig = w->rows % w->rtiles;
+  w->panels = w->stacked ? 1 : conv_ceil_div(w->rows, 160);
+  w->ptiles = conv_ceil_div(w->rtiles, w->panels);
   w->channels = conv_channels(w->cg, w->ocg, nr);
   for (int i = 0; i < w->channels.count; i++) w->ctiles += w->channels.run[i].tiles;
-  w->tiles = w->spec->kh * w->spec->kw * w->itiles * w->ctiles * w->groups;
+}
+
+static double unit_work(const ConvWeight *w) {
+  const ConvSpec *s = &w->spec;
+  double macs = (double)count_weights(w) * (double)(s->oh * s->ow) * (double)w->cg->max_batch;
+  return macs / (double)(count_tiles(w) * w->shares) / (6.0 * w->cg->lanes);
 }
 
 KernelList conv_weight(Cg *cg, const ConvSpec *s) {
   bool depthwise = conv_is_depthwise(s);
   int64_t groups = depthwise ? 1 : s->groups;
-  Weights w = {.cg = cg, .spec = s, .icg = depthwise ? 1 : s->ic / groups, .ocg = s->oc / groups, .groups = groups,
-               .depthwise = depthwise};
+  ConvWeight w = {.cg = cg, .spec = *s, .icg = depthwise ? 1 : s->ic / groups, .ocg = s->oc / groups,
+                  .groups = groups, .depthwise = depthwise};
+  w.stacked = groups == 1 && !depthwise && s->ic < 8 && s->kh * s->kw > 1 && s->dilation[1] == 1;
+  join_rows(&w.spec);
   choose_tiles(&w);
   choose_block(&w);
-  w.shares = conv_max_int(1, conv_min_int(conv_ceil_div(16, w.tiles), conv_min_int(8, cg->max_batch / w.samples)));
+  int64_t most = conv_min_int(8, cg->max_batch / w.block_samples);
+  w.shares = conv_max_int(1, conv_min_int(conv_ceil_div(16, count_tiles(&w)), most));
   LLVMValueRef f = cg_function(cg, "conv_weight"), buffers = LLVMGetParam(f, 0);
   w.x = conv_at(cg, cg_buffer(cg, buffers, s->x), s->x_offset);
   w.dy = conv_at(cg, cg_buffer(cg, buffers, s->y), s->y_offset);
   w.dw = w.shares > 1 ? cg_buffer(cg, buffers, s->scratch)
                       : conv_at(cg, cg_buffer(cg, buffers, s->weight), s->weight_offset);
-  each_share(&w, LLVMGetParam(f, 1), LLVMGetParam(f, 2), LLVMGetParam(f, 3));
+  each_share(&w, LLVMGetParam(f, 1), (Part){LLVMGetParam(f, 2), LLVMGetParam(f, 3)});
   LLVMBuildRetVoid(cg->builder);
-  double macs = (double)(s->kh * s->kw * w.icg * s->oc) * (double)(s->oh * s->ow * cg->max_batch);
-  double units = (double)(w.tiles * w.shares);
-  KernelList list = {.count = 1, .stage = {{.function = f, .units = {0, w.tiles * w.shares}}}};
-  list.stage[0].work = macs / units / (6.0 * cg->lanes);
+  KernelList list = {.count = 1, .stage = {{.function = f, .units = {0, count_tiles(&w) * w.shares}}}};
+  list.stage[0].work = unit_work(&w);
   if (w.shares == 1) return list;
-  list.scratch_bytes = w.shares * s->kh * s->kw * w.icg * s->oc * cg->real_bytes;
+  list.scratch_bytes = w.shares * count_weights(&w) * cg->real_bytes;
   list.stage[list.count++] = reduce_shares(&w);
   return list;
 }

@@ -1,0 +1,38 @@
+/* Backward-weights, inside codegen: conv_weight.c deals out tiles and blocks, conv_weight_sum.c sums one.
+ *
+ *   dW[kh][kw][i][o] = sum over samples and pixels of x[pixel + tap][i] * dy[pixel][o]
+ *
+ * A tile is [rows][vectors of output channels] of dW. Its rows are input channels of one tap; or, "stacked", where
+ * there are few input channels, any consecutive rows (kh, kw, i) of the matrix that dW is. */
+#ifndef DLC_CODEGEN_CONV_WEIGHT_H
+#define DLC_CODEGEN_CONV_WEIGHT_H
+
+#include "codegen/conv.h"
+
+typedef struct {
+  Cg *cg;
+  ConvSpec spec; /* of a 1x1 convolution with its rows joined */
+  int64_t icg, ocg, groups, shares;
+  bool depthwise, stacked;
+  int64_t block_rows, block_samples;
+  int64_t rows;                 /* that tiles cut: input channels, or all rows of dW when stacked */
+  int64_t rtiles, rsmall, rbig; /* tiles of rows: rbig of rsmall + 1, the rest of rsmall */
+  int64_t taps_h, taps_w;       /* 1 when stacked */
+  ConvChannels channels;
+  int64_t ctiles;               /* tiles of output channels in a group */
+  int64_t ptiles, panels;       /* tiles of rows in a panel, panels of rows */
+  LLVMValueRef x, dy, dw;
+} ConvWeight;
+
+typedef struct {
+  LLVMValueRef kh, kw, group, row, output; /* row: the first; output: the first channel in the group */
+} ConvWeightTile;
+
+typedef struct {
+  LLVMValueRef sample, samples, row, rows; /* [sample, samples), rows [row, rows) of the image out */
+} ConvWeightBlock;
+
+/* Adds a block to the accumulators of `m`. */
+void conv_weight_sum(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, const ConvWeightBlock *block);
+
+#endif
