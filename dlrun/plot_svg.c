@@ -102,7 +102,7 @@ static void draw_panel(FILE *out, const PlotPanel *p, double left, double top) {
   draw_axes(out, p, &f);
   for (int s = 0; s < p->series; s++) draw_curve(out, &p->curve[s], &f, s);
   for (int s = 0; p->series > 1 && s < p->series; s++) {
-    double x = f.left + f.width - 150 + 80 * s, y = f.top - 16;
+    double x = f.left + f.width - 172 + 84 * s, y = f.top - 16;
     fprintf(out, "<line class=\"c%d\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", s, x, x + 16, y, y);
     fprintf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x + 20, y + 4, p->curve[s].name);
   }

@@ -106,7 +106,7 @@ static int64_t count_row(Csv *c, Fault *f) {
 /* scikit-learn's files begin `150,4,setosa,versicolor,virginica`: rows, features, the classes' names. */
 static bool is_count_line(const CsvShape *s, int64_t rows, int64_t columns) {
   double said_rows, said_features;
-  if (s->header || s->columns < 3) return false;
+  if (s->header || s->columns < 4) return false; /* two classes at least */
   if (!csv_number(s->classes[0], &said_rows) || !csv_number(s->classes[1], &said_features)) return false;
   for (int64_t i = 2; i < s->columns; i++)
     if (csv_number(s->classes[i], &(double){0})) return false;
