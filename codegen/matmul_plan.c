@@ -7,7 +7,7 @@
  * - C with cm = 1: the transpose, so that C is written along its rows. */
 #include "codegen/matmul.h"
 
-enum { KC = 512, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32 };
+enum { KC = 512, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32, DOT_ROOM = 256 << 10 };
 
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
@@ -22,7 +22,30 @@ static void exchange(int64_t *stride, int i, int j) {
   stride[j] = t;
 }
 
-/* A^T B^T exchanged: [m, k] x [k, n] becomes [n, k] x [k, m]. */
+/* An epilogue's last two dimensions exchanged. */
+static const PointwiseSpec *exchanged(Cg *cg, const PointwiseSpec *s) {
+  PointwiseSpec *out = ARENA_NEW(cg->arena, PointwiseSpec);
+  BodyValue *value = ARENA_ARRAY(cg->arena, BodyValue, s->nvalues);
+  BodyStore *store = ARENA_ARRAY(cg->arena, BodyStore, s->nstores);
+  int i = s->rank - 2, j = s->rank - 1;
+  *out = *s;
+  out->extent[i] = s->extent[j];
+  out->extent[j] = s->extent[i];
+  for (int v = 0; v < s->nvalues; v++) {
+    value[v] = s->value[v];
+    exchange(value[v].view.stride, i, j);
+    if (value[v].kind == BODY_COORD && value[v].dim >= i) value[v].dim = i + j - value[v].dim;
+  }
+  for (int v = 0; v < s->nstores; v++) {
+    store[v] = s->store[v];
+    exchange(store[v].view.stride, i, j);
+  }
+  out->value = value;
+  out->store = store;
+  return out;
+}
+
+/* A^T B^T exchanged: [m, k] x [k, n] becomes [n, k] x [k, m]. The epilogue stays as it is. */
 static MatmulSpec transposed(const MatmulSpec *s) {
   MatmulSpec out = *s;
   int nb = s->nbatch;
@@ -61,7 +84,9 @@ static double strip_cost(const Matmul *mm, int mr, int nr, int64_t k) {
 static int best_rows(Cg *cg, const Matmul *mm, int nr, double *cost) {
   int best = 0;
   bool alias = mm->s.a.stride[mm->s.nbatch] * cg->real_bytes % 4096 == 0;
-  for (int mr = 1; mr <= (nr <= 2 && !alias ? 12 : 8); mr++) {
+  int64_t tallest = nr <= 2 && !alias ? 12 : 8;
+  if (mm->turned) tallest = least(tallest, cg->lanes);
+  for (int mr = 1; mr <= tallest; mr++) {
     if (!micro_fits(cg, mr, nr) || (mr > mm->m && mr > 1)) continue;
     double c = strip_cost(mm, mr, nr, mm->k);
     if (best && c >= *cost * (mr > best ? 0.999 : 1)) continue;
@@ -164,15 +189,87 @@ static void set_problem(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
   mm->store = spec->epilogue;
 }
 
-void matmul_plan(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
-  int nb = spec->nbatch;
-  *mm = (Matmul){.form = FORM_BROADCAST};
+/* C is stored along m: by its own strides, or where an epilogue's first store goes. */
+static bool stored_along_m(const MatmulSpec *s) {
+  const View *v = &s->c;
+  if (s->epilogue && s->epilogue->nstores) v = &s->epilogue->store[0].view;
+  return v->stride[s->nbatch + 1] != 1 && v->stride[s->nbatch] == 1;
+}
+
+/* Strides along k of A and B, and whether each may be read along k. */
+static bool along_k(const Matmul *mm, bool a) {
+  int nb = mm->s.nbatch;
+  return a ? mm->s.a.stride[nb + 1] == 1 : mm->s.b.stride[nb] == 1;
+}
+
+/* DOT where B lies along k and the other side is low, or where n is much less than a vector and k long. */
+static bool wants_dot(Cg *cg, const Matmul *mm) {
+  if (!along_k(mm, true) || mm->k < 2 * cg->lanes) return false;
+  if (along_k(mm, false)) return mm->m <= 8 || mm->n <= 8;
+  bool natural = mm->s.b.stride[mm->s.nbatch + 1] == 1;
+  return natural && cg->masks && mm->n <= cg->lanes * 3 / 4 && mm->m >= 8 && mm->k >= 8 * cg->lanes &&
+         mm->k * cg->lanes * cg->real_bytes <= DOT_ROOM;
+}
+
+static void plan_dot(Cg *cg, Matmul *mm) {
+  double best = 0;
+  mm->form = FORM_DOT;
+  mm->packed = !along_k(mm, false);
+  for (int mr = 1; mr <= least(mm->m, 6); mr++)
+    for (int nr = 1; nr <= least(mm->n, least(8, cg->lanes)); nr++) {
+      if (mr * nr + mr + 2 > cg->registers || mr * nr > MICRO_ACCUMULATORS) continue;
+      double step = mr * nr / 2.0 > 4 ? mr * nr / 2.0 : 4, tiles = 1;
+      tiles *= (double)((mm->m + mr - 1) / mr);
+      tiles *= (double)((mm->n + nr - 1) / nr);
+      double cost = tiles * ((step + 0.2 * (mr + nr)) * (double)mm->k / cg->lanes + 2.0 * mr * nr);
+      if (best > 0 && cost >= best) continue;
+      best = cost;
+      mm->mr = mr, mm->nr = nr;
+    }
+  mm->kc = mm->k;
+  mm->kpad = round_up(mm->k, cg->lanes);
+  mm->panel = mm->packed ? cg->lanes : mm->nr;
+  int64_t wanted = (int64_t)(UNIT_WORK * cg->lanes / 16.0 / (2.0 * (double)mm->k)); /* elements of C */
+  mm->rows = round_up(least(mm->m, most(wanted / mm->n, 4 * mm->mr)), mm->mr);
+  mm->columns = mm->packed ? mm->panel : round_up(least(mm->n, most(wanted / least(mm->m, mm->rows), mm->nr)), mm->nr);
+}
+
+/* Both operands lie along k: the smaller traffic of packing B, or packing A and turning C round. */
+static bool wants_turn(Cg *cg, const Matmul *mm) {
+  int nb = mm->s.nbatch;
+  if (!along_k(mm, false) || mm->s.b.stride[nb + 1] == 1 || mm->m < cg->lanes) return false;
+  double packing = (double)mm->n * (double)mm->k * (double)((mm->m + MC - 1) / MC);
+  double turning = (double)mm->m * ((double)mm->k * (double)((mm->n + MC - 1) / MC) + (double)mm->n);
+  return turning < packing;
+}
+
+static void plan_turn(Cg *cg, Matmul *mm) {
+  MatmulSpec other = transposed(&mm->s);
+  const PointwiseSpec *store = mm->store;
+  set_problem(cg, &other, mm);
+  mm->store = store;
+  mm->turned = true;
+}
+
+/* Exchanges m and n, epilogue and all: so that C is stored along its rows, and that one column becomes one row. */
+static void plan_sides(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
   set_problem(cg, spec, mm);
-  if (!spec->epilogue && spec->c.stride[nb + 1] != 1 && spec->c.stride[nb] == 1) {
-    MatmulSpec other = transposed(spec);
-    set_problem(cg, &other, mm);
+  bool column = mm->n == 1 && mm->m > 1 && along_k(mm, true) && along_k(mm, false);
+  if (!column && !stored_along_m(spec)) return;
+  MatmulSpec other = transposed(spec);
+  if (other.epilogue) other.epilogue = exchanged(cg, other.epilogue);
+  set_problem(cg, &other, mm);
+}
+
+void matmul_plan(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
+  *mm = (Matmul){.form = FORM_BROADCAST};
+  plan_sides(cg, spec, mm);
+  if (!mm->store && mm->n > 1 && mm->s.c.stride[spec->nbatch + 1] != 1) mm->store = plain_store(cg, &mm->s);
+  if (wants_dot(cg, mm)) {
+    plan_dot(cg, mm);
+    return;
   }
-  if (!mm->store && mm->s.c.stride[nb + 1] != 1) mm->store = plain_store(cg, &mm->s);
+  if (wants_turn(cg, mm)) plan_turn(cg, mm);
   mm->packed = must_pack(cg, mm);
   choose_tile(cg, mm);
   choose_blocks(cg, mm);

@@ -10,13 +10,16 @@
 
 #include <string.h>
 
-enum { PREFETCH_STEPS = 12 };
+/* FEW_VALUES: longer epilogues are not repeated for every vector of a tile. */
+enum { PREFETCH_STEPS = 12, FEW_VALUES = 4 };
+
+static int most(int a, int b) { return a > b ? a : b; }
 
 typedef struct {
   Cg *cg;
   const Matmul *mm;
   MatmulUnits u;
-  LLVMValueRef room;           /* the packed panel */
+  LLVMValueRef room, shelf;    /* the packed panel; a finished tile on its way out */
   LLVMValueRef a, b, partial;  /* bases of the unit's batch element */
   LLVMValueRef m0, m1;         /* rows of the unit */
   LLVMValueRef k0, steps;      /* K block */
@@ -151,32 +154,64 @@ static void wait_row(Product *p, const Rows *rows, const Columns *c, const Micro
              v == m->vectors - 1 ? c->mask : NULL);
 }
 
-/* The transposed tile: vector v of the columns becomes `lanes` rows of `rows` elements. Columns past the mask do
- * not exist. Only whole tiles of rows and those of known height come here, `clamped` ones store by mask. */
+/* ---- tiles that leave by way of memory, so that their epilogue is emitted once, in a loop ---- */
+
+static LLVMValueRef shelf_at(Product *p, LLVMValueRef line, int vectors, int v) {
+  Cg *cg = p->cg;
+  LLVMValueRef at = cg_mul(cg, line, cg_int(cg, (int64_t)vectors * cg->lanes));
+  return cg_at(cg, cg->real, p->shelf, cg_add(cg, at, cg_int(cg, (int64_t)v * cg->lanes)));
+}
+
+static void put_rows(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
+  Cg *cg = p->cg;
+  for (int i = 0; i < m->rows * m->vectors; i++)
+    cg_store(cg, m->acc[i], shelf_at(p, cg_int(cg, i / m->vectors), m->vectors, i % m->vectors), NULL);
+  LLVMValueRef count = cg_int(cg, m->rows);
+  if (rows->clamped) count = matmul_min(cg, count, LLVMBuildSub(cg->builder, p->m1, rows->row, ""));
+  CgLoop l = cg_loop(cg, cg_int(cg, 0), count, 1);
+  for (int v = 0; v < m->vectors; v++) {
+    LLVMValueRef x = cg_load(cg, cg->real, shelf_at(p, l.index, m->vectors, v), cg->lanes, NULL);
+    matmul_put(cg, p->mm, &p->u, cg_add(cg, rows->row, l.index),
+               cg_add(cg, c->column, cg_int(cg, (int64_t)v * cg->lanes)), cg->lanes,
+               v == m->vectors - 1 ? c->mask : NULL, x);
+  }
+  cg_loop_end(cg, &l);
+}
+
+/* The transposed tile: vector v of the columns becomes `lanes` lines of `rows` elements. */
 static void put_turned(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
   Cg *cg = p->cg;
   LLVMValueRef poison = LLVMGetPoison(LLVMTypeOf(m->acc[0])), one[64];
-  LLVMValueRef count = rows->clamped ? LLVMBuildSub(cg->builder, p->m1, rows->row, "") : cg_int(cg, rows->rows);
-  count = matmul_min(cg, count, cg_int(cg, rows->rows));
-  LLVMValueRef mask = cg_mask(cg, count, cg->lanes);
   for (int v = 0; v < m->vectors; v++) {
     for (int r = 0; r < cg->lanes; r++) one[r] = r < m->rows ? m->acc[r * m->vectors + v] : poison;
     matmul_transpose(cg, one, cg->lanes);
-    LLVMValueRef first = cg_add(cg, c->column, cg_int(cg, (int64_t)v * cg->lanes));
-    for (int q = 0; q < cg->lanes; q++) {
-      LLVMValueRef column = cg_add(cg, first, cg_int(cg, q));
-      bool partial = v == m->vectors - 1 && c->mask;
-      CgIf exists = {0};
-      if (partial) exists = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, column, p->u.n, ""));
-      matmul_put(cg, p->mm, &p->u, column, rows->row, cg->lanes, mask, one[q]);
-      if (partial) cg_if_end(cg, &exists);
-    }
+    for (int q = 0; q < cg->lanes; q++) cg_store(cg, one[q], shelf_at(p, cg_int(cg, v * cg->lanes + q), 1, 0), NULL);
   }
+  LLVMValueRef height = cg_int(cg, rows->rows), width = cg_int(cg, (int64_t)m->vectors * cg->lanes);
+  if (rows->clamped) height = matmul_min(cg, height, LLVMBuildSub(cg->builder, p->m1, rows->row, ""));
+  if (c->mask) width = matmul_min(cg, width, LLVMBuildSub(cg->builder, p->u.n, c->column, ""));
+  LLVMValueRef mask = cg_mask(cg, height, cg->lanes);
+  CgLoop l = cg_loop(cg, cg_int(cg, 0), width, 1);
+  LLVMValueRef x = cg_load(cg, cg->real, shelf_at(p, l.index, 1, 0), cg->lanes, NULL);
+  matmul_put(cg, p->mm, &p->u, cg_add(cg, c->column, l.index), rows->row, cg->lanes, mask, x);
+  cg_loop_end(cg, &l);
 }
 
 static void put_tile(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
+  const PointwiseSpec *store = p->mm->store;
   if (p->mm->turned) put_turned(p, rows, c, m);
+  else if (store && (rows->clamped || store->nvalues > FEW_VALUES)) put_rows(p, rows, c, m);
   else each_row(p, rows, c, m, put_row, NULL);
+}
+
+/* Room for a tile of rows or, transposed, of columns. */
+static LLVMValueRef shelf_room(Product *p) {
+  const Matmul *mm = p->mm;
+  int64_t lines = mm->turned ? mm->panel : (int64_t)most(mm->mr * mm->nr, mm->tail_mr * mm->tail_nr);
+  LLVMTypeRef type = LLVMArrayType2(p->cg->real, (uint64_t)(lines * p->cg->lanes));
+  LLVMValueRef room = LLVMBuildAlloca(p->cg->builder, type, "shelf");
+  LLVMSetAlignment(room, 64);
+  return room;
 }
 
 static void tile_end(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
@@ -313,6 +348,7 @@ Kernel matmul_emit_broadcast(Cg *cg, const Matmul *mm) {
   Kernel out = {.function = cg_function(cg, "matmul")};
   Product p = {.cg = cg, .mm = mm};
   if (mm->packed) p.room = matmul_panel_room(cg, mm);
+  if (mm->store || mm->turned) p.shelf = shelf_room(&p);
   p.u = matmul_units(cg, mm, out.function);
   p.a = matmul_base(cg, mm, &p.u, &mm->s.a);
   p.b = matmul_base(cg, mm, &p.u, &mm->s.b);
