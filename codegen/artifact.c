@@ -63,10 +63,12 @@ static const Function function[DLC_PROGRAMS] = {
     [DLC_BACKWARD_EVAL] = {PROGRAM_GRAD_EVAL, "backward_eval", BACKWARD_PART},
 };
 
-static ProgramCode emit_function(Cg *cg, const Artifact *art, Arena *a, const Block *block, const Function *f) {
+static ProgramCode emit_function(Cg *cg, const Artifact *art, Arena *a, const Block *block, Debug *debug,
+                                 const Function *f) {
   Graph *g = art->program[f->program];
   if (!g) return (ProgramCode){0};
-  Lower l = {.cg = cg, .graph = g, .plan = plan_read(g, a, cg->real_bytes), .block = block, .diags = art->diags, .arena = a};
+  Lower l = {.cg = cg, .graph = g, .plan = plan_read(g, a, cg->real_bytes), .block = block, .diags = art->diags, .debug = debug,
+             .arena = a};
   int first = f->part == BACKWARD_PART ? l.plan->cut + 1 : 1;
   int last = f->part == FORWARD_PART ? l.plan->cut : l.plan->ngroups;
   ProgramCode code = {
@@ -86,7 +88,9 @@ Cg *artifact_emit(const Artifact *art, Arena *a) {
   Block *block = block_build(art->source, art->program[PROGRAM_TRAIN], cg->real_bytes, a);
   ProgramCode programs[DLC_PROGRAMS];
   int errors = art->diags->errors;
-  for (int i = 0; i < DLC_PROGRAMS; i++) programs[i] = emit_function(cg, art, a, block, &function[i]);
+  Debug *debug = debug_new(cg, art->source);
+  for (int i = 0; i < DLC_PROGRAMS; i++) programs[i] = emit_function(cg, art, a, block, debug, &function[i]);
+  debug_finish(debug);
   if (art->diags->errors > errors) {
     cg_free(cg);
     return NULL;

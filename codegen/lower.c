@@ -57,7 +57,10 @@ static bool lower_step(Lower *l, const PlanGroup *g) {
     return false;
   }
   for (int i = 0; i < g->members.count; i++) l->flops += step_flops(g->members.at[i]);
-  return rule(l, g, n);
+  bool ok = rule(l, g, n);
+  debug_kernels(l->debug, n);
+  debug_function(l->debug, l->function, l->name, n->span);
+  return ok;
 }
 
 /* ---- results ---- */
@@ -127,6 +130,8 @@ static void begin_function(Lower *l, const char *name) {
   LLVMValueRef f = LLVMAddFunction(cg->module, name, type);
   LLVMSetLinkage(f, LLVMInternalLinkage);
   LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, f, "entry"));
+  l->name = name;
+  l->function = f;
   l->call = LLVMGetParam(f, 0);
   l->n = l->batch = LLVMBuildLoad2(cg->builder, cg->i64, l->call, "n");
   l->buffers = LLVMBuildArrayAlloca(cg->builder, cg->ptr, cg_int(cg, LOWER_SLOTS), "buffers");
@@ -136,11 +141,11 @@ static void begin_function(Lower *l, const char *name) {
 
 LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, bool gradients, bool others) {
   begin_function(l, name);
-  LLVMValueRef f = LLVMGetBasicBlockParent(LLVMGetInsertBlock(l->cg->builder));
   bool ok = true;
   for (int k = first; k <= last; k++) ok &= lower_step(l, &l->plan->groups[k]);
   l->n = l->batch;
   if (ok) lower_results(l, gradients, others);
   LLVMBuildRetVoid(l->cg->builder);
-  return ok ? f : NULL;
+  debug_function(l->debug, l->function, name, (Span){0});
+  return ok ? l->function : NULL;
 }

@@ -6,6 +6,7 @@
 #define DLC_CODEGEN_LOWER_H
 
 #include "codegen/block.h"
+#include "codegen/debug.h"
 #include "codegen/kernel.h"
 #include "passes/plan.h"
 
@@ -37,9 +38,11 @@ typedef struct {
   const Plan *plan;
   const Block *block;
   Diags *diags;
+  Debug *debug; /* NULL without -g */
   Arena *arena;
   /* the function being emitted */
-  LLVMValueRef call, batch_cell, buffers;
+  const char *name;
+  LLVMValueRef function, call, batch_cell, buffers;
   LLVMValueRef batch; /* the run-time batch */
   LLVMValueRef n;     /* what the kernels of this step are called with: the batch, or 1 for shared images */
   /* the step */
