@@ -1,15 +1,23 @@
-/* The module under construction and the small builders of cg.h. Loops are tested at the head, so that a carried
- * phi of the head is also the final value after the loop; the code generator turns them round. */
+/* The module under construction and the small builders of cg.h. Loops are tested at the head, so
+ * that a carried phi of the head is also the final value after the loop; the code generator turns
+ * them round. */
 #include "codegen/cg.h"
 
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "codegen/cpu.h"
 
 /* ---- the target ---- */
 
-static void initialise_targets(void) {
+/* Loop strength reduction takes more than half of the time of code generation and does nothing for
+ * loops whose pointers already move by themselves: measured, the code is as fast without. It has no
+ * switch but this. */
+static void initialise_once(void) {
+  static const char *const words[] = {"dlc", "-disable-lsr"};
+  LLVMParseCommandLineOptions(2, words, "");
   LLVMInitializeAllTargetInfos();
   LLVMInitializeAllTargets();
   LLVMInitializeAllTargetMCs();
@@ -17,9 +25,16 @@ static void initialise_targets(void) {
   LLVMInitializeAllAsmParsers();
 }
 
+static void initialise_targets(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, initialise_once);
+}
+
 static LLVMCodeGenOptLevel code_level(int level) {
-  return level <= 0 ? LLVMCodeGenLevelNone : level == 1 ? LLVMCodeGenLevelLess
-       : level == 2 ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelAggressive;
+  return level <= 0   ? LLVMCodeGenLevelNone
+         : level == 1 ? LLVMCodeGenLevelLess
+         : level == 2 ? LLVMCodeGenLevelDefault
+                      : LLVMCodeGenLevelAggressive;
 }
 
 /* The triple asked for, or this machine's, in LLVM's normal form. */
@@ -40,8 +55,9 @@ static bool make_machine(Cg *cg, const char *triple, const Cpu *cpu, const char 
     LLVMDisposeMessage(message);
     return false;
   }
-  cg->machine = LLVMCreateTargetMachine(target, triple, cpu->base, cpu->add, code_level(cg->options.level),
-                                        LLVMRelocPIC, LLVMCodeModelDefault);
+  cg->machine =
+      LLVMCreateTargetMachine(target, triple, cpu->base, cpu->add, code_level(cg->options.level),
+                              LLVMRelocPIC, LLVMCodeModelDefault);
   cg->layout = cg->machine ? LLVMCreateTargetDataLayout(cg->machine) : NULL;
   if (!cg->machine) *why = arena_printf(cg->arena, "no code can be generated for '%s'", triple);
   return cg->machine;
@@ -64,7 +80,8 @@ struct KernelTable {
   Cpu cpu;
 };
 
-Cg *cg_new(Arena *a, const char *module_name, const CgOptions *options, int64_t max_batch, const char **why) {
+Cg *cg_new(Arena *a, const char *module_name, const CgOptions *options, int64_t max_batch,
+           const char **why) {
   initialise_targets();
   Cg *cg = ARENA_NEW(a, Cg);
   cg->arena = a;
@@ -74,7 +91,8 @@ Cg *cg_new(Arena *a, const char *module_name, const CgOptions *options, int64_t 
   cg->kernels = ARENA_NEW(a, struct KernelTable);
   const char *triple = find_triple(a, options->triple);
   Cpu *cpu = &cg->kernels->cpu;
-  if (!cpu_find(a, triple, options->cpu, cpu, why) || !make_machine(cg, triple, cpu, why)) return NULL;
+  if (!cpu_find(a, triple, options->cpu, cpu, why) || !make_machine(cg, triple, cpu, why))
+    return NULL;
   cg->lanes = cpu->vector_bytes / cg->real_bytes;
   cg->registers = cpu->registers;
   cg->masks = cpu->masks;
@@ -156,7 +174,8 @@ LLVMValueRef cg_function(Cg *cg, const char *name) {
   LLVMTypeRef type = LLVMFunctionType(cg->void_, args, 4, false);
   LLVMValueRef f = LLVMAddFunction(cg->module, name, type);
   LLVMSetLinkage(f, LLVMInternalLinkage);
-  for (unsigned i = 0; i < 4; i++) LLVMSetValueName2(LLVMGetParam(f, i), names[i], strlen(names[i]));
+  for (unsigned i = 0; i < 4; i++)
+    LLVMSetValueName2(LLVMGetParam(f, i), names[i], strlen(names[i]));
   cg_function_attributes(cg, f);
   word_attribute(cg, f, 1, "noalias"); /* the array of pointers, not what they point to */
   word_attribute(cg, f, 1, "readonly");
@@ -172,7 +191,9 @@ LLVMValueRef cg_current(Cg *cg) { return LLVMGetBasicBlockParent(LLVMGetInsertBl
 
 /* ---- values ---- */
 
-LLVMValueRef cg_int(Cg *cg, int64_t v) { return LLVMConstInt(cg->i64, (unsigned long long)v, true); }
+LLVMValueRef cg_int(Cg *cg, int64_t v) {
+  return LLVMConstInt(cg->i64, (unsigned long long)v, true);
+}
 
 LLVMValueRef cg_real(Cg *cg, double v) { return LLVMConstReal(cg->real, v); }
 
@@ -189,7 +210,8 @@ LLVMValueRef cg_splat(Cg *cg, LLVMValueRef scalar, int lanes) {
     return LLVMConstVector(each, (unsigned)lanes);
   }
   LLVMTypeRef type = LLVMVectorType(LLVMTypeOf(scalar), (unsigned)lanes);
-  LLVMValueRef one = LLVMBuildInsertElement(cg->builder, LLVMGetPoison(type), scalar, LLVMConstInt(cg->i32, 0, 0), "");
+  LLVMValueRef one = LLVMBuildInsertElement(cg->builder, LLVMGetPoison(type), scalar,
+                                            LLVMConstInt(cg->i32, 0, 0), "");
   LLVMValueRef zeros = LLVMConstNull(LLVMVectorType(cg->i32, (unsigned)lanes));
   return LLVMBuildShuffleVector(cg->builder, one, LLVMGetPoison(type), zeros, "splat");
 }
@@ -211,7 +233,8 @@ LLVMValueRef cg_mul(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
   return LLVMBuildMul(cg->builder, a, b, "");
 }
 
-LLVMValueRef cg_call(Cg *cg, const char *intrinsic, int ntypes, LLVMTypeRef *types, int nargs, LLVMValueRef *args) {
+LLVMValueRef cg_call(Cg *cg, const char *intrinsic, int ntypes, LLVMTypeRef *types, int nargs,
+                     LLVMValueRef *args) {
   unsigned id = LLVMLookupIntrinsicID(intrinsic, strlen(intrinsic));
   LLVMValueRef f = LLVMGetIntrinsicDeclaration(cg->module, id, types, (size_t)ntypes);
   LLVMTypeRef type = LLVMIntrinsicGetType(cg->context, id, types, (size_t)ntypes);
@@ -232,7 +255,8 @@ LLVMValueRef cg_buffer(Cg *cg, LLVMValueRef buffers, int slot) {
 
 LLVMValueRef cg_invariant(Cg *cg, LLVMValueRef load) {
   unsigned kind = LLVMGetMDKindIDInContext(cg->context, "invariant.load", 14);
-  LLVMSetMetadata(load, kind, LLVMMetadataAsValue(cg->context, LLVMMDNodeInContext2(cg->context, NULL, 0)));
+  LLVMSetMetadata(load, kind,
+                  LLVMMetadataAsValue(cg->context, LLVMMDNodeInContext2(cg->context, NULL, 0)));
   return load;
 }
 
@@ -251,7 +275,8 @@ static LLVMValueRef one_lane(Cg *cg, LLVMValueRef v) {
   return LLVMBuildBitCast(cg->builder, v, LLVMVectorType(LLVMTypeOf(v), 1), "");
 }
 
-LLVMValueRef cg_load(Cg *cg, LLVMTypeRef element, LLVMValueRef address, int lanes, LLVMValueRef mask) {
+LLVMValueRef cg_load(Cg *cg, LLVMTypeRef element, LLVMValueRef address, int lanes,
+                     LLVMValueRef mask) {
   unsigned bytes = element_bytes(cg, element);
   LLVMTypeRef type = cg_vector(cg, element, lanes);
   if (!mask) {
@@ -260,8 +285,8 @@ LLVMValueRef cg_load(Cg *cg, LLVMTypeRef element, LLVMValueRef address, int lane
     return load;
   }
   LLVMTypeRef wide = LLVMVectorType(element, (unsigned)lanes);
-  LLVMValueRef args[] = {address, LLVMConstInt(cg->i32, bytes, false), lanes == 1 ? one_lane(cg, mask) : mask,
-                         LLVMConstNull(wide)};
+  LLVMValueRef args[] = {address, LLVMConstInt(cg->i32, bytes, false),
+                         lanes == 1 ? one_lane(cg, mask) : mask, LLVMConstNull(wide)};
   LLVMValueRef v = cg_call(cg, "llvm.masked.load", 2, (LLVMTypeRef[]){wide, cg->ptr}, 4, args);
   return lanes == 1 ? LLVMBuildBitCast(cg->builder, v, element, "") : v;
 }
@@ -274,7 +299,8 @@ void cg_store(Cg *cg, LLVMValueRef value, LLVMValueRef address, LLVMValueRef mas
   }
   bool scalar = LLVMGetTypeKind(LLVMTypeOf(value)) != LLVMVectorTypeKind;
   LLVMValueRef v = scalar ? one_lane(cg, value) : value;
-  LLVMValueRef args[] = {v, address, LLVMConstInt(cg->i32, bytes, false), scalar ? one_lane(cg, mask) : mask};
+  LLVMValueRef args[] = {v, address, LLVMConstInt(cg->i32, bytes, false),
+                         scalar ? one_lane(cg, mask) : mask};
   cg_call(cg, "llvm.masked.store", 2, (LLVMTypeRef[]){LLVMTypeOf(v), cg->ptr}, 4, args);
 }
 
@@ -289,15 +315,19 @@ LLVMValueRef cg_mask(Cg *cg, LLVMValueRef count, int lanes) {
   LLVMValueRef few = LLVMBuildICmp(cg->builder, LLVMIntSLT, count, cg_int(cg, lanes), "");
   LLVMValueRef limited = LLVMBuildSelect(cg->builder, few, count, cg_int(cg, lanes), "");
   LLVMValueRef narrow = LLVMBuildTrunc(cg->builder, limited, cg->i32, "");
-  return LLVMBuildICmp(cg->builder, LLVMIntSLT, cg_iota(cg, cg->i32, lanes), cg_splat(cg, narrow, lanes), "mask");
+  return LLVMBuildICmp(cg->builder, LLVMIntSLT, cg_iota(cg, cg->i32, lanes),
+                       cg_splat(cg, narrow, lanes), "mask");
 }
 
 /* ---- control ---- */
 
 CgLoop cg_loop(Cg *cg, LLVMValueRef begin, LLVMValueRef end, int64_t step) {
   LLVMValueRef f = cg_current(cg);
-  CgLoop l = {.entry = LLVMGetInsertBlock(cg->builder), .head = cg_block(cg, f, "head"),
-              .body = cg_block(cg, f, "body"), .after = cg_block(cg, f, "after"), .end = end};
+  CgLoop l = {.entry = LLVMGetInsertBlock(cg->builder),
+              .head = cg_block(cg, f, "head"),
+              .body = cg_block(cg, f, "body"),
+              .after = cg_block(cg, f, "after"),
+              .end = end};
   l.step = cg_int(cg, step);
   LLVMBuildBr(cg->builder, l.head);
   LLVMPositionBuilderAtEnd(cg->builder, l.head);
