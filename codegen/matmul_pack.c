@@ -39,34 +39,49 @@ static void pack_rows(Pack *p) {
   cg_if_end(cg, &no);
 }
 
-/* Loads `lanes` rows of the source from row y, `lanes` long from x, of at most ny rows and nx columns; rows past the
- * end are the last one again, columns past the end zero. */
-static void load_square(Cg *cg, LLVMValueRef base, int64_t stride, LLVMValueRef y, LLVMValueRef ny, LLVMValueRef x,
-                        LLVMValueRef nx, LLVMValueRef *v) {
-  LLVMValueRef mask = cg_mask(cg, LLVMBuildSub(cg->builder, nx, x, ""), cg->lanes);
-  LLVMValueRef last = LLVMBuildSub(cg->builder, ny, cg_int(cg, 1), "");
-  for (int i = 0; i < cg->lanes; i++) {
-    LLVMValueRef row = matmul_min(cg, cg_add(cg, y, cg_int(cg, i)), last);
-    LLVMValueRef at = cg_add(cg, cg_mul(cg, row, cg_int(cg, stride)), x);
-    v[i] = cg_load(cg, cg->real, cg_at(cg, cg->real, base, at), cg->lanes, mask);
-  }
+/* Transposes `count` lines of `length` elements, `stride` apart, at most `lanes` of them: a square after the other.
+ * Lines past the last are the last one again; elements past the end are zero. */
+typedef struct {
+  LLVMValueRef from, count, length;
+  int64_t stride;
+  LLVMValueRef to;       /* the first line's first element */
+  int64_t next, between; /* distance in `to` from one square to the next, and between lines within one */
+} Strip;
+
+static void square(Cg *cg, const Strip *s, const LLVMValueRef *line, LLVMValueRef at, LLVMValueRef mask) {
+  LLVMValueRef v[64];
+  for (int i = 0; i < cg->lanes; i++) v[i] = cg_load(cg, cg->real, cg_at(cg, cg->real, line[i], at), cg->lanes, mask);
+  matmul_transpose(cg, v, cg->lanes);
+  LLVMValueRef to = cg_at(cg, cg->real, s->to, cg_mul(cg, at, cg_int(cg, s->next)));
+  for (int i = 0; i < cg->lanes; i++)
+    cg_store(cg, v[i], cg_at(cg, cg->real, to, cg_int(cg, i * s->between)), NULL);
 }
 
-/* bk = 1: squares of `lanes` columns and `lanes` steps of k are transposed in registers. */
-static void pack_squares(Pack *p) {
-  Cg *cg = p->cg;
-  LLVMValueRef square[64], zero = cg_int(cg, 0);
-  CgLoop k = cg_loop(cg, zero, p->steps, cg->lanes);
-  LLVMValueRef end = matmul_min(cg, p->columns, cg_int(cg, p->mm->panel));
-  CgLoop n = cg_loop(cg, zero, end, cg->lanes);
-  load_square(cg, p->from, p->bn, n.index, p->columns, k.index, p->steps, square);
-  matmul_transpose(cg, square, cg->lanes);
-  LLVMValueRef at = cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->mm->panel)), n.index);
-  LLVMValueRef to = cg_at(cg, cg->real, p->to, at);
+static void transpose_strip(Cg *cg, const Strip *s) {
+  LLVMValueRef line[64], last = LLVMBuildSub(cg->builder, s->count, cg_int(cg, 1), "");
   for (int i = 0; i < cg->lanes; i++)
-    cg_store(cg, square[i], cg_at(cg, cg->real, to, cg_int(cg, i * p->mm->panel)), NULL);
+    line[i] = cg_at(cg, cg->real, s->from,
+                    cg_mul(cg, i ? matmul_min(cg, cg_int(cg, i), last) : cg_int(cg, 0), cg_int(cg, s->stride)));
+  LLVMValueRef whole = LLVMBuildAnd(cg->builder, s->length, cg_int(cg, -cg->lanes), "");
+  CgLoop l = cg_loop(cg, cg_int(cg, 0), whole, cg->lanes);
+  square(cg, s, line, l.index, NULL);
+  cg_loop_end(cg, &l);
+  if (LLVMIsAConstantInt(s->length) && LLVMConstIntGetZExtValue(s->length) % (unsigned)cg->lanes == 0) return;
+  CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, whole, s->length, ""));
+  square(cg, s, line, whole, cg_mask(cg, LLVMBuildSub(cg->builder, s->length, whole, ""), cg->lanes));
+  cg_if_end(cg, &some);
+}
+
+/* bk = 1: lines are columns of B, squares follow k. */
+static void pack_columns(Pack *p) {
+  Cg *cg = p->cg;
+  CgLoop n = cg_loop(cg, cg_int(cg, 0), matmul_min(cg, p->columns, cg_int(cg, p->mm->panel)), cg->lanes);
+  Strip s = {.length = p->steps, .stride = p->bn, .next = p->mm->panel, .between = p->mm->panel};
+  s.from = cg_at(cg, cg->real, p->from, cg_mul(cg, n.index, cg_int(cg, p->bn)));
+  s.count = LLVMBuildSub(cg->builder, p->columns, n.index, "");
+  s.to = cg_at(cg, cg->real, p->to, n.index);
+  transpose_strip(cg, &s);
   cg_loop_end(cg, &n);
-  cg_loop_end(cg, &k);
 }
 
 /* Any strides: one element after the other. */
@@ -83,16 +98,20 @@ static void pack_elements(Pack *p) {
   cg_loop_end(cg, &k);
 }
 
-/* DOT: B [k][n] with bn = 1 to [n][kpad]. */
+/* DOT: B [k][n] with bn = 1 to [n][kpad]; lines are rows of B, of which n is at most one vector. */
 static void pack_dot(Pack *p) {
   Cg *cg = p->cg;
-  LLVMValueRef square[64];
   CgLoop k = cg_loop(cg, cg_int(cg, 0), p->steps, cg->lanes);
-  load_square(cg, p->from, p->bk, k.index, p->steps, cg_int(cg, 0), p->columns, square);
-  matmul_transpose(cg, square, cg->lanes);
+  LLVMValueRef v[64], mask = cg_mask(cg, p->columns, cg->lanes);
+  LLVMValueRef last = LLVMBuildSub(cg->builder, p->steps, cg_int(cg, 1), "");
+  for (int i = 0; i < cg->lanes; i++) {
+    LLVMValueRef row = matmul_min(cg, cg_add(cg, k.index, cg_int(cg, i)), last);
+    v[i] = cg_load(cg, cg->real, cg_at(cg, cg->real, p->from, cg_mul(cg, row, cg_int(cg, p->bk))), cg->lanes, mask);
+  }
+  matmul_transpose(cg, v, cg->lanes);
   LLVMValueRef to = cg_at(cg, cg->real, p->to, k.index);
   for (int i = 0; i < cg->lanes; i++)
-    cg_store(cg, square[i], cg_at(cg, cg->real, to, cg_int(cg, i * p->mm->kpad)), NULL);
+    cg_store(cg, v[i], cg_at(cg, cg->real, to, cg_int(cg, i * p->mm->kpad)), NULL);
   cg_loop_end(cg, &k);
 }
 
@@ -112,6 +131,6 @@ void matmul_pack(Cg *cg, const Matmul *mm, LLVMValueRef b, LLVMValueRef k0, LLVM
   p.from = cg_at(cg, cg->real, b, cg_add(cg, cg_mul(cg, k0, cg_int(cg, p.bk)), cg_mul(cg, column, cg_int(cg, p.bn))));
   if (mm->form == FORM_DOT) pack_dot(&p);
   else if (p.bn == 1) pack_rows(&p);
-  else if (p.bk == 1) pack_squares(&p);
+  else if (p.bk == 1) pack_columns(&p);
   else pack_elements(&p);
 }

@@ -92,18 +92,47 @@ LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u) {
   return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, mm->s.scratch), cg_mul(cg, at, cg_int(cg, mm->m * mm->n)));
 }
 
-void matmul_transpose(Cg *cg, LLVMValueRef *v, int lanes) {
-  for (int h = lanes / 2; h >= 1; h /= 2)
-    for (int i = 0; i < lanes; i++) {
-      if (i & h) continue;
-      LLVMValueRef low[64], high[64], x = v[i], y = v[i + h];
-      for (int j = 0; j < lanes; j++) {
-        low[j] = LLVMConstInt(cg->i32, (unsigned long long)(j & h ? lanes + j - h : j), false);
-        high[j] = LLVMConstInt(cg->i32, (unsigned long long)(j & h ? lanes + j : j + h), false);
-      }
-      v[i] = LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(low, (unsigned)lanes), "");
-      v[i + h] = LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(high, (unsigned)lanes), "");
+/* out[j] = lane pick[j] of (x, y). */
+static LLVMValueRef pick_lanes(Cg *cg, LLVMValueRef x, LLVMValueRef y, const int *pick, int lanes) {
+  LLVMValueRef each[64];
+  for (int j = 0; j < lanes; j++) each[j] = LLVMConstInt(cg->i32, (unsigned long long)pick[j], false);
+  return LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(each, (unsigned)lanes), "");
+}
+
+/* Exchanges blocks of h lanes between v[i] and v[i + h]: squares of 2h are transposed as 2 x 2 blocks. */
+static void transpose_blocks(Cg *cg, LLVMValueRef *v, int lanes, int h) {
+  int low[64], high[64];
+  for (int j = 0; j < lanes; j++) {
+    low[j] = j & h ? lanes + j - h : j;
+    high[j] = j & h ? lanes + j : j + h;
+  }
+  for (int i = 0; i < lanes; i++) {
+    if (i & h) continue;
+    LLVMValueRef x = v[i], y = v[i + h];
+    v[i] = pick_lanes(cg, x, y, low, lanes);
+    v[i + h] = pick_lanes(cg, x, y, high, lanes);
+  }
+}
+
+/* Squares of four lanes at once, by the unpacking instructions: singles of neighbours, then pairs. */
+static void transpose_fours(Cg *cg, LLVMValueRef *v, int lanes) {
+  int single[2][64], pair[2][64];
+  for (int j = 0; j < lanes; j++)
+    for (int s = 0; s < 2; s++) {
+      single[s][j] = j / 4 * 4 + 2 * s + j % 4 / 2 + j % 2 * lanes;
+      pair[s][j] = j / 4 * 4 + 2 * s + j % 2 + j % 4 / 2 * lanes;
     }
+  for (int i = 0; i < lanes; i += 4) {
+    LLVMValueRef half[4];
+    for (int s = 0; s < 4; s++) half[s] = pick_lanes(cg, v[i + s / 2 * 2], v[i + s / 2 * 2 + 1], single[s % 2], lanes);
+    for (int s = 0; s < 4; s++) v[i + s] = pick_lanes(cg, half[s / 2], half[s / 2 + 2], pair[s % 2], lanes);
+  }
+}
+
+void matmul_transpose(Cg *cg, LLVMValueRef *v, int lanes) {
+  int least = cg->real_bytes == 4 && lanes >= 4 ? 4 : 1;
+  for (int h = lanes / 2; h >= least; h /= 2) transpose_blocks(cg, v, lanes, h);
+  if (least == 4) transpose_fours(cg, v, lanes);
 }
 
 void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row, LLVMValueRef column, int lanes,
