@@ -195,7 +195,6 @@ static Node *sum_sum(Graph *g, Node *n) {
 static Node *sum_scaled(Graph *g, Node *n) {
   double c;
   Node *x = n->in[0];
-  if (x->op == OP_neg) return ir_unary(g, OP_neg, sum_again(g, n, x->in[0]));
   if (x->op != OP_mul || !constant_value(x->in[1], &c) || !type_equal(&x->type, &x->in[0]->type)) return NULL;
   return ir_scale(g, sum_again(g, n, x->in[0]), c);
 }
