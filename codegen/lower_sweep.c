@@ -149,24 +149,34 @@ bool lower_argmax(Lower *l, const PlanGroup *g, const Node *n) {
 
 /* ---- tables ---- */
 
-/* Result [index shape..., width]: row index, column the last dimension. */
+/* The index, repeated over the dimensions of a row. */
+static View index_view(Lower *l, const Node *index, int row_rank, const Domain *domain) {
+  const Memory *m = &l->plan->memory[index->id];
+  Memory wide = *m;
+  Type type = index->type;
+  for (int i = 0; i < row_rank; i++) {
+    wide.stride[type.rank] = 0;
+    type.dim[type.rank++] = 1;
+  }
+  return lower_memory_view(lower_storage(l, m->owner), lower_elem(m->owner), &wide, &type, domain);
+}
+
+/* Result [index shape..., row shape...]. */
 bool lower_take_rows(Lower *l, const PlanGroup *g, const Node *n) {
   (void)g;
   const Node *table = n->in[0], *index = n->in[1];
   Domain domain = lower_domain(n);
   Body b;
   body_begin(&b, l, &domain);
-  const Memory *mi = &l->plan->memory[index->id], *mt = &l->plan->memory[table->id];
-  Memory wide = *mi;
-  Type wide_type = index->type;
-  wide_type.dim[wide_type.rank++] = 1;
-  wide.stride[index->type.rank] = 0;
-  View at = lower_memory_view(lower_storage(l, mi->owner), lower_elem(mi->owner), &wide, &wide_type, &domain);
-  View row = {.slot = lower_storage(l, mt->owner), .elem = MEM_REAL, .offset = mt->offset};
-  for (int i = 0; i < domain.rank; i++)
-    row.stride[i] = domain.dim[i] == n->type.rank - 1 ? mt->stride[1] : 0;
+  const Memory *m = &l->plan->memory[table->id];
+  View row = {.slot = lower_storage(l, m->owner), .elem = MEM_REAL, .offset = m->offset};
+  for (int i = 0; i < domain.rank; i++) {
+    int d = domain.dim[i] - index->type.rank; /* dimension of a row */
+    row.stride[i] = d >= 0 ? m->stride[1 + d] : 0;
+  }
+  View at = index_view(l, index, table->type.rank - 1, &domain);
   int which = body_add(&b, (BodyValue){.kind = BODY_LOAD, .view = at});
-  int v = body_add(&b, (BodyValue){.kind = BODY_GATHER, .arg = {which}, .view = row, .view_step = mt->stride[0],
+  int v = body_add(&b, (BodyValue){.kind = BODY_GATHER, .arg = {which}, .view = row, .view_step = m->stride[0],
                                    .number = (double)table->type.dim[0]});
   body_put(&b, v, lower_view(l, n, &domain));
   return run_body(l, &b);
@@ -177,19 +187,18 @@ bool lower_put_rows(Lower *l, const PlanGroup *g, const Node *n) {
   static const uint8_t row_major[LIMIT_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
   const Node *rows = n->in[0], *index = n->in[1];
   const Memory *mi = &l->plan->memory[index->id];
-  PutRowsSpec s = {.width = n->type.dim[1], .count = n->type.dim[0]};
+  PutRowsSpec s = {.width = type_elements(&n->type) / n->type.dim[0], .count = n->type.dim[0]};
   int64_t per_sample = type_elements(&index->type);
   s.rows = index->type.batched ? (Extent){.each = per_sample} : (Extent){.fixed = per_sample};
-  if (!memory_is_dense(mi, index) || index->ordered) {
-    diag_error(l->diags, n->span, "embedding indices that are a strided view are not compiled");
+  if (!memory_is_dense(mi, index) || index->ordered || n->ordered) {
+    diag_error(l->diags, n->span, "a table of embeddings, or its indices, in another memory order are not compiled");
     return false;
   }
   s.index = (View){.slot = lower_storage(l, mi->owner), .elem = lower_elem(mi->owner), .stride = {1}};
   s.source.slot = lower_dense(l, rows, row_major, rows->type.batched, &s.source.offset);
   s.source.stride[0] = s.width;
   s.source.stride[1] = 1;
-  Memory own = memory_own(n);
-  s.table = (View){.slot = lower_storage(l, n), .stride = {own.stride[0], own.stride[1]}};
+  s.table = (View){.slot = lower_storage(l, n), .stride = {s.width, 1}};
   KernelList list = lower_put_rows_kernel(l, &s);
   lower_run(l, &list);
   return true;
