@@ -40,10 +40,14 @@ LLVMValueRef body_place(const Body *b, int value) {
   const BodyValue *v = &b->spec->value[value];
   switch (v->kind) {
     case BODY_LOAD:
-    case BODY_GATHER: return view_origin(b->cg, b->buffers, &v->view);
-    case BODY_UNIFORM: return cg_int(b->cg, v->view.offset);
-    case BODY_COORD: return cg_int(b->cg, 0);
-    default: return NULL;
+    case BODY_GATHER:
+      return view_origin(b->cg, b->buffers, &v->view);
+    case BODY_UNIFORM:
+      return cg_int(b->cg, v->view.offset);
+    case BODY_COORD:
+      return cg_int(b->cg, 0);
+    default:
+      return NULL;
   }
 }
 
@@ -51,7 +55,8 @@ LLVMValueRef body_move(const Body *b, int value, LLVMValueRef place, int dim, LL
   const BodyValue *v = &b->spec->value[value];
   int64_t stride = body_stride(v, dim);
   if (!stride) return place;
-  if (v->kind == BODY_LOAD || v->kind == BODY_GATHER) return view_move(b->cg, &v->view, place, dim, count);
+  if (v->kind == BODY_LOAD || v->kind == BODY_GATHER)
+    return view_move(b->cg, &v->view, place, dim, count);
   return cg_add(b->cg, place, cg_mul(b->cg, count, cg_int(b->cg, stride)));
 }
 
@@ -62,7 +67,8 @@ static LLVMValueRef series(Cg *cg, LLVMValueRef first, int64_t stride, int lanes
   if (lanes == 1) return first;
   LLVMValueRef each[64];
   for (int i = 0; i < lanes; i++) each[i] = cg_int(cg, i * stride);
-  return LLVMBuildAdd(cg->builder, cg_splat(cg, first, lanes), LLVMConstVector(each, (unsigned)lanes), "");
+  return LLVMBuildAdd(cg->builder, cg_splat(cg, first, lanes),
+                      LLVMConstVector(each, (unsigned)lanes), "");
 }
 
 static LLVMValueRef coordinate(const Body *b, const BodyValue *v, const BodyPoint *at) {
@@ -81,16 +87,19 @@ static LLVMValueRef operation(const Body *b, const BodyValue *v, const BodyPoint
 }
 
 /* The moved-by index as i64, 0 where out of range, and the lanes in range. */
-static LLVMValueRef gather_index(Cg *cg, const BodyValue *v, LLVMValueRef real, int lanes, LLVMValueRef *inside) {
+static LLVMValueRef gather_index(Cg *cg, const BodyValue *v, LLVMValueRef real, int lanes,
+                                 LLVMValueRef *inside) {
   LLVMBuilderRef b = cg->builder;
-  LLVMValueRef zero = cg_splat(cg, cg_real(cg, 0), lanes), end = cg_splat(cg, cg_real(cg, v->number), lanes);
+  LLVMValueRef zero = cg_splat(cg, cg_real(cg, 0), lanes),
+               end = cg_splat(cg, cg_real(cg, v->number), lanes);
   LLVMValueRef low = LLVMBuildFCmp(b, LLVMRealOGE, real, zero, "");
   *inside = LLVMBuildAnd(b, low, LLVMBuildFCmp(b, LLVMRealOLT, real, end, ""), "");
   LLVMValueRef safe = LLVMBuildSelect(b, *inside, real, zero, "");
   return LLVMBuildFPToSI(b, safe, cg_vector(cg, cg->i64, lanes), "");
 }
 
-/* An index common to all lanes moves the whole vector; otherwise every lane has an address of its own. */
+/* An index common to all lanes moves the whole vector; otherwise every lane has an address of its
+ * own. */
 static LLVMValueRef gather(const Body *b, const BodyValue *v, const BodyPoint *at) {
   Cg *cg = b->cg;
   LLVMTypeRef type = view_type(cg, v->view.elem);
@@ -98,20 +107,24 @@ static LLVMValueRef gather(const Body *b, const BodyValue *v, const BodyPoint *a
   bool common = !body_along(b, v->arg[0]);
   int lanes = at->lanes, wide = common ? 1 : lanes;
   LLVMValueRef index = gather_index(cg, v, body_widen(cg, real, wide), wide, &inside);
-  LLVMValueRef steps = LLVMBuildMul(cg->builder, index, cg_splat(cg, cg_int(cg, v->view_step), wide), "");
+  LLVMValueRef steps =
+      LLVMBuildMul(cg->builder, index, cg_splat(cg, cg_int(cg, v->view_step), wide), "");
   LLVMValueRef mask = body_widen(cg, inside, lanes);
   if (at->mask) mask = LLVMBuildAnd(cg->builder, mask, body_widen(cg, at->mask, lanes), "");
   int64_t stride = v->view.stride[b->vdim];
   if (common || lanes == 1)
     return view_load(cg, v->view.elem, cg_at(cg, type, at->place, steps), stride, lanes, mask);
   LLVMValueRef all = LLVMBuildAdd(cg->builder, steps, series(cg, cg_int(cg, 0), stride, lanes), "");
-  return view_gather(cg, v->view.elem, LLVMBuildGEP2(cg->builder, type, at->place, &all, 1, ""), lanes, mask);
+  return view_gather(cg, v->view.elem, LLVMBuildGEP2(cg->builder, type, at->place, &all, 1, ""),
+                     lanes, mask);
 }
 
-/* One Philox round on vectors of u32 kept in u64 lanes: the product of two of them is exact there. */
+/* One Philox round on vectors of u32 kept in u64 lanes: the product of two of them is exact there.
+ */
 static void philox_round(Cg *cg, LLVMValueRef x[4], LLVMValueRef k0, LLVMValueRef k1, int lanes) {
   LLVMBuilderRef b = cg->builder;
-  LLVMValueRef low = cg_splat(cg, cg_int(cg, 0xffffffff), lanes), up = cg_splat(cg, cg_int(cg, 32), lanes);
+  LLVMValueRef low = cg_splat(cg, cg_int(cg, 0xffffffff), lanes),
+               up = cg_splat(cg, cg_int(cg, 32), lanes);
   LLVMValueRef p0 = LLVMBuildMul(b, x[0], cg_splat(cg, cg_int(cg, 0xD2511F53), lanes), "");
   LLVMValueRef p1 = LLVMBuildMul(b, x[2], cg_splat(cg, cg_int(cg, 0xCD9E8D57), lanes), "");
   LLVMValueRef high0 = LLVMBuildLShr(b, p0, up, ""), high1 = LLVMBuildLShr(b, p1, up, "");
@@ -144,7 +157,8 @@ static LLVMValueRef uniform(const Body *b, const BodyValue *v, const BodyPoint *
   LLVMValueRef step = cg_invariant(cg, cg_load(cg, cg->i64, second, 1, NULL));
   LLVMValueRef element = series(cg, at->place, v->view.stride[b->vdim], lanes);
   LLVMValueRef x[4] = {low_word(cg, element, lanes), high_word(cg, element, lanes),
-                       cg_splat(cg, cg_int(cg, v->stream), lanes), cg_splat(cg, low_word(cg, step, 1), lanes)};
+                       cg_splat(cg, cg_int(cg, v->stream), lanes),
+                       cg_splat(cg, low_word(cg, step, 1), lanes)};
   LLVMValueRef k0 = low_word(cg, seed, 1), k1 = high_word(cg, seed, 1);
   for (int i = 0; i < PHILOX_ROUNDS; i++) {
     philox_round(cg, x, cg_splat(cg, k0, lanes), cg_splat(cg, k1, lanes), lanes);
@@ -152,7 +166,8 @@ static LLVMValueRef uniform(const Body *b, const BodyValue *v, const BodyPoint *
     k1 = next_key(cg, k1, 0xBB67AE85);
   }
   LLVMValueRef bits = LLVMBuildTrunc(cg->builder, x[0], cg_vector(cg, cg->i32, lanes), "");
-  LLVMValueRef top = LLVMBuildLShr(cg->builder, bits, cg_splat(cg, LLVMConstInt(cg->i32, 8, false), lanes), "");
+  LLVMValueRef top =
+      LLVMBuildLShr(cg->builder, bits, cg_splat(cg, LLVMConstInt(cg->i32, 8, false), lanes), "");
   LLVMValueRef real = LLVMBuildSIToFP(cg->builder, top, cg_vector(cg, cg->real, lanes), "");
   return LLVMBuildFMul(cg->builder, real, cg_splat(cg, cg_real(cg, 0x1p-24), lanes), "");
 }
@@ -161,13 +176,20 @@ LLVMValueRef body_value(const Body *b, int value, const BodyPoint *at) {
   const BodyValue *v = &b->spec->value[value];
   switch (v->kind) {
     case BODY_LOAD:
-      return view_load(b->cg, v->view.elem, at->place, v->view.stride[b->vdim], at->lanes, at->mask);
-    case BODY_CONSTANT: return cg_real(b->cg, v->number);
-    case BODY_OP: return operation(b, v, at);
-    case BODY_COORD: return coordinate(b, v, at);
-    case BODY_GATHER: return gather(b, v, at);
-    case BODY_UNIFORM: return uniform(b, v, at);
-    case BODY_RESULT: return at->result;
+      return view_load(b->cg, v->view.elem, at->place, v->view.stride[b->vdim], at->lanes,
+                       at->mask);
+    case BODY_CONSTANT:
+      return cg_real(b->cg, v->number);
+    case BODY_OP:
+      return operation(b, v, at);
+    case BODY_COORD:
+      return coordinate(b, v, at);
+    case BODY_GATHER:
+      return gather(b, v, at);
+    case BODY_UNIFORM:
+      return uniform(b, v, at);
+    case BODY_RESULT:
+      return at->result;
   }
   return NULL;
 }
@@ -180,8 +202,8 @@ static LLVMValueRef place_at(const Body *b, int value, const LLVMValueRef *index
   return place;
 }
 
-void body_emit(Cg *cg, const PointwiseSpec *spec, LLVMValueRef buffers, const LLVMValueRef *index, int lanes,
-               LLVMValueRef mask, LLVMValueRef result) {
+void body_emit(Cg *cg, const PointwiseSpec *spec, LLVMValueRef buffers, const LLVMValueRef *index,
+               int lanes, LLVMValueRef mask, LLVMValueRef result) {
   Body b = body_new(cg, spec, buffers, spec->rank - 1);
   LLVMValueRef *values = ARENA_ARRAY(cg->arena, LLVMValueRef, spec->nvalues + 1);
   for (int i = 0; i < spec->nvalues; i++) {
@@ -193,6 +215,7 @@ void body_emit(Cg *cg, const PointwiseSpec *spec, LLVMValueRef buffers, const LL
     const View *view = &spec->store[s].view;
     LLVMValueRef address = view_origin(cg, buffers, view);
     for (int d = 0; d < spec->rank; d++) address = view_move(cg, view, address, d, index[d]);
-    view_store(cg, view->elem, values[spec->store[s].value], address, view->stride[b.vdim], lanes, mask);
+    view_store(cg, view->elem, values[spec->store[s].value], address, view->stride[b.vdim], lanes,
+               mask);
   }
 }

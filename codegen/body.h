@@ -1,10 +1,10 @@
-/* The evaluator of pointwise bodies: one value of a body at one vector of elements. kernel_pointwise and the
- * epilogues of products and convolutions are written with it.
+/* The evaluator of pointwise bodies: one value of a body at one vector of elements.
+ * kernel_pointwise and the epilogues of products and convolutions are written with it.
  *
- * Lanes run along one dimension, `vdim`. A value that does not depend on it is computed once as a scalar and
- * widened where a vector needs it. Where a value reads is its "place": the address of the view's first element
- * (BODY_LOAD, BODY_GATHER), or an i64 (BODY_UNIFORM: the element's number, BODY_COORD: the index), moved along
- * dimension by dimension with body_move. */
+ * Lanes run along one dimension, `vdim`. A value that does not depend on it is computed once as a
+ * scalar and widened where a vector needs it. Where a value reads is its "place": the address of
+ * the view's first element (BODY_LOAD, BODY_GATHER), or an i64 (BODY_UNIFORM: the element's number,
+ * BODY_COORD: the index), moved along dimension by dimension with body_move. */
 #ifndef DLC_CODEGEN_BODY_H
 #define DLC_CODEGEN_BODY_H
 
@@ -22,15 +22,16 @@ Body body_new(Cg *cg, const PointwiseSpec *spec, LLVMValueRef buffers, int vdim)
 
 static inline bool body_along(const Body *b, int value) { return b->depends[value] >> b->vdim & 1; }
 
-int body_arguments(const BodyValue *v); /* how many of arg[] the value has */
-bool body_viewed(const BodyValue *v);   /* whether it uses its view */
+int body_arguments(const BodyValue *v);           /* how many of arg[] the value has */
+bool body_viewed(const BodyValue *v);             /* whether it uses its view */
 int64_t body_stride(const BodyValue *v, int dim); /* of its place; 0 when it has none */
-LLVMValueRef body_place(const Body *b, int value); /* at the origin of the domain; NULL when it has none */
+LLVMValueRef body_place(const Body *b,
+                        int value); /* at the origin of the domain; NULL when it has none */
 /* The place after `count` (i64) steps along `dim`. */
 LLVMValueRef body_move(const Body *b, int value, LLVMValueRef place, int dim, LLVMValueRef count);
 
-/* The value at `lanes` elements, given the earlier values there. The mask (NULL: all lanes) guards loads. Lanes
- * must be 1 for a value that does not depend on vdim. */
+/* The value at `lanes` elements, given the earlier values there. The mask (NULL: all lanes) guards
+ * loads. Lanes must be 1 for a value that does not depend on vdim. */
 typedef struct {
   LLVMValueRef place, mask, result;
   LLVMValueRef *earlier;
@@ -38,16 +39,19 @@ typedef struct {
 } BodyPoint;
 LLVMValueRef body_value(const Body *b, int value, const BodyPoint *at);
 
-/* Views: the element type; the address of the origin; loading and storing along vdim with a stride. */
+/* Views: the element type; the address of the origin; loading and storing along vdim with a stride.
+ */
 LLVMTypeRef view_type(Cg *cg, MemElem elem);
 LLVMValueRef view_origin(Cg *cg, LLVMValueRef buffers, const View *view);
 LLVMValueRef view_move(Cg *cg, const View *view, LLVMValueRef address, int dim, LLVMValueRef count);
-LLVMValueRef view_load(Cg *cg, MemElem elem, LLVMValueRef address, int64_t stride, int lanes, LLVMValueRef mask);
+LLVMValueRef view_load(Cg *cg, MemElem elem, LLVMValueRef address, int64_t stride, int lanes,
+                       LLVMValueRef mask);
 /* One address a lane; masked-off lanes load 0. */
 LLVMValueRef view_gather(Cg *cg, MemElem elem, LLVMValueRef pointers, int lanes, LLVMValueRef mask);
 /* `value` is a scalar or vector of real or f64; a scalar is widened to `lanes`. */
-void view_store(Cg *cg, MemElem elem, LLVMValueRef value, LLVMValueRef address, int64_t stride, int lanes,
-                LLVMValueRef mask);
-LLVMValueRef body_widen(Cg *cg, LLVMValueRef v, int lanes); /* a scalar as a vector; a vector as it is */
+void view_store(Cg *cg, MemElem elem, LLVMValueRef value, LLVMValueRef address, int64_t stride,
+                int lanes, LLVMValueRef mask);
+LLVMValueRef body_widen(Cg *cg, LLVMValueRef v,
+                        int lanes); /* a scalar as a vector; a vector as it is */
 
 #endif

@@ -15,31 +15,59 @@
 enum { LEVEL_1, LEVEL_2, LEVEL_AVX, LEVEL_3, LEVEL_4, LEVELS };
 
 static const Cpu level_cpu[LEVELS] = {
-  [LEVEL_1] = {"x86-64", "x86-64", "", "", 16, 16, false, false},
-  [LEVEL_2] = {"x86-64-v2", "x86-64", "", V2, 16, 16, false, false},
-  [LEVEL_AVX] = {"x86-64-v2", "sandybridge", "+avx", AVX, 32, 16, true, false},
-  [LEVEL_3] = {"x86-64-v3", "haswell", "", V3, 32, 16, true, true},
-  [LEVEL_4] = {"x86-64-v4", "skylake-avx512", "", V4, 64, 32, true, true},
+    [LEVEL_1] = {"x86-64", "x86-64", "", "", 16, 16, false, false},
+    [LEVEL_2] = {"x86-64-v2", "x86-64", "", V2, 16, 16, false, false},
+    [LEVEL_AVX] = {"x86-64-v2", "sandybridge", "+avx", AVX, 32, 16, true, false},
+    [LEVEL_3] = {"x86-64-v3", "haswell", "", V3, 32, 16, true, true},
+    [LEVEL_4] = {"x86-64-v4", "skylake-avx512", "", V4, 64, 32, true, true},
 };
 
 static const struct {
   const char *name;
   int level;
 } names[] = {
-  {"x86-64", LEVEL_1},         {"generic", LEVEL_1},        {"x86-64-v2", LEVEL_2},
-  {"x86-64-v3", LEVEL_3},      {"x86-64-v4", LEVEL_4},      {"core2", LEVEL_1},
-  {"k8", LEVEL_1},             {"nehalem", LEVEL_2},        {"westmere", LEVEL_2},
-  {"silvermont", LEVEL_2},     {"goldmont", LEVEL_2},       {"tremont", LEVEL_2},
-  {"sandybridge", LEVEL_AVX},  {"ivybridge", LEVEL_AVX},    {"btver2", LEVEL_AVX},
-  {"bdver1", LEVEL_AVX},       {"bdver2", LEVEL_AVX},       {"haswell", LEVEL_3},
-  {"broadwell", LEVEL_3},      {"skylake", LEVEL_3},        {"alderlake", LEVEL_3},
-  {"raptorlake", LEVEL_3},     {"meteorlake", LEVEL_3},     {"gracemont", LEVEL_3},
-  {"sierraforest", LEVEL_3},   {"arrowlake", LEVEL_3},      {"lunarlake", LEVEL_3},
-  {"znver1", LEVEL_3},         {"znver2", LEVEL_3},         {"znver3", LEVEL_3},
-  {"skylake-avx512", LEVEL_4}, {"cascadelake", LEVEL_4},    {"cooperlake", LEVEL_4},
-  {"cannonlake", LEVEL_4},     {"icelake-client", LEVEL_4}, {"icelake-server", LEVEL_4},
-  {"tigerlake", LEVEL_4},      {"rocketlake", LEVEL_4},     {"sapphirerapids", LEVEL_4},
-  {"emeraldrapids", LEVEL_4},  {"graniterapids", LEVEL_4},  {"znver4", LEVEL_4},
+    {"x86-64", LEVEL_1},
+    {"generic", LEVEL_1},
+    {"x86-64-v2", LEVEL_2},
+    {"x86-64-v3", LEVEL_3},
+    {"x86-64-v4", LEVEL_4},
+    {"core2", LEVEL_1},
+    {"k8", LEVEL_1},
+    {"nehalem", LEVEL_2},
+    {"westmere", LEVEL_2},
+    {"silvermont", LEVEL_2},
+    {"goldmont", LEVEL_2},
+    {"tremont", LEVEL_2},
+    {"sandybridge", LEVEL_AVX},
+    {"ivybridge", LEVEL_AVX},
+    {"btver2", LEVEL_AVX},
+    {"bdver1", LEVEL_AVX},
+    {"bdver2", LEVEL_AVX},
+    {"haswell", LEVEL_3},
+    {"broadwell", LEVEL_3},
+    {"skylake", LEVEL_3},
+    {"alderlake", LEVEL_3},
+    {"raptorlake", LEVEL_3},
+    {"meteorlake", LEVEL_3},
+    {"gracemont", LEVEL_3},
+    {"sierraforest", LEVEL_3},
+    {"arrowlake", LEVEL_3},
+    {"lunarlake", LEVEL_3},
+    {"znver1", LEVEL_3},
+    {"znver2", LEVEL_3},
+    {"znver3", LEVEL_3},
+    {"skylake-avx512", LEVEL_4},
+    {"cascadelake", LEVEL_4},
+    {"cooperlake", LEVEL_4},
+    {"cannonlake", LEVEL_4},
+    {"icelake-client", LEVEL_4},
+    {"icelake-server", LEVEL_4},
+    {"tigerlake", LEVEL_4},
+    {"rocketlake", LEVEL_4},
+    {"sapphirerapids", LEVEL_4},
+    {"emeraldrapids", LEVEL_4},
+    {"graniterapids", LEVEL_4},
+    {"znver4", LEVEL_4},
 };
 enum { NAMES = sizeof names / sizeof *names };
 
@@ -82,13 +110,16 @@ static bool unknown(Arena *a, const char *name, const char **why) {
   return false;
 }
 
-/* Other architectures: 128-bit vectors, which AArch64 (NEON) has in 32 registers and with fused multiply-add. */
-static bool other_architecture(Arena *a, const char *triple, const char *name, Cpu *out, const char **why) {
+/* Other architectures: 128-bit vectors, which AArch64 (NEON) has in 32 registers and with fused
+ * multiply-add. */
+static bool other_architecture(Arena *a, const char *triple, const char *name, Cpu *out,
+                               const char **why) {
   bool arm = !strncmp(triple, "aarch64", 7) || !strncmp(triple, "arm64", 5);
   *out = (Cpu){"generic", "generic", "", "", 16, arm ? 32 : 16, false, arm};
   if (!name || !strcmp(name, "generic")) return true;
   if (!strcmp(name, "native") && same_architecture(triple)) return true;
-  *why = arena_printf(a, "unknown processor '%s' for %s; only 'generic' is known there", name, triple);
+  *why =
+      arena_printf(a, "unknown processor '%s' for %s; only 'generic' is known there", name, triple);
   return false;
 }
 

@@ -1,5 +1,5 @@
-/* Processors: what a -mcpu name stands for. Code is generated for one of the x86-64 levels and only tuned for the
- * named processor, so that the list of features needed at run time is exact. */
+/* Processors: what a -mcpu name stands for. Code is generated for one of the x86-64 levels and only
+ * tuned for the named processor, so that the list of features needed at run time is exact. */
 #ifndef DLC_CODEGEN_CPU_H
 #define DLC_CODEGEN_CPU_H
 
@@ -16,7 +16,8 @@ typedef struct {
   bool masks, fma;
 } Cpu;
 
-/* `name` NULL is "native". False with *why set when the name is not known for the triple's architecture. */
+/* `name` NULL is "native". False with *why set when the name is not known for the triple's
+ * architecture. */
 bool cpu_find(Arena *a, const char *triple, const char *name, Cpu *out, const char **why);
 
 #endif

@@ -1,4 +1,5 @@
-/* Emits loop nests: plain loops, the loop along the vectors with its rest, and the values at each level. */
+/* Emits loop nests: plain loops, the loop along the vectors with its rest, and the values at each
+ * level. */
 #include "codegen/nest.h"
 
 #include <string.h>
@@ -9,7 +10,9 @@ static int level_of(const NestPlan *p, uint32_t depends) {
   return -1;
 }
 
-LLVMValueRef nest_mask(const Nest *n, int vector) { return vector == n->vectors - 1 ? n->mask : NULL; }
+LLVMValueRef nest_mask(const Nest *n, int vector) {
+  return vector == n->vectors - 1 ? n->mask : NULL;
+}
 
 LLVMValueRef nest_get(Nest *n, int value, int vector) {
   return n->value[value][body_along(&n->body, value) ? vector : 0];
@@ -21,7 +24,8 @@ static void compute(Nest *n, int i, int vector, LLVMValueRef *earlier) {
   bool along = body_along(&n->body, i);
   for (int k = 0; k < i; k++) earlier[k] = nest_get(n, k, vector);
   LLVMValueRef place = n->place[i];
-  if (place && vector) place = body_move(&n->body, i, place, n->plan.vdim, cg_int(n->cg, (int64_t)vector * n->lanes));
+  if (place && vector)
+    place = body_move(&n->body, i, place, n->plan.vdim, cg_int(n->cg, (int64_t)vector * n->lanes));
   BodyPoint at = {place, along ? nest_mask(n, vector) : NULL, NULL, earlier, along ? n->lanes : 1};
   n->value[i][vector] = body_value(&n->body, i, &at);
 }
@@ -80,15 +84,18 @@ static void plain_loop(Nest *n, int pos) {
   cg_loop_end(n->cg, &l);
 }
 
-static void vectors_at(Nest *n, int pos, int lanes, int vectors, LLVMValueRef mask, LLVMValueRef index) {
+static void vectors_at(Nest *n, int pos, int lanes, int vectors, LLVMValueRef mask,
+                       LLVMValueRef index) {
   n->lanes = lanes;
   n->vectors = vectors;
   n->mask = mask;
   visit(n, pos, index);
 }
 
-/* Steps of `vectors` whole vectors from lo to hi; with `masked`, one vector a step, cut off at hi. */
-static void vector_steps(Nest *n, int pos, LLVMValueRef lo, LLVMValueRef hi, int lanes, int vectors, bool masked) {
+/* Steps of `vectors` whole vectors from lo to hi; with `masked`, one vector a step, cut off at hi.
+ */
+static void vector_steps(Nest *n, int pos, LLVMValueRef lo, LLVMValueRef hi, int lanes, int vectors,
+                         bool masked) {
   NestCarry c;
   CgLoop l = cg_loop(n->cg, lo, hi, (int64_t)lanes * vectors);
   nest_carry(n, &l, &c);
@@ -112,9 +119,11 @@ static void constant_rest(Nest *n, int pos, int64_t lo, int64_t rest) {
 
 static void constant_vectors(Nest *n, int pos, int64_t lo, int64_t hi) {
   Cg *cg = n->cg;
-  int64_t step = (int64_t)cg->lanes * n->plan.unroll, steps = (hi - lo) / step, at = lo + steps * step;
+  int64_t step = (int64_t)cg->lanes * n->plan.unroll, steps = (hi - lo) / step,
+          at = lo + steps * step;
   if (steps == 1) vectors_at(n, pos, cg->lanes, n->plan.unroll, NULL, cg_int(cg, lo));
-  if (steps > 1) vector_steps(n, pos, cg_int(cg, lo), cg_int(cg, at), cg->lanes, n->plan.unroll, false);
+  if (steps > 1)
+    vector_steps(n, pos, cg_int(cg, lo), cg_int(cg, at), cg->lanes, n->plan.unroll, false);
   if (at < hi) constant_rest(n, pos, at, hi - at);
 }
 
@@ -153,7 +162,8 @@ static void leaf(Nest *n) {
       LLVMValueRef skip = cg_int(n->cg, (int64_t)j * n->lanes);
       LLVMValueRef at = view_move(n->cg, &store->view, n->address[s], n->plan.vdim, skip);
       LLVMValueRef v = nest_get(n, store->value, j);
-      view_store(n->cg, store->view.elem, v, at, store->view.stride[n->plan.vdim], n->lanes, nest_mask(n, j));
+      view_store(n->cg, store->view.elem, v, at, store->view.stride[n->plan.vdim], n->lanes,
+                 nest_mask(n, j));
     }
   }
   if (n->spec->nreduces) nest_accumulate(n);
@@ -186,7 +196,8 @@ Nest *nest_new(Cg *cg, const PointwiseSpec *spec, const NestPlan *plan, LLVMValu
     n->level[i] = level_of(plan, n->body.depends[i]);
     n->place[i] = body_place(&n->body, i);
   }
-  for (int s = 0; s < spec->nstores; s++) n->address[s] = view_origin(cg, buffers, &spec->store[s].view);
+  for (int s = 0; s < spec->nstores; s++)
+    n->address[s] = view_origin(cg, buffers, &spec->store[s].view);
   compute_level(n, -1);
   return n;
 }

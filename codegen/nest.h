@@ -1,12 +1,12 @@
 /* Loop nests over a pointwise specification in normal form.
  *
- * A plan fixes the order of the loops, the dimension that vectors run along and how many vectors a step takes. A
- * value is computed at the outermost loop that knows all it depends on, so what does not change inside is not
- * computed again there. With reductions the reduced loops come last; the accumulators are registers carried
- * through them.
+ * A plan fixes the order of the loops, the dimension that vectors run along and how many vectors a
+ * step takes. A value is computed at the outermost loop that knows all it depends on, so what does
+ * not change inside is not computed again there. With reductions the reduced loops come last; the
+ * accumulators are registers carried through them.
  *
- * Sums of f32 are taken in two levels: at most about 256 terms a lane in f32 (loops from `split` on, or `block`
- * steps of that loop), whose results are added up in f64. */
+ * Sums of f32 are taken in two levels: at most about 256 terms a lane in f32 (loops from `split`
+ * on, or `block` steps of that loop), whose results are added up in f64. */
 #ifndef DLC_CODEGEN_NEST_H
 #define DLC_CODEGEN_NEST_H
 
@@ -31,8 +31,8 @@ typedef struct {
   LLVMValueRef buffers;
   LLVMValueRef lo[VIEW_RANK], hi[VIEW_RANK]; /* the part of each dimension to do */
   bool single[VIEW_RANK];                    /* lo only: no loop */
-  const View *result;                        /* of each reduction; strides of kept dimensions are read */
-  LLVMValueRef result_offset;                /* elements added to all of them */
+  const View *result;         /* of each reduction; strides of kept dimensions are read */
+  LLVMValueRef result_offset; /* elements added to all of them */
   /* while emitting */
   int *level;
   LLVMValueRef *place, *address;
@@ -45,7 +45,8 @@ typedef struct {
   LLVMValueRef acc[NEST_REDUCES][NEST_VECTORS];
 } Nest;
 
-/* At the place where what does not depend on any loop goes: the entry of the function. Set lo and hi afterwards. */
+/* At the place where what does not depend on any loop goes: the entry of the function. Set lo and
+ * hi afterwards. */
 Nest *nest_new(Cg *cg, const PointwiseSpec *spec, const NestPlan *plan, LLVMValueRef buffers);
 void nest_emit(Nest *n);
 
@@ -62,6 +63,7 @@ typedef struct {
   LLVMValueRef phi[NEST_REDUCES][NEST_VECTORS];
 } NestCarry;
 void nest_carry(Nest *n, CgLoop *l, NestCarry *c);
-void nest_carry_end(Nest *n, CgLoop *l, NestCarry *c); /* before the loop's end; afterwards acc is the final value */
+void nest_carry_end(Nest *n, CgLoop *l,
+                    NestCarry *c); /* before the loop's end; afterwards acc is the final value */
 
 #endif

@@ -1,5 +1,6 @@
-/* Accumulators of loop nests: one vector for each of the step's vectors when the vectors' dimension is kept; when
- * it is reduced, `unroll` of them to hide latency, added together and across lanes at the end. */
+/* Accumulators of loop nests: one vector for each of the step's vectors when the vectors' dimension
+ * is kept; when it is reduced, `unroll` of them to hide latency, added together and across lanes at
+ * the end. */
 #include "codegen/nest.h"
 
 #include <math.h>
@@ -29,7 +30,8 @@ static LLVMValueRef initial(const Nest *n, ReduceKind kind, bool narrow, int lan
 static LLVMValueRef combine(Cg *cg, ReduceKind kind, LLVMValueRef acc, LLVMValueRef v) {
   LLVMBuilderRef b = cg->builder;
   if (kind == REDUCE_SUM) return LLVMBuildFAdd(b, acc, v, "");
-  LLVMValueRef better = LLVMBuildFCmp(b, kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT, v, acc, "");
+  LLVMValueRef better =
+      LLVMBuildFCmp(b, kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT, v, acc, "");
   LLVMValueRef best = LLVMBuildSelect(b, better, v, acc, "");
   return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealUNO, v, v, ""), v, best, "");
 }
@@ -39,7 +41,8 @@ static LLVMValueRef combine(Cg *cg, ReduceKind kind, LLVMValueRef acc, LLVMValue
 void nest_carry(Nest *n, CgLoop *l, NestCarry *c) {
   if (!n->open) return;
   for (int r = 0; r < n->spec->nreduces; r++)
-    for (int j = 0; j < n->naccs; j++) c->phi[r][j] = n->acc[r][j] = cg_carry(n->cg, l, n->acc[r][j]);
+    for (int j = 0; j < n->naccs; j++)
+      c->phi[r][j] = n->acc[r][j] = cg_carry(n->cg, l, n->acc[r][j]);
 }
 
 void nest_carry_end(Nest *n, CgLoop *l, NestCarry *c) {
@@ -53,7 +56,8 @@ void nest_carry_end(Nest *n, CgLoop *l, NestCarry *c) {
 
 /* ---- accumulating ---- */
 
-/* A vector's term for accumulators across lanes: masked-off lanes change nothing, a scalar goes into lane 0. */
+/* A vector's term for accumulators across lanes: masked-off lanes change nothing, a scalar goes
+ * into lane 0. */
 static LLVMValueRef term(Nest *n, ReduceKind kind, LLVMValueRef v, int vector) {
   Cg *cg = n->cg;
   LLVMValueRef none = initial(n, kind, true, acc_lanes(n));
@@ -77,7 +81,8 @@ void nest_accumulate(Nest *n) {
 /* Accumulators across lanes into the first, pairwise. */
 static void gather_vectors(Nest *n, int r, ReduceKind kind) {
   for (int width = n->naccs / 2; width; width /= 2)
-    for (int j = 0; j < width; j++) n->acc[r][j] = combine(n->cg, kind, n->acc[r][j], n->acc[r][j + width]);
+    for (int j = 0; j < width; j++)
+      n->acc[r][j] = combine(n->cg, kind, n->acc[r][j], n->acc[r][j + width]);
 }
 
 /* Across the lanes of one vector, halving. */
@@ -86,7 +91,8 @@ static LLVMValueRef across(Cg *cg, ReduceKind kind, LLVMValueRef v, int lanes) {
   for (; lanes > 1; lanes /= 2) {
     LLVMValueRef half[2];
     for (int h = 0; h < 2; h++) {
-      for (int i = 0; i < lanes / 2; i++) index[i] = LLVMConstInt(cg->i32, (unsigned)(i + h * lanes / 2), false);
+      for (int i = 0; i < lanes / 2; i++)
+        index[i] = LLVMConstInt(cg->i32, (unsigned)(i + h * lanes / 2), false);
       LLVMValueRef select = LLVMConstVector(index, (unsigned)(lanes / 2));
       half[h] = LLVMBuildShuffleVector(cg->builder, v, LLVMGetPoison(LLVMTypeOf(v)), select, "");
     }
@@ -101,7 +107,8 @@ static void start(Nest *n, bool narrow) {
   n->narrow = narrow;
   n->naccs = along_kept(n) ? n->vectors : narrow ? n->plan.unroll : 1;
   for (int r = 0; r < n->spec->nreduces; r++)
-    for (int j = 0; j < n->naccs; j++) n->acc[r][j] = initial(n, n->spec->reduce[r].kind, narrow, acc_lanes(n));
+    for (int j = 0; j < n->naccs; j++)
+      n->acc[r][j] = initial(n, n->spec->reduce[r].kind, narrow, acc_lanes(n));
 }
 
 /* The f32 level's sums added to the f64 ones. */
@@ -166,7 +173,8 @@ static void store_result(Nest *n, int r, LLVMValueRef v, int vector, bool kept) 
   }
   int lanes = kept ? n->lanes : 1;
   if (kept) at = view_move(cg, view, at, n->plan.vdim, cg_int(cg, (int64_t)vector * lanes));
-  view_store(cg, view->elem, v, at, kept ? view->stride[n->plan.vdim] : 1, lanes, kept ? nest_mask(n, vector) : NULL);
+  view_store(cg, view->elem, v, at, kept ? view->stride[n->plan.vdim] : 1, lanes,
+             kept ? nest_mask(n, vector) : NULL);
 }
 
 static void finish(Nest *n) {
@@ -175,7 +183,8 @@ static void finish(Nest *n) {
     ReduceKind kind = n->spec->reduce[r].kind;
     if (!kept) gather_vectors(n, r, kind);
     LLVMValueRef v = kept ? NULL : across(n->cg, kind, n->acc[r][0], acc_lanes(n));
-    for (int j = 0; j < (kept ? n->naccs : 1); j++) store_result(n, r, kept ? n->acc[r][j] : v, j, kept);
+    for (int j = 0; j < (kept ? n->naccs : 1); j++)
+      store_result(n, r, kept ? n->acc[r][j] : v, j, kept);
   }
 }
 

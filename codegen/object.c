@@ -1,5 +1,5 @@
-/* The pass pipeline is short on purpose: emitters write vector code that needs cleaning, not transforming. It makes
- * code as fast as LLVM's O3 in a sixth of the time. */
+/* The pass pipeline is short on purpose: emitters write vector code that needs cleaning, not
+ * transforming. It makes code as fast as LLVM's O3 in a sixth of the time. */
 #include "codegen/object.h"
 
 #include <llvm-c/Analysis.h>
@@ -7,7 +7,7 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 
 static const char *const pipeline =
-  "function(early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,early-cse<memssa>)";
+    "function(early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,early-cse<memssa>)";
 
 /* Keeps a message of LLVM's in the arena. */
 static bool failed(Cg *cg, char *message, const char **why) {
@@ -18,7 +18,8 @@ static bool failed(Cg *cg, char *message, const char **why) {
 
 bool object_optimise(Cg *cg, const char **why) {
   char *message = NULL;
-  if (LLVMVerifyModule(cg->module, LLVMReturnStatusAction, &message)) return failed(cg, message, why);
+  if (LLVMVerifyModule(cg->module, LLVMReturnStatusAction, &message))
+    return failed(cg, message, why);
   LLVMDisposeMessage(message);
   if (cg->options.level <= 0) return true;
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
@@ -42,16 +43,17 @@ bool object_emit(Cg *cg, ObjectKind kind, const char *path, const char **why) {
     *why = arena_printf(cg->arena, "cannot write '%s'", path);
     return false;
   }
-  LLVMBool bad = kind == OBJECT_LLVM
-                   ? LLVMPrintModuleToFile(cg->module, path, &message)
-                   : LLVMTargetMachineEmitToFile(cg->machine, cg->module, path, file_type(kind), &message);
+  LLVMBool bad = kind == OBJECT_LLVM ? LLVMPrintModuleToFile(cg->module, path, &message)
+                                     : LLVMTargetMachineEmitToFile(cg->machine, cg->module, path,
+                                                                   file_type(kind), &message);
   return bad ? failed(cg, message, why) : true;
 }
 
 LLVMMemoryBufferRef object_memory(Cg *cg, ObjectKind kind, const char **why) {
   char *message = NULL;
   LLVMMemoryBufferRef out = NULL;
-  if (LLVMTargetMachineEmitToMemoryBuffer(cg->machine, cg->module, file_type(kind), &message, &out)) {
+  if (LLVMTargetMachineEmitToMemoryBuffer(cg->machine, cg->module, file_type(kind), &message,
+                                          &out)) {
     failed(cg, message, why);
     return NULL;
   }

@@ -12,7 +12,8 @@ bool object_optimise(Cg *cg, const char **why);
 /* Writes the (optimised) module to a file. */
 bool object_emit(Cg *cg, ObjectKind kind, const char *path, const char **why);
 
-/* The same as machine code in memory (OBJ or ASM), to be freed with LLVMDisposeMemoryBuffer; NULL with *why. */
+/* The same as machine code in memory (OBJ or ASM), to be freed with LLVMDisposeMemoryBuffer; NULL
+ * with *why. */
 LLVMMemoryBufferRef object_memory(Cg *cg, ObjectKind kind, const char **why);
 
 #endif

@@ -1,5 +1,5 @@
-/* kernel_pointwise: a kernel around a loop nest. Units are pieces of the outer dimensions; a reduction of much
- * into little is done in two kernels (reduce.c). */
+/* kernel_pointwise: a kernel around a loop nest. Units are pieces of the outer dimensions; a
+ * reduction of much into little is done in two kernels (reduce.c). */
 #include "codegen/pointwise.h"
 
 static LLVMValueRef extent_value(Cg *cg, Extent e, LLVMValueRef n) {
@@ -30,7 +30,8 @@ static void decode_unit(Nest *n, const UnitPlan *u, LLVMValueRef unit) {
   Cg *cg = n->cg;
   LLVMBuilderRef b = cg->builder;
   int last = u->dim[u->count - 1];
-  LLVMValueRef chunks = n->hi[last]; /* where others come before, chunk is 1 unless the extent is constant */
+  LLVMValueRef chunks =
+      n->hi[last]; /* where others come before, chunk is 1 unless the extent is constant */
   if (u->chunk > 1) chunks = cg_int(cg, (n->spec->extent[last].fixed + u->chunk - 1) / u->chunk);
   LLVMValueRef rest = u->count > 1 ? LLVMBuildUDiv(b, unit, chunks, "") : NULL;
   LLVMValueRef c = rest ? LLVMBuildURem(b, unit, chunks, "") : unit;
@@ -48,8 +49,8 @@ static void decode_unit(Nest *n, const UnitPlan *u, LLVMValueRef unit) {
     pointwise_chunk(n, last, c, LLVMBuildAdd(b, c, cg_int(cg, 1), ""), u->chunk);
 }
 
-/* Several units of one chunked dimension are one longer range, except where a block's values are kept for the rows
- * of a unit so that these stay in cache. */
+/* Several units of one chunked dimension are one longer range, except where a block's values are
+ * kept for the rows of a unit so that these stay in cache. */
 static bool units_merge(const NestPlan *nest, const UnitPlan *u) {
   return u->count == 1 && (nest->nkept < nest->count || nest->order[nest->count - 1] == nest->vdim);
 }
@@ -58,7 +59,8 @@ static void emit_units(Nest *n, const UnitPlan *u, LLVMValueRef f) {
   Cg *cg = n->cg;
   LLVMValueRef begin = LLVMGetParam(f, 2), end = LLVMGetParam(f, 3);
   pointwise_whole(n, LLVMGetParam(f, 1));
-  bool all = !u->count || (u->count == 1 && !n->spec->extent[u->dim[0]].each && u->chunk >= n->spec->extent[u->dim[0]].fixed);
+  bool all = !u->count || (u->count == 1 && !n->spec->extent[u->dim[0]].each &&
+                           u->chunk >= n->spec->extent[u->dim[0]].fixed);
   if (all) {
     nest_emit(n);
   } else if (units_merge(&n->plan, u)) {
@@ -93,7 +95,8 @@ const char *pointwise_name(Cg *cg, const PointwiseSpec *s) {
   return arena_printf(cg->arena, "%s_%d", s->nreduces ? "reduce" : "pointwise", ops);
 }
 
-static KernelList emit_single(Cg *cg, const PointwiseSpec *s, const NestPlan *plan, const UnitPlan *units) {
+static KernelList emit_single(Cg *cg, const PointwiseSpec *s, const NestPlan *plan,
+                              const UnitPlan *units) {
   LLVMValueRef f = cg_function(cg, pointwise_name(cg, s));
   Nest *n = nest_new(cg, s, plan, LLVMGetParam(f, 0));
   View *result = ARENA_ARRAY(cg->arena, View, s->nreduces + 1);
@@ -107,12 +110,34 @@ static KernelList emit_single(Cg *cg, const PointwiseSpec *s, const NestPlan *pl
   return list;
 }
 
+static KernelList emit_kernels(Cg *cg, const PointwiseSpec *spec);
+
+/* More reductions than accumulators: several sweeps, the last of which stores, as stores may change
+ * what is read. */
+static KernelList emit_in_parts(Cg *cg, const PointwiseSpec *spec) {
+  KernelList list = {0};
+  for (int first = 0; first < spec->nreduces; first += NEST_REDUCES) {
+    PointwiseSpec part = *spec;
+    part.reduce += first;
+    part.nreduces -= first;
+    part.scratch = -1;
+    if (part.nreduces > NEST_REDUCES) {
+      part.nreduces = NEST_REDUCES;
+      part.nstores = 0;
+    }
+    list.stage[list.count++] = emit_kernels(cg, &part).stage[0];
+  }
+  return list;
+}
+
 static KernelList emit_kernels(Cg *cg, const PointwiseSpec *spec) {
+  if (spec->nreduces > NEST_REDUCES) return emit_in_parts(cg, spec);
   PointwiseSpec s = spec_normal(cg->arena, spec);
   NestPlan nest = plan_nest(cg, &s);
   UnitPlan units = plan_units(cg, &s, &nest);
   StagePlan stages;
-  if (reduce_in_stages(cg, &s, &nest, &units, &stages)) return reduce_staged(cg, &s, &nest, &stages);
+  if (reduce_in_stages(cg, &s, &nest, &units, &stages))
+    return reduce_staged(cg, &s, &nest, &stages);
   return emit_single(cg, &s, &nest, &units);
 }
 

@@ -1,18 +1,21 @@
 /* Choices for loop nests.
  *
- * Vectors run along the dimension where most views have unit stride. Loops keep the order of the specification, the
- * vectors' innermost; but when values that vary along the vectors only (a channel's scale) would be recomputed for
- * every row, the row loop goes inside a block of vectors, whose values then stay in registers. */
+ * Vectors run along the dimension where most views have unit stride. Loops keep the order of the
+ * specification, the vectors' innermost; but when values that vary along the vectors only (a
+ * channel's scale) would be recomputed for every row, the row loop goes inside a block of vectors,
+ * whose values then stay in registers. */
 #include "codegen/pointwise_plan.h"
 
 enum {
-  UNIT_ELEMENTS = 8192,   /* wanted in a unit */
-  UNIT_LIMIT = 16384,     /* above it a unit is cut along the next dimension */
-  TERMS = 256,            /* of one f32 sum */
-  ROWS_MIN = 4            /* rows worth keeping values in registers for */
+  UNIT_ELEMENTS = 8192, /* wanted in a unit */
+  UNIT_LIMIT = 16384,   /* above it a unit is cut along the next dimension */
+  TERMS = 256,          /* of one f32 sum */
+  ROWS_MIN = 4          /* rows worth keeping values in registers for */
 };
 
-static int64_t extent_max(Cg *cg, const PointwiseSpec *s, int d) { return extent_at(s->extent[d], cg->max_batch); }
+static int64_t extent_max(Cg *cg, const PointwiseSpec *s, int d) {
+  return extent_at(s->extent[d], cg->max_batch);
+}
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -55,13 +58,16 @@ static int choose_vector_dim(Cg *cg, const PointwiseSpec *s) {
 /* ---- rows inside ---- */
 
 /* The dimension next to the vectors', or -1. */
-static int row_dim(const PointwiseSpec *s, int vdim) { return s->rank < 2 ? -1 : vdim == s->rank - 1 ? vdim - 1 : s->rank - 1; }
+static int row_dim(const PointwiseSpec *s, int vdim) {
+  return s->rank < 2 ? -1 : vdim == s->rank - 1 ? vdim - 1 : s->rank - 1;
+}
 
 typedef struct {
   int operations, loads; /* that depend on the vectors' dimension and not on the row */
 } Invariant;
 
-static Invariant count_invariant(const PointwiseSpec *s, const uint32_t *depends, int vdim, int row) {
+static Invariant count_invariant(const PointwiseSpec *s, const uint32_t *depends, int vdim,
+                                 int row) {
   Invariant n = {0};
   for (int i = 0; i < s->nvalues; i++) {
     if (!(depends[i] >> vdim & 1) || depends[i] >> row & 1) continue;
@@ -116,17 +122,19 @@ static bool has_sum(const PointwiseSpec *s) {
   return false;
 }
 
-/* Takes as many inner loops into the f32 level as give at most TERMS terms a lane; cuts the next one into blocks
- * when they are few. */
+/* Takes as many inner loops into the f32 level as give at most TERMS terms a lane; cuts the next
+ * one into blocks when they are few. */
 static void plan_levels(Cg *cg, const PointwiseSpec *s, NestPlan *p) {
   int64_t inner = 1;
   int pos = p->count;
-  while (pos > p->nkept && inner * trips(cg, s, p, pos - 1) <= TERMS) inner *= trips(cg, s, p, --pos);
+  while (pos > p->nkept && inner * trips(cg, s, p, pos - 1) <= TERMS)
+    inner *= trips(cg, s, p, --pos);
   p->split = pos;
   p->wide = pos > p->nkept && cg->real_bytes == 4 && has_sum(s);
   if (!p->wide || inner >= 16) return;
   p->split = pos - 1;
-  p->block = TERMS / (inner ? inner : 1) * (p->order[p->split] == p->vdim ? (int64_t)cg->lanes * p->unroll : 1);
+  p->block = TERMS / (inner ? inner : 1) *
+             (p->order[p->split] == p->vdim ? (int64_t)cg->lanes * p->unroll : 1);
 }
 
 static int reduce_unroll(const PointwiseSpec *s) {
@@ -164,8 +172,8 @@ NestPlan plan_nest(Cg *cg, const PointwiseSpec *s) {
   return p;
 }
 
-/* Cuts along the outermost dimensions (kept ones, with reductions) until a unit is small enough. A dimension that
- * grows with the batch can only be cut into chunks as the first. */
+/* Cuts along the outermost dimensions (kept ones, with reductions) until a unit is small enough. A
+ * dimension that grows with the batch can only be cut into chunks as the first. */
 UnitPlan plan_units(Cg *cg, const PointwiseSpec *s, const NestPlan *nest) {
   UnitPlan u = {.chunk = 1, .elements = 1};
   int dims[VIEW_RANK], n = 0;
@@ -181,7 +189,9 @@ UnitPlan plan_units(Cg *cg, const PointwiseSpec *s, const NestPlan *nest) {
   }
   if (!u.count) return u;
   int last = u.dim[u.count - 1];
-  int64_t chunk = u.elements >= UNIT_ELEMENTS ? 1 : (int64_t)(UNIT_ELEMENTS / (u.elements < 1 ? 1 : u.elements));
+  int64_t chunk = u.elements >= UNIT_ELEMENTS
+                      ? 1
+                      : (int64_t)(UNIT_ELEMENTS / (u.elements < 1 ? 1 : u.elements));
   int64_t step = last == nest->vdim ? (int64_t)cg->lanes * nest->unroll : 1;
   chunk = ceil_div(chunk, step) * step;
   if (u.count > 1 && s->extent[last].each) chunk = 1;

@@ -1,4 +1,5 @@
-/* How a pointwise specification is run: its loop order and vectors, and how it is cut into units. */
+/* How a pointwise specification is run: its loop order and vectors, and how it is cut into units.
+ */
 #ifndef DLC_CODEGEN_POINTWISE_PLAN_H
 #define DLC_CODEGEN_POINTWISE_PLAN_H
 

@@ -1,17 +1,20 @@
-/* kernel_pool. Windows come from pool_window as constant tables, one an axis, so every padding, dilation, ceiling
- * and adaptive form is the same code. Vectors run over channels.
+/* kernel_pool. Windows come from pool_window as constant tables, one an axis, so every padding,
+ * dilation, ceiling and adaptive form is the same code. Vectors run over channels.
  *
- * Few taps are unrolled. Where windows at the edge have fewer than the others, a window for a maximum repeats its
- * last tap, which changes neither the maximum nor where it is first found; a mean loops instead.
- * Forward units are rows of the result; a put's are a sample's channels, since windows overlap: there dx is cleared
- * and windows are added in row-major order. */
+ * Few taps are unrolled. Where windows at the edge have fewer than the others, a window for a
+ * maximum repeats its last tap, which changes neither the maximum nor where it is first found; a
+ * mean loops instead. Forward units are rows of the result; a put's are a sample's channels, since
+ * windows overlap: windows are added in row-major order, each row of dx cleared just before the
+ * first window that reaches it. */
 #include "codegen/pool.h"
 
 #include "codegen/spec.h"
 
 enum { UNROLL_TAPS = 16, UNIT_TAPS = 32768 };
 
-static bool is_put(const PoolSpec *s) { return s->kind == POOL_MAX_PUT || s->kind == POOL_MEAN_PUT; }
+static bool is_put(const PoolSpec *s) {
+  return s->kind == POOL_MAX_PUT || s->kind == POOL_MEAN_PUT;
+}
 static bool is_mean(const PoolSpec *s) { return s->kind == POOL_MEAN || s->kind == POOL_MEAN_PUT; }
 
 /* ---- axes ---- */
@@ -28,8 +31,10 @@ static LLVMValueRef table(Cg *cg, const char *name, const LLVMValueRef *values, 
 }
 
 static PoolAxis axis_new(Cg *cg, const PoolSpec *s, int axis) {
-  PoolAxis a = {.out = axis ? s->ow : s->oh, .in = axis ? s->iw : s->ih, .full = true, .tiles = true};
-  LLVMValueRef *start = ARENA_ARRAY(cg->arena, LLVMValueRef, a.out), *taps = ARENA_ARRAY(cg->arena, LLVMValueRef, a.out);
+  PoolAxis a = {
+      .out = axis ? s->ow : s->oh, .in = axis ? s->iw : s->ih, .full = true, .tiles = true};
+  LLVMValueRef *start = ARENA_ARRAY(cg->arena, LLVMValueRef, a.out),
+               *taps = ARENA_ARRAY(cg->arena, LLVMValueRef, a.out);
   LLVMValueRef *count = ARENA_ARRAY(cg->arena, LLVMValueRef, a.out);
   int64_t covered = 0;
   for (int64_t o = 0; o < a.out; o++) {
@@ -51,6 +56,20 @@ static PoolAxis axis_new(Cg *cg, const PoolSpec *s, int axis) {
 
 static LLVMValueRef look_up(Cg *cg, LLVMValueRef g, LLVMValueRef o) {
   return cg_invariant(cg, cg_load(cg, cg->i64, cg_at(cg, cg->i64, g, o), 1, NULL));
+}
+
+/* Rows of dx first reached by row o of windows: up to cleared[o], from where the row before got to.
+ */
+static LLVMValueRef cleared_table(Cg *cg, const PoolSpec *s) {
+  LLVMValueRef *end = ARENA_ARRAY(cg->arena, LLVMValueRef, s->oh + 1);
+  int64_t most = 0;
+  end[0] = cg_int(cg, 0);
+  for (int64_t o = 0; o < s->oh; o++) {
+    PoolWindow w = pool_window(s->node, 0, s->ih, o);
+    if (w.end > most) most = w.end;
+    end[o + 1] = cg_int(cg, o + 1 == s->oh ? s->ih : most);
+  }
+  return table(cg, "cleared", end, s->oh + 1);
 }
 
 /* Puts the axis at window o: its taps' positions, or what loops over them need. */
@@ -82,14 +101,17 @@ LLVMValueRef pool_address(Pool *p, const View *view, LLVMValueRef h, LLVMValueRe
   return view_move(p->cg, view, at, 3, cg_int(p->cg, (int64_t)vector * p->lanes));
 }
 
-LLVMValueRef pool_mask(const Pool *p, int vector) { return vector == p->vectors - 1 ? p->mask : NULL; }
+LLVMValueRef pool_mask(const Pool *p, int vector) {
+  return vector == p->vectors - 1 ? p->mask : NULL;
+}
 
 LLVMValueRef pool_load(Pool *p, const View *view, LLVMValueRef h, LLVMValueRef w, int vector) {
   LLVMValueRef at = pool_address(p, view, h, w, vector);
   return view_load(p->cg, view->elem, at, view->stride[3], p->lanes, pool_mask(p, vector));
 }
 
-void pool_store(Pool *p, const View *view, LLVMValueRef h, LLVMValueRef w, int vector, LLVMValueRef v) {
+void pool_store(Pool *p, const View *view, LLVMValueRef h, LLVMValueRef w, int vector,
+                LLVMValueRef v) {
   LLVMValueRef at = pool_address(p, view, h, w, vector);
   view_store(p->cg, view->elem, v, at, view->stride[3], p->lanes, pool_mask(p, vector));
 }
@@ -101,7 +123,8 @@ typedef struct {
 static CgLoop open_taps(Pool *p, PoolAxis *a, Carry *c, LLVMValueRef *position) {
   CgLoop l = cg_loop(p->cg, cg_int(p->cg, 0), a->ntaps, 1);
   for (int k = 0; k < p->states; k++)
-    for (int j = 0; j < p->vectors; j++) c->phi[k][j] = p->state[k][j] = cg_carry(p->cg, &l, p->state[k][j]);
+    for (int j = 0; j < p->vectors; j++)
+      c->phi[k][j] = p->state[k][j] = cg_carry(p->cg, &l, p->state[k][j]);
   *position = cg_add(p->cg, a->start, cg_mul(p->cg, l.index, cg_int(p->cg, a->step)));
   return l;
 }
@@ -132,7 +155,9 @@ void pool_taps(Pool *p, PoolTap *tap) {
   close_taps(p, &lh, &outer);
 }
 
-LLVMValueRef pool_constant(const Pool *p, double x) { return cg_splat(p->cg, cg_real(p->cg, x), p->lanes); }
+LLVMValueRef pool_constant(const Pool *p, double x) {
+  return cg_splat(p->cg, cg_real(p->cg, x), p->lanes);
+}
 
 /* What a mean divides by. */
 LLVMValueRef pool_divisor(Pool *p) {
@@ -144,7 +169,8 @@ LLVMValueRef pool_divisor(Pool *p) {
 
 typedef void Window(Pool *p); /* what is done at one window and vectors of channels */
 
-static void channel_steps(Pool *p, LLVMValueRef from, LLVMValueRef to, int lanes, int vectors, bool masked, Window *f) {
+static void channel_steps(Pool *p, LLVMValueRef from, LLVMValueRef to, int lanes, int vectors,
+                          bool masked, Window *f) {
   Cg *cg = p->cg;
   CgLoop l = cg_loop(cg, from, to, (int64_t)lanes * vectors);
   p->channel = l.index;
@@ -175,30 +201,32 @@ static void each_channel(Pool *p, LLVMValueRef from, LLVMValueRef to, Window *f)
   channel_steps(p, whole_end, to, 1, 1, false, f);
 }
 
-static void each_window(Pool *p, LLVMValueRef row_from, LLVMValueRef row_to, LLVMValueRef c0, LLVMValueRef c1,
-                        Window *f) {
-  Cg *cg = p->cg;
-  CgLoop rows = cg_loop(cg, row_from, row_to, 1);
-  axis_at(p, 0, rows.index);
-  CgLoop columns = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->spec->ow), 1);
-  axis_at(p, 1, columns.index);
-  each_channel(p, c0, c1, f);
-  cg_loop_end(cg, &columns);
-  cg_loop_end(cg, &rows);
-}
-
 static void clear_pixel(Pool *p) {
   for (int j = 0; j < p->vectors; j++)
     pool_store(p, &p->spec->y, p->axis[0].o, p->axis[1].o, j, pool_constant(p, 0));
 }
 
-static void clear_image(Pool *p, LLVMValueRef c0, LLVMValueRef c1) {
+static void clear_rows(Pool *p, LLVMValueRef o, LLVMValueRef c0, LLVMValueRef c1) {
   Cg *cg = p->cg;
-  CgLoop rows = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->spec->ih), 1);
+  LLVMValueRef next = LLVMBuildAdd(cg->builder, o, cg_int(cg, 1), "");
+  CgLoop rows = cg_loop(cg, look_up(cg, p->cleared, o), look_up(cg, p->cleared, next), 1);
   p->axis[0].o = rows.index;
   CgLoop columns = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->spec->iw), 1);
   p->axis[1].o = columns.index;
   each_channel(p, c0, c1, clear_pixel);
+  cg_loop_end(cg, &columns);
+  cg_loop_end(cg, &rows);
+}
+
+static void each_window(Pool *p, LLVMValueRef row_from, LLVMValueRef row_to, LLVMValueRef c0,
+                        LLVMValueRef c1, Window *f) {
+  Cg *cg = p->cg;
+  CgLoop rows = cg_loop(cg, row_from, row_to, 1);
+  if (p->cleared) clear_rows(p, rows.index, c0, c1);
+  axis_at(p, 0, rows.index);
+  CgLoop columns = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->spec->ow), 1);
+  axis_at(p, 1, columns.index);
+  each_channel(p, c0, c1, f);
   cg_loop_end(cg, &columns);
   cg_loop_end(cg, &rows);
 }
@@ -210,7 +238,8 @@ static LLVMValueRef least(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
 }
 
 /* Unit u is part u % parts of sample u / parts; parts are `chunk` of `total` rows or channels. */
-static void unit_range(Pool *p, LLVMValueRef u, int64_t chunk, int64_t total, LLVMValueRef *from, LLVMValueRef *to) {
+static void unit_range(Pool *p, LLVMValueRef u, int64_t chunk, int64_t total, LLVMValueRef *from,
+                       LLVMValueRef *to) {
   Cg *cg = p->cg;
   LLVMValueRef parts = cg_int(cg, (total + chunk - 1) / chunk);
   p->sample = LLVMBuildUDiv(cg->builder, u, parts, "");
@@ -224,32 +253,41 @@ static void emit_unit(Pool *p, LLVMValueRef u, int64_t chunk) {
   LLVMValueRef from, to, zero = cg_int(cg, 0);
   if (!is_put(s)) {
     unit_range(p, u, chunk, s->oh, &from, &to);
-    each_window(p, from, to, zero, cg_int(cg, s->channels), s->kind == POOL_MEAN ? pool_mean : pool_max);
+    each_window(p, from, to, zero, cg_int(cg, s->channels),
+                s->kind == POOL_MEAN ? pool_mean : pool_max);
     return;
   }
   unit_range(p, u, chunk, s->channels, &from, &to);
-  if (!p->tiles) clear_image(p, from, to);
-  each_window(p, zero, cg_int(cg, s->oh), from, to, s->kind == POOL_MEAN_PUT ? pool_mean_put : pool_max_put);
+  each_window(p, zero, cg_int(cg, s->oh), from, to,
+              s->kind == POOL_MEAN_PUT ? pool_mean_put : pool_max_put);
 }
 
 /* Rows (forward) or channels (put) of a unit. */
 static int64_t unit_chunk(const Pool *p) {
   const PoolSpec *s = p->spec;
   int64_t taps = p->axis[0].taps * p->axis[1].taps, total = is_put(s) ? s->channels : s->oh;
-  int64_t each = taps * s->ow * (is_put(s) ? s->oh : s->channels), step = is_put(s) ? p->cg->lanes * POOL_VECTORS : 1;
+  int64_t each = taps * s->ow * (is_put(s) ? s->oh : s->channels),
+          step = is_put(s) ? p->cg->lanes * POOL_VECTORS : 1;
   int64_t chunk = each < UNIT_TAPS ? UNIT_TAPS / each : 1;
   chunk = (chunk + step - 1) / step * step;
   return chunk < total ? chunk : total;
 }
 
 static KernelList emit_pool(Cg *cg, const PoolSpec *s) {
-  static const char *const names[] = {"maxpool", "maxpool_put", "maxpool_take", "avgpool", "avgpool_put"};
+  static const char *const names[] = {"maxpool", "maxpool_put", "maxpool_take", "avgpool",
+                                      "avgpool_put"};
   LLVMValueRef f = cg_function(cg, names[s->kind]);
-  Pool p = {.cg = cg, .spec = s, .buffers = LLVMGetParam(f, 0), .axis = {axis_new(cg, s, 0), axis_new(cg, s, 1)}};
+  Pool p = {.cg = cg,
+            .spec = s,
+            .buffers = LLVMGetParam(f, 0),
+            .axis = {axis_new(cg, s, 0), axis_new(cg, s, 1)}};
   const PoolAxis *h = &p.axis[0], *w = &p.axis[1];
   p.unrolled = h->taps * w->taps <= UNROLL_TAPS && (!is_mean(s) || (h->full && w->full));
-  p.tiles = h->tiles && w->tiles && (!p.unrolled || (h->full && w->full)); /* a repeated tap must not overwrite */
-  int64_t chunk = unit_chunk(&p), total = is_put(s) ? s->channels : s->oh, parts = (total + chunk - 1) / chunk;
+  p.tiles = h->tiles && w->tiles &&
+            (!p.unrolled || (h->full && w->full)); /* a repeated tap must not overwrite */
+  if (is_put(s) && !p.tiles) p.cleared = cleared_table(cg, s);
+  int64_t chunk = unit_chunk(&p), total = is_put(s) ? s->channels : s->oh,
+          parts = (total + chunk - 1) / chunk;
   p.group = is_put(s) && chunk < total;
   CgLoop l = cg_loop(cg, LLVMGetParam(f, 2), LLVMGetParam(f, 3), 1);
   emit_unit(&p, l.index, chunk);
@@ -257,13 +295,14 @@ static KernelList emit_pool(Cg *cg, const PoolSpec *s) {
   LLVMBuildRetVoid(cg->builder);
   double taps = (double)(h->taps * w->taps * s->oh * s->ow * s->channels) / (double)parts;
   double each = (is_put(s) ? 0.15 : 0.05) * 16 / cg->lanes;
-  return (KernelList){.count = 1, .stage = {{.function = f, .units = {parts, 0}, .work = taps * each}}};
+  return (KernelList){.count = 1,
+                      .stage = {{.function = f, .units = {parts, 0}, .work = taps * each}}};
 }
 
 static const char *pool_key(Cg *cg, const PoolSpec *s) {
   Str key = str_new(cg->arena);
-  str_printf(&key, "pool %d %lld %lldx%lld %lldx%lld ", (int)s->kind, (long long)s->channels, (long long)s->ih,
-             (long long)s->iw, (long long)s->oh, (long long)s->ow);
+  str_printf(&key, "pool %d %lld %lldx%lld %lldx%lld ", (int)s->kind, (long long)s->channels,
+             (long long)s->ih, (long long)s->iw, (long long)s->oh, (long long)s->ow);
   spec_node_text(&key, s->node);
   spec_view_text(&key, &s->x, 4);
   spec_view_text(&key, &s->dy, 4);

@@ -21,6 +21,7 @@ typedef struct {
   LLVMValueRef buffers;
   PoolAxis axis[2];
   bool unrolled, tiles, group; /* group: a unit has part of the channels */
+  LLVMValueRef cleared;        /* table of rows to clear; NULL: none */
   LLVMValueRef sample, channel, mask;
   int lanes, vectors, states;
   LLVMValueRef state[POOL_STATES][POOL_VECTORS]; /* carried from tap to tap */
@@ -28,11 +29,14 @@ typedef struct {
 
 /* At one tap: input position (h, w), and its number in the window, all i64. */
 typedef void PoolTap(Pool *p, LLVMValueRef h, LLVMValueRef w, LLVMValueRef number);
-void pool_taps(Pool *p, PoolTap *tap); /* row-major; an unrolled one may repeat the last tap of a row or column */
+void pool_taps(
+    Pool *p,
+    PoolTap *tap); /* row-major; an unrolled one may repeat the last tap of a row or column */
 
 LLVMValueRef pool_address(Pool *p, const View *view, LLVMValueRef h, LLVMValueRef w, int vector);
 LLVMValueRef pool_load(Pool *p, const View *view, LLVMValueRef h, LLVMValueRef w, int vector);
-void pool_store(Pool *p, const View *view, LLVMValueRef h, LLVMValueRef w, int vector, LLVMValueRef v);
+void pool_store(Pool *p, const View *view, LLVMValueRef h, LLVMValueRef w, int vector,
+                LLVMValueRef v);
 LLVMValueRef pool_mask(const Pool *p, int vector);
 LLVMValueRef pool_constant(const Pool *p, double x);
 LLVMValueRef pool_divisor(Pool *p);

@@ -1,30 +1,45 @@
-/* What pooling does at one window. The largest is the first NaN, else the first of the largest values. */
+/* What pooling does at one window. The largest is the first NaN, else the first of the largest
+ * values. */
 #include "codegen/pool.h"
 
-enum { BEST, WHERE, TAKEN = WHERE }; /* states: the largest so far, and its tap's number or what is taken there */
+enum {
+  BEST,
+  WHERE,
+  TAKEN = WHERE
+}; /* states: the largest so far, and its tap's number or what is taken there */
 
-static LLVMTypeRef number_type(const Pool *p) { return p->cg->real_bytes == 8 ? p->cg->i64 : p->cg->i32; }
+static LLVMTypeRef number_type(const Pool *p) {
+  return p->cg->real_bytes == 8 ? p->cg->i64 : p->cg->i32;
+}
 
 static LLVMValueRef number_vector(Pool *p, LLVMValueRef number) {
-  return cg_splat(p->cg, LLVMBuildTruncOrBitCast(p->cg->builder, number, number_type(p), ""), p->lanes);
+  return cg_splat(p->cg, LLVMBuildTruncOrBitCast(p->cg->builder, number, number_type(p), ""),
+                  p->lanes);
 }
 
 /* Where x takes the place of best: it is larger or NaN, and best is not NaN. */
 static LLVMValueRef beats(Pool *p, LLVMValueRef x, LLVMValueRef best) {
   LLVMBuilderRef b = p->cg->builder;
-  LLVMValueRef more = LLVMBuildFCmp(b, LLVMRealUGT, x, best, ""), valid = LLVMBuildFCmp(b, LLVMRealORD, best, best, "");
+  LLVMValueRef more = LLVMBuildFCmp(b, LLVMRealUGT, x, best, ""),
+               valid = LLVMBuildFCmp(b, LLVMRealORD, best, best, "");
   return LLVMBuildAnd(b, more, valid, "");
 }
 
 static void update(Pool *p, int j, LLVMValueRef x, LLVMValueRef second) {
   LLVMValueRef wins = beats(p, x, p->state[BEST][j]);
   p->state[BEST][j] = LLVMBuildSelect(p->cg->builder, wins, x, p->state[BEST][j], "");
-  if (second) p->state[WHERE][j] = LLVMBuildSelect(p->cg->builder, wins, second, p->state[WHERE][j], "");
+  p->state[WHERE][j] = LLVMBuildSelect(p->cg->builder, wins, second, p->state[WHERE][j], "");
 }
 
+/* The value alone: one max, which keeps a NaN of the best, and a NaN of x put in. */
 static void tap_max(Pool *p, LLVMValueRef h, LLVMValueRef w, LLVMValueRef number) {
   (void)number;
-  for (int j = 0; j < p->vectors; j++) update(p, j, pool_load(p, &p->spec->x, h, w, j), NULL);
+  LLVMBuilderRef b = p->cg->builder;
+  for (int j = 0; j < p->vectors; j++) {
+    LLVMValueRef x = pool_load(p, &p->spec->x, h, w, j), *best = &p->state[BEST][j];
+    *best = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOGT, x, *best, ""), x, *best, "");
+    *best = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealUNO, x, x, ""), x, *best, "");
+  }
 }
 
 static void tap_take(Pool *p, LLVMValueRef h, LLVMValueRef w, LLVMValueRef number) {
@@ -34,7 +49,8 @@ static void tap_take(Pool *p, LLVMValueRef h, LLVMValueRef w, LLVMValueRef numbe
 }
 
 static void tap_where(Pool *p, LLVMValueRef h, LLVMValueRef w, LLVMValueRef number) {
-  for (int j = 0; j < p->vectors; j++) update(p, j, pool_load(p, &p->spec->x, h, w, j), number_vector(p, number));
+  for (int j = 0; j < p->vectors; j++)
+    update(p, j, pool_load(p, &p->spec->x, h, w, j), number_vector(p, number));
 }
 
 /* The states as of the window's first tap, which may be seen again without change. */
@@ -44,7 +60,7 @@ static void start_max(Pool *p, int states) {
     LLVMValueRef h = p->axis[0].start, w = p->axis[1].start;
     p->state[BEST][j] = pool_load(p, &p->spec->x, h, w, j);
     p->state[WHERE][j] = p->spec->kind == POOL_MAX_TAKE ? pool_load(p, &p->spec->dy, h, w, j)
-                                                         : number_vector(p, cg_int(p->cg, 0));
+                                                        : number_vector(p, cg_int(p->cg, 0));
   }
 }
 
@@ -64,7 +80,8 @@ void pool_max(Pool *p) {
 static void tap_put(Pool *p, LLVMValueRef h, LLVMValueRef w, LLVMValueRef number) {
   LLVMBuilderRef b = p->cg->builder;
   for (int j = 0; j < p->vectors; j++) {
-    LLVMValueRef here = LLVMBuildICmp(b, LLVMIntEQ, p->state[WHERE][j], number_vector(p, number), "");
+    LLVMValueRef here =
+        LLVMBuildICmp(b, LLVMIntEQ, p->state[WHERE][j], number_vector(p, number), "");
     LLVMValueRef v = LLVMBuildSelect(b, here, p->state[2][j], pool_constant(p, 0), "");
     if (!p->tiles) v = LLVMBuildFAdd(b, pool_load(p, &p->spec->y, h, w, j), v, "");
     pool_store(p, &p->spec->y, h, w, j, v);
@@ -89,7 +106,8 @@ void pool_max_put(Pool *p) {
 static void tap_sum(Pool *p, LLVMValueRef h, LLVMValueRef w, LLVMValueRef number) {
   (void)number;
   for (int j = 0; j < p->vectors; j++)
-    p->state[0][j] = LLVMBuildFAdd(p->cg->builder, p->state[0][j], pool_load(p, &p->spec->x, h, w, j), "");
+    p->state[0][j] =
+        LLVMBuildFAdd(p->cg->builder, p->state[0][j], pool_load(p, &p->spec->x, h, w, j), "");
 }
 
 void pool_mean(Pool *p) {

@@ -1,5 +1,5 @@
-/* Reductions of much into little, in two kernels. Partial result r of kept element k in block b is at
- * scratch[(b * nreduces + r) * kept + k], with k by the extents at the maximum batch. */
+/* Reductions of much into little, in two kernels. Partial result r of kept element k in block b is
+ * at scratch[(b * nreduces + r) * kept + k], with k by the extents at the maximum batch. */
 #include "codegen/pointwise.h"
 
 #include <math.h>
@@ -11,7 +11,9 @@ enum {
   COMBINE_UNIT = 256
 };
 
-static int64_t extent_max(Cg *cg, const PointwiseSpec *s, int d) { return extent_at(s->extent[d], cg->max_batch); }
+static int64_t extent_max(Cg *cg, const PointwiseSpec *s, int d) {
+  return extent_at(s->extent[d], cg->max_batch);
+}
 
 static int first_reduced(const PointwiseSpec *s) {
   for (int d = 0; d < s->rank; d++)
@@ -19,7 +21,8 @@ static int first_reduced(const PointwiseSpec *s) {
   return -1;
 }
 
-/* Partial results are numbered by the extents at the maximum batch, so only the outermost kept one may grow. */
+/* Partial results are numbered by the extents at the maximum batch, so only the outermost kept one
+ * may grow. */
 static bool numbered(const PointwiseSpec *s) {
   bool first = true;
   for (int d = 0; d < s->rank; d++) {
@@ -32,10 +35,12 @@ static bool numbered(const PointwiseSpec *s) {
 
 /* Units that take pieces of every row read memory badly. */
 static bool cuts_rows(const PointwiseSpec *s, const NestPlan *nest, const UnitPlan *units) {
-  return units->count && units->dim[units->count - 1] == nest->vdim && units->chunk < s->extent[nest->vdim].fixed;
+  return units->count && units->dim[units->count - 1] == nest->vdim &&
+         units->chunk < s->extent[nest->vdim].fixed;
 }
 
-bool reduce_in_stages(Cg *cg, const PointwiseSpec *s, const NestPlan *nest, const UnitPlan *units, StagePlan *out) {
+bool reduce_in_stages(Cg *cg, const PointwiseSpec *s, const NestPlan *nest, const UnitPlan *units,
+                      StagePlan *out) {
   int d = s->nreduces && s->scratch >= 0 ? first_reduced(s) : -1;
   if (d < 0 || !numbered(s)) return false;
   double total = 1, kept = 1;
@@ -48,7 +53,8 @@ bool reduce_in_stages(Cg *cg, const PointwiseSpec *s, const NestPlan *nest, cons
   double inner = total / (double)extent, wanted = kept * s->nreduces * STAGE_RATIO;
   if (wanted < STAGE_ELEMENTS) wanted = STAGE_ELEMENTS;
   int64_t block = inner >= wanted ? 1 : (int64_t)(wanted / inner);
-  *out = (StagePlan){.dim = d, .block = block, .blocks = (extent + block - 1) / block, .kept = (int64_t)kept};
+  *out = (StagePlan){
+      .dim = d, .block = block, .blocks = (extent + block - 1) / block, .kept = (int64_t)kept};
   out->elements = inner * (double)block;
   return out->blocks > 3;
 }
@@ -68,18 +74,22 @@ static View *partial_views(Cg *cg, const PointwiseSpec *s, const StagePlan *p) {
   return view;
 }
 
-static Kernel emit_blocks(Cg *cg, const PointwiseSpec *s, const NestPlan *nest, const StagePlan *p) {
+static Kernel emit_blocks(Cg *cg, const PointwiseSpec *s, const NestPlan *nest,
+                          const StagePlan *p) {
   LLVMValueRef f = cg_function(cg, pointwise_name(cg, s));
   Nest *n = nest_new(cg, s, nest, LLVMGetParam(f, 0));
   n->result = partial_views(cg, s, p);
   CgLoop l = cg_loop(cg, LLVMGetParam(f, 2), LLVMGetParam(f, 3), 1);
   pointwise_whole(n, LLVMGetParam(f, 1));
-  pointwise_chunk(n, p->dim, l.index, LLVMBuildAdd(cg->builder, l.index, cg_int(cg, 1), ""), p->block);
+  pointwise_chunk(n, p->dim, l.index, LLVMBuildAdd(cg->builder, l.index, cg_int(cg, 1), ""),
+                  p->block);
   n->result_offset = cg_mul(cg, l.index, cg_int(cg, p->kept * s->nreduces));
   nest_emit(n);
   cg_loop_end(cg, &l);
   LLVMBuildRetVoid(cg->builder);
-  return (Kernel){.function = f, .units = s->extent[p->dim], .per = p->block,
+  return (Kernel){.function = f,
+                  .units = s->extent[p->dim],
+                  .per = p->block,
                   .work = p->elements * plan_cost(cg, s)};
 }
 
@@ -88,13 +98,15 @@ static Kernel emit_blocks(Cg *cg, const PointwiseSpec *s, const NestPlan *nest, 
 static LLVMValueRef combine(Cg *cg, ReduceKind kind, LLVMValueRef acc, LLVMValueRef v) {
   LLVMBuilderRef b = cg->builder;
   if (kind == REDUCE_SUM) return LLVMBuildFAdd(b, acc, v, "");
-  LLVMValueRef better = LLVMBuildFCmp(b, kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT, v, acc, "");
+  LLVMValueRef better =
+      LLVMBuildFCmp(b, kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT, v, acc, "");
   LLVMValueRef best = LLVMBuildSelect(b, better, v, acc, "");
   return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealUNO, v, v, ""), v, best, "");
 }
 
 /* The address of kept element k of reduction r's result. */
-static LLVMValueRef result_at(Cg *cg, const PointwiseSpec *s, LLVMValueRef buffers, int r, LLVMValueRef k) {
+static LLVMValueRef result_at(Cg *cg, const PointwiseSpec *s, LLVMValueRef buffers, int r,
+                              LLVMValueRef k) {
   const View *view = &s->reduce[r].view;
   LLVMValueRef at = view_origin(cg, buffers, view);
   for (int d = s->rank - 1; d >= 0; d--) {
@@ -117,11 +129,13 @@ static int single_kept(const PointwiseSpec *s) {
   return kept;
 }
 
-static void combine_at(Cg *cg, const PointwiseSpec *s, const StagePlan *p, LLVMValueRef f, LLVMValueRef k, int lanes,
-                       LLVMValueRef mask) {
-  LLVMValueRef buffers = LLVMGetParam(f, 0), n = LLVMGetParam(f, 1), scratch = cg_buffer(cg, buffers, s->scratch);
+static void combine_at(Cg *cg, const PointwiseSpec *s, const StagePlan *p, LLVMValueRef f,
+                       LLVMValueRef k, int lanes, LLVMValueRef mask) {
+  LLVMValueRef buffers = LLVMGetParam(f, 0), n = LLVMGetParam(f, 1),
+               scratch = cg_buffer(cg, buffers, s->scratch);
   Extent e = s->extent[p->dim];
-  LLVMValueRef extent = cg_add(cg, cg_mul(cg, n, cg_int(cg, e.each)), cg_int(cg, e.fixed + p->block - 1));
+  LLVMValueRef extent =
+      cg_add(cg, cg_mul(cg, n, cg_int(cg, e.each)), cg_int(cg, e.fixed + p->block - 1));
   LLVMValueRef blocks = LLVMBuildUDiv(cg->builder, extent, cg_int(cg, p->block), "");
   for (int r = 0; r < s->nreduces; r++) {
     ReduceKind kind = s->reduce[r].kind;
@@ -129,29 +143,36 @@ static void combine_at(Cg *cg, const PointwiseSpec *s, const StagePlan *p, LLVMV
     CgLoop l = cg_loop(cg, cg_int(cg, 0), blocks, 1);
     LLVMValueRef acc = cg_carry(cg, &l, cg_splat(cg, LLVMConstReal(cg->f64, none), lanes));
     LLVMValueRef row = cg_add(cg, cg_mul(cg, l.index, cg_int(cg, s->nreduces)), cg_int(cg, r));
-    LLVMValueRef at = cg_at(cg, cg->f64, scratch, cg_add(cg, cg_mul(cg, row, cg_int(cg, p->kept)), k));
+    LLVMValueRef at =
+        cg_at(cg, cg->f64, scratch, cg_add(cg, cg_mul(cg, row, cg_int(cg, p->kept)), k));
     cg_carry_next(&l, acc, combine(cg, kind, acc, cg_load(cg, cg->f64, at, lanes, mask)));
     cg_loop_end(cg, &l);
     int d = single_kept(s);
     int64_t stride = d < 0 ? 1 : s->reduce[r].view.stride[d];
-    view_store(cg, s->reduce[r].view.elem, acc, result_at(cg, s, buffers, r, k), stride, lanes, mask);
+    view_store(cg, s->reduce[r].view.elem, acc, result_at(cg, s, buffers, r, k), stride, lanes,
+               mask);
   }
 }
 
-/* Units are COMBINE_UNIT kept elements. Elements past the run-time batch hold nothing and are not stored. */
+/* Units are COMBINE_UNIT kept elements. Elements past the run-time batch hold nothing and are not
+ * stored. */
 static Kernel emit_combine(Cg *cg, const PointwiseSpec *s, const StagePlan *p) {
   LLVMValueRef f = cg_function(cg, arena_printf(cg->arena, "%s_combine", pointwise_name(cg, s)));
   Extent kept = {0, 1};
   for (int d = 0; d < s->rank; d++)
     if (!s->reduced[d])
-      kept = (Extent){kept.each * s->extent[d].fixed + kept.fixed * s->extent[d].each, kept.fixed * s->extent[d].fixed};
+      kept = (Extent){kept.each * s->extent[d].fixed + kept.fixed * s->extent[d].each,
+                      kept.fixed * s->extent[d].fixed};
   bool vectors = single_kept(s) >= 0 && cg->masks;
   int lanes = vectors ? cg->lanes : 1;
-  LLVMValueRef total = cg_add(cg, cg_mul(cg, LLVMGetParam(f, 1), cg_int(cg, kept.each)), cg_int(cg, kept.fixed));
+  LLVMValueRef total =
+      cg_add(cg, cg_mul(cg, LLVMGetParam(f, 1), cg_int(cg, kept.each)), cg_int(cg, kept.fixed));
   LLVMValueRef from = cg_mul(cg, LLVMGetParam(f, 2), cg_int(cg, COMBINE_UNIT));
-  LLVMValueRef to = pointwise_least(cg, cg_mul(cg, LLVMGetParam(f, 3), cg_int(cg, COMBINE_UNIT)), total);
+  LLVMValueRef to =
+      pointwise_least(cg, cg_mul(cg, LLVMGetParam(f, 3), cg_int(cg, COMBINE_UNIT)), total);
   CgLoop l = cg_loop(cg, from, to, lanes);
-  LLVMValueRef mask = vectors ? cg_mask(cg, LLVMBuildSub(cg->builder, to, l.index, ""), lanes) : NULL;
+  LLVMValueRef mask =
+      vectors ? cg_mask(cg, LLVMBuildSub(cg->builder, to, l.index, ""), lanes) : NULL;
   combine_at(cg, s, p, f, l.index, lanes, mask);
   cg_loop_end(cg, &l);
   LLVMBuildRetVoid(cg->builder);

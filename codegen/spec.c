@@ -14,7 +14,8 @@ void spec_view_text(Str *out, const View *view, int rank) {
 }
 
 static void attr_text(Str *out, const Attr *a) {
-  str_printf(out, "(%lld,%a,%s,%a,%a", (long long)a->i, a->f, a->s ? a->s : "", a->init.a, a->init.b);
+  str_printf(out, "(%lld,%a,%s,%a,%a", (long long)a->i, a->f, a->s ? a->s : "", a->init.a,
+             a->init.b);
   for (int i = 0; i < a->n; i++) str_printf(out, ",%lld", (long long)a->v[i]);
   str_put(out, ")");
 }
@@ -38,8 +39,8 @@ static void value_text(Str *out, const BodyValue *v, int rank) {
 
 void spec_text(Str *out, const PointwiseSpec *s) {
   for (int d = 0; d < s->rank; d++)
-    str_printf(out, "%s%lldn+%lld%s", d ? "x" : "", (long long)s->extent[d].each, (long long)s->extent[d].fixed,
-               s->nreduces && s->reduced[d] ? "r" : "");
+    str_printf(out, "%s%lldn+%lld%s", d ? "x" : "", (long long)s->extent[d].each,
+               (long long)s->extent[d].fixed, s->nreduces && s->reduced[d] ? "r" : "");
   for (int i = 0; i < s->nvalues; i++) value_text(out, &s->value[i], s->rank);
   for (int i = 0; i < s->nstores; i++) {
     str_printf(out, ";=%d", s->store[i].value);
@@ -63,8 +64,8 @@ typedef struct {
 } Copy;
 
 static Copy copy_of(Arena *a, const PointwiseSpec *s) {
-  Copy c = {*s, ARENA_ARRAY(a, BodyValue, s->nvalues + 1), ARENA_ARRAY(a, BodyStore, s->nstores + 1),
-            ARENA_ARRAY(a, BodyReduce, s->nreduces + 1)};
+  Copy c = {*s, ARENA_ARRAY(a, BodyValue, s->nvalues + 1),
+            ARENA_ARRAY(a, BodyStore, s->nstores + 1), ARENA_ARRAY(a, BodyReduce, s->nreduces + 1)};
   if (s->nvalues) memcpy(c.value, s->value, (size_t)s->nvalues * sizeof *c.value);
   if (s->nstores) memcpy(c.store, s->store, (size_t)s->nstores * sizeof *c.store);
   if (s->nreduces) memcpy(c.reduce, s->reduce, (size_t)s->nreduces * sizeof *c.reduce);
@@ -80,7 +81,9 @@ static View *view_of(Copy *c, int i) {
   return i < c->spec.nstores ? &c->store[i].view : &c->reduce[i - c->spec.nstores].view;
 }
 
-static int view_count(const Copy *c) { return c->spec.nvalues + c->spec.nstores + c->spec.nreduces; }
+static int view_count(const Copy *c) {
+  return c->spec.nvalues + c->spec.nstores + c->spec.nreduces;
+}
 
 /* Takes dimension d out; its index is 0 in what stays. */
 static void drop(Copy *c, int d) {
@@ -92,8 +95,10 @@ static void drop(Copy *c, int d) {
   for (int i = 0; i < s->nvalues; i++) {
     BodyValue *v = &c->value[i];
     if (v->kind != BODY_COORD) continue;
-    if (v->dim == d) *v = (BodyValue){.kind = BODY_CONSTANT};
-    else if (v->dim > d) v->dim--;
+    if (v->dim == d)
+      *v = (BodyValue){.kind = BODY_CONSTANT};
+    else if (v->dim > d)
+      v->dim--;
   }
   for (int e = d; e + 1 < s->rank; e++) {
     s->extent[e] = s->extent[e + 1];
@@ -107,7 +112,8 @@ static bool joinable(Copy *c, int d) {
   const PointwiseSpec *s = &c->spec;
   if (s->extent[d + 1].each || (s->nreduces && s->reduced[d] != s->reduced[d + 1])) return false;
   for (int i = 0; i < s->nvalues; i++)
-    if (c->value[i].kind == BODY_COORD && (c->value[i].dim == d || c->value[i].dim == d + 1)) return false;
+    if (c->value[i].kind == BODY_COORD && (c->value[i].dim == d || c->value[i].dim == d + 1))
+      return false;
   int views = view_count(c) - (s->nreduces && s->reduced[d] ? s->nreduces : 0);
   for (int i = 0; i < views; i++) {
     const View *v = view_of(c, i);
@@ -119,7 +125,8 @@ static bool joinable(Copy *c, int d) {
 
 static void join(Copy *c, int d) {
   PointwiseSpec *s = &c->spec;
-  Extent e = {s->extent[d].each * s->extent[d + 1].fixed, s->extent[d].fixed * s->extent[d + 1].fixed};
+  Extent e = {s->extent[d].each * s->extent[d + 1].fixed,
+              s->extent[d].fixed * s->extent[d + 1].fixed};
   drop(c, d);
   s->extent[d] = e;
 }
@@ -135,7 +142,8 @@ PointwiseSpec spec_normal(Arena *a, const PointwiseSpec *spec) {
     s->rank = 1;
     s->extent[0] = (Extent){0, 1};
     s->reduced[0] = false;
-    for (int i = 0; i < view_count(&c); i++) memset(view_of(&c, i)->stride, 0, sizeof(View){0}.stride);
+    for (int i = 0; i < view_count(&c); i++)
+      memset(view_of(&c, i)->stride, 0, sizeof(View){0}.stride);
   }
   return *s;
 }

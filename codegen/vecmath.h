@@ -1,4 +1,5 @@
-/* The Emit table of ir/emit.h on LLVM vectors of the real type, with polynomials for the transcendentals. */
+/* The Emit table of ir/emit.h on LLVM vectors of the real type, with polynomials for the
+ * transcendentals. */
 #ifndef DLC_CODEGEN_VECMATH_H
 #define DLC_CODEGEN_VECMATH_H
 

@@ -19,10 +19,17 @@ static inline V div_(VecMath *m, V a, V b) { return LLVMBuildFDiv(m->cg->builder
 static inline V neg_(VecMath *m, V a) { return LLVMBuildFNeg(m->cg->builder, a, ""); }
 static inline V fma_(VecMath *m, V a, V b, V c) { return cg_fma(m->cg, a, b, c); }
 static inline V abs_(VecMath *m, V a) { return vecmath_out(m->emit.abs(&m->emit, vecmath_in(a))); }
-static inline V less_(VecMath *m, V a, V b) { return LLVMBuildFCmp(m->cg->builder, LLVMRealOLT, a, b, ""); }
-static inline V select_(VecMath *m, V mask, V a, V b) { return LLVMBuildSelect(m->cg->builder, mask, a, b, ""); }
-/* The lesser of x and a constant, and the greater; NaN stays. Written so that each is one min or max instruction. */
-static inline V most_(VecMath *m, V x, double hi) { return select_(m, less_(m, k_(m, hi), x), k_(m, hi), x); }
+static inline V less_(VecMath *m, V a, V b) {
+  return LLVMBuildFCmp(m->cg->builder, LLVMRealOLT, a, b, "");
+}
+static inline V select_(VecMath *m, V mask, V a, V b) {
+  return LLVMBuildSelect(m->cg->builder, mask, a, b, "");
+}
+/* The lesser of x and a constant, and the greater; NaN stays. Written so that each is one min or
+ * max instruction. */
+static inline V most_(VecMath *m, V x, double hi) {
+  return select_(m, less_(m, k_(m, hi), x), k_(m, hi), x);
+}
 static inline V least_(VecMath *m, V x, double lo) {
   return select_(m, LLVMBuildFCmp(m->cg->builder, LLVMRealOGT, k_(m, lo), x, ""), k_(m, lo), x);
 }
@@ -44,7 +51,8 @@ static inline V horner_(VecMath *m, const Poly *p, V x) {
 }
 static inline bool wide_(const VecMath *m) { return m->cg->real_bytes == 8; }
 
-/* exp of x, which must lie where neither the result nor 2^n of its reduction leaves the normal range. */
+/* exp of x, which must lie where neither the result nor 2^n of its reduction leaves the normal
+ * range. */
 V vecmath_exp_inside(VecMath *m, V x);
 
 #endif

@@ -1,17 +1,20 @@
-/* Loads and stores through views: conversion between memory and the real type, and gathers where the lanes are not
- * next to each other. */
+/* Loads and stores through views: conversion between memory and the real type, and gathers where
+ * the lanes are not next to each other. */
 #include "codegen/body.h"
 
 LLVMTypeRef view_type(Cg *cg, MemElem elem) {
-  const LLVMTypeRef types[] = {[MEM_REAL] = cg->real, [MEM_U8] = cg->i8, [MEM_I32] = cg->i32, [MEM_F64] = cg->f64};
+  const LLVMTypeRef types[] = {
+      [MEM_REAL] = cg->real, [MEM_U8] = cg->i8, [MEM_I32] = cg->i32, [MEM_F64] = cg->f64};
   return types[elem];
 }
 
 LLVMValueRef view_origin(Cg *cg, LLVMValueRef buffers, const View *view) {
-  return cg_at(cg, view_type(cg, view->elem), cg_buffer(cg, buffers, view->slot), cg_int(cg, view->offset));
+  return cg_at(cg, view_type(cg, view->elem), cg_buffer(cg, buffers, view->slot),
+               cg_int(cg, view->offset));
 }
 
-LLVMValueRef view_move(Cg *cg, const View *view, LLVMValueRef address, int dim, LLVMValueRef count) {
+LLVMValueRef view_move(Cg *cg, const View *view, LLVMValueRef address, int dim,
+                       LLVMValueRef count) {
   LLVMValueRef steps = cg_mul(cg, count, cg_int(cg, view->stride[dim]));
   return cg_at(cg, view_type(cg, view->elem), address, steps);
 }
@@ -30,16 +33,22 @@ static LLVMValueRef resize(Cg *cg, LLVMValueRef v, LLVMTypeRef to, int lanes) {
 static LLVMValueRef to_real(Cg *cg, MemElem elem, LLVMValueRef v, int lanes) {
   LLVMTypeRef type = cg_vector(cg, cg->real, lanes);
   switch (elem) {
-    case MEM_U8: return LLVMBuildUIToFP(cg->builder, v, type, "");
-    case MEM_I32: return LLVMBuildSIToFP(cg->builder, v, type, "");
-    default: return resize(cg, v, cg->real, lanes);
+    case MEM_U8:
+      return LLVMBuildUIToFP(cg->builder, v, type, "");
+    case MEM_I32:
+      return LLVMBuildSIToFP(cg->builder, v, type, "");
+    default:
+      return resize(cg, v, cg->real, lanes);
   }
 }
 
-static LLVMValueRef all_lanes(Cg *cg, int lanes) { return LLVMConstAllOnes(cg_vector(cg, cg->i1, lanes)); }
+static LLVMValueRef all_lanes(Cg *cg, int lanes) {
+  return LLVMConstAllOnes(cg_vector(cg, cg->i1, lanes));
+}
 
 /* The addresses of lanes `stride` elements apart. */
-static LLVMValueRef spread(Cg *cg, LLVMTypeRef type, LLVMValueRef address, int64_t stride, int lanes) {
+static LLVMValueRef spread(Cg *cg, LLVMTypeRef type, LLVMValueRef address, int64_t stride,
+                           int lanes) {
   LLVMValueRef each[64];
   for (int i = 0; i < lanes; i++) each[i] = cg_int(cg, i * stride);
   LLVMValueRef steps = LLVMConstVector(each, (unsigned)lanes);
@@ -51,7 +60,8 @@ static LLVMValueRef alignment(Cg *cg, LLVMTypeRef type) {
 }
 
 /* Unmasked and without gather instructions: lane by lane. */
-static LLVMValueRef load_each(Cg *cg, LLVMTypeRef type, LLVMValueRef address, int64_t stride, int lanes) {
+static LLVMValueRef load_each(Cg *cg, LLVMTypeRef type, LLVMValueRef address, int64_t stride,
+                              int lanes) {
   LLVMValueRef v = LLVMGetPoison(cg_vector(cg, type, lanes));
   for (int i = 0; i < lanes; i++) {
     LLVMValueRef one = cg_load(cg, type, cg_at(cg, type, address, cg_int(cg, i * stride)), 1, NULL);
@@ -60,39 +70,46 @@ static LLVMValueRef load_each(Cg *cg, LLVMTypeRef type, LLVMValueRef address, in
   return v;
 }
 
-static LLVMValueRef load_lanes(Cg *cg, LLVMTypeRef type, LLVMValueRef pointers, int lanes, LLVMValueRef mask) {
+static LLVMValueRef load_lanes(Cg *cg, LLVMTypeRef type, LLVMValueRef pointers, int lanes,
+                               LLVMValueRef mask) {
   LLVMTypeRef wide = cg_vector(cg, type, lanes);
   LLVMValueRef args[] = {pointers, alignment(cg, type), mask, LLVMConstNull(wide)};
   return cg_call(cg, "llvm.masked.gather", 2, (LLVMTypeRef[]){wide, LLVMTypeOf(pointers)}, 4, args);
 }
 
-LLVMValueRef view_gather(Cg *cg, MemElem elem, LLVMValueRef pointers, int lanes, LLVMValueRef mask) {
+LLVMValueRef view_gather(Cg *cg, MemElem elem, LLVMValueRef pointers, int lanes,
+                         LLVMValueRef mask) {
   return to_real(cg, elem, load_lanes(cg, view_type(cg, elem), pointers, lanes, mask), lanes);
 }
 
-static LLVMValueRef load_strided(Cg *cg, LLVMTypeRef type, LLVMValueRef address, int64_t stride, int lanes,
-                                 LLVMValueRef mask) {
+static LLVMValueRef load_strided(Cg *cg, LLVMTypeRef type, LLVMValueRef address, int64_t stride,
+                                 int lanes, LLVMValueRef mask) {
   if (!mask) return load_each(cg, type, address, stride, lanes);
   return load_lanes(cg, type, spread(cg, type, address, stride, lanes), lanes, mask);
 }
 
-LLVMValueRef view_load(Cg *cg, MemElem elem, LLVMValueRef address, int64_t stride, int lanes, LLVMValueRef mask) {
+LLVMValueRef view_load(Cg *cg, MemElem elem, LLVMValueRef address, int64_t stride, int lanes,
+                       LLVMValueRef mask) {
   LLVMTypeRef type = view_type(cg, elem);
-  if (lanes == 1 || stride == 1) return to_real(cg, elem, cg_load(cg, type, address, lanes, mask), lanes);
+  if (lanes == 1 || stride == 1)
+    return to_real(cg, elem, cg_load(cg, type, address, lanes, mask), lanes);
   return to_real(cg, elem, load_strided(cg, type, address, stride, lanes, mask), lanes);
 }
 
 static LLVMValueRef to_memory(Cg *cg, MemElem elem, LLVMValueRef v, int lanes) {
   LLVMTypeRef type = cg_vector(cg, view_type(cg, elem), lanes);
   switch (elem) {
-    case MEM_U8: return LLVMBuildFPToUI(cg->builder, v, type, "");
-    case MEM_I32: return LLVMBuildFPToSI(cg->builder, v, type, "");
-    default: return resize(cg, v, view_type(cg, elem), lanes);
+    case MEM_U8:
+      return LLVMBuildFPToUI(cg->builder, v, type, "");
+    case MEM_I32:
+      return LLVMBuildFPToSI(cg->builder, v, type, "");
+    default:
+      return resize(cg, v, view_type(cg, elem), lanes);
   }
 }
 
-void view_store(Cg *cg, MemElem elem, LLVMValueRef value, LLVMValueRef address, int64_t stride, int lanes,
-                LLVMValueRef mask) {
+void view_store(Cg *cg, MemElem elem, LLVMValueRef value, LLVMValueRef address, int64_t stride,
+                int lanes, LLVMValueRef mask) {
   LLVMTypeRef type = view_type(cg, elem);
   LLVMValueRef v = to_memory(cg, elem, body_widen(cg, value, lanes), lanes);
   if (lanes == 1 || stride == 1) {
@@ -101,5 +118,6 @@ void view_store(Cg *cg, MemElem elem, LLVMValueRef value, LLVMValueRef address, 
   }
   LLVMValueRef pointers = spread(cg, type, address, stride, lanes);
   LLVMValueRef args[] = {v, pointers, alignment(cg, type), mask ? mask : all_lanes(cg, lanes)};
-  cg_call(cg, "llvm.masked.scatter", 2, (LLVMTypeRef[]){LLVMTypeOf(v), LLVMTypeOf(pointers)}, 4, args);
+  cg_call(cg, "llvm.masked.scatter", 2, (LLVMTypeRef[]){LLVMTypeOf(v), LLVMTypeOf(pointers)}, 4,
+          args);
 }

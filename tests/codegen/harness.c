@@ -59,7 +59,8 @@ Harness *harness_new(Cg *cg) {
   check(LLVMOrcCreateLLJIT(&h->jit, NULL), "jit");
   LLVMOrcJITDylibRef lib = LLVMOrcLLJITGetMainJITDylib(h->jit);
   LLVMOrcDefinitionGeneratorRef process;
-  check(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, LLVMOrcLLJITGetGlobalPrefix(h->jit), NULL, NULL),
+  check(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(
+            &process, LLVMOrcLLJITGetGlobalPrefix(h->jit), NULL, NULL),
         "process symbols");
   LLVMOrcJITDylibAddGenerator(lib, process);
   check(LLVMOrcLLJITAddObjectFile(h->jit, lib, object), "link");
@@ -105,8 +106,10 @@ void harness_run(Harness *h, const KernelList *list, void **buffers, int64_t n, 
   for (int s = 0; s < list->count; s++) {
     KernelFunction *f = (KernelFunction *)(uintptr_t)harness_address(h, list->stage[s].function);
     int64_t units = harness_units(&list->stage[s], n);
-    if (seed) run_pieces(f, buffers, n, units, seed + (unsigned)s);
-    else if (units) f(buffers, n, 0, units);
+    if (seed)
+      run_pieces(f, buffers, n, units, seed + (unsigned)s);
+    else if (units)
+      f(buffers, n, 0, units);
   }
 }
 

@@ -6,16 +6,22 @@
 double naive_read(const View *v, void **buffers, int64_t at, int real_bytes) {
   void *p = buffers[v->slot];
   switch (v->elem) {
-    case MEM_U8: return ((uint8_t *)p)[at];
-    case MEM_I32: return ((int32_t *)p)[at];
-    case MEM_F64: return ((double *)p)[at];
-    default: return real_bytes == 8 ? ((double *)p)[at] : (double)((float *)p)[at];
+    case MEM_U8:
+      return ((uint8_t *)p)[at];
+    case MEM_I32:
+      return ((int32_t *)p)[at];
+    case MEM_F64:
+      return ((double *)p)[at];
+    default:
+      return real_bytes == 8 ? ((double *)p)[at] : (double)((float *)p)[at];
   }
 }
 
 static void write_at(const View *v, void **buffers, int64_t at, int real_bytes, double x) {
-  if (v->elem == MEM_F64 || real_bytes == 8) ((double *)buffers[v->slot])[at] = x;
-  else ((float *)buffers[v->slot])[at] = (float)x;
+  if (v->elem == MEM_F64 || real_bytes == 8)
+    ((double *)buffers[v->slot])[at] = x;
+  else
+    ((float *)buffers[v->slot])[at] = (float)x;
 }
 
 static int64_t element(const View *v, const int64_t *i, const PointwiseSpec *s, bool result) {
@@ -25,28 +31,36 @@ static int64_t element(const View *v, const int64_t *i, const PointwiseSpec *s, 
   return at;
 }
 
-static double gathered(const BodyValue *v, void **buffers, const int64_t *i, const PointwiseSpec *s, double index,
-                       int real_bytes) {
+static double gathered(const BodyValue *v, void **buffers, const int64_t *i, const PointwiseSpec *s,
+                       double index, int real_bytes) {
   if (!(index >= 0 && index < v->number)) return 0;
-  return naive_read(&v->view, buffers, element(&v->view, i, s, false) + (int64_t)index * v->view_step, real_bytes);
+  return naive_read(&v->view, buffers,
+                    element(&v->view, i, s, false) + (int64_t)index * v->view_step, real_bytes);
 }
 
-static double compute(const PointwiseSpec *s, int k, const double *value, const int64_t *i, void **buffers,
-                      int real_bytes) {
+static double compute(const PointwiseSpec *s, int k, const double *value, const int64_t *i,
+                      void **buffers, int real_bytes) {
   const BodyValue *v = &s->value[k];
   double x[SIG_OPERANDS];
   const uint64_t *words = buffers[v->view.slot];
   switch (v->kind) {
-    case BODY_LOAD: return naive_read(&v->view, buffers, element(&v->view, i, s, false), real_bytes);
-    case BODY_CONSTANT: return v->number;
-    case BODY_COORD: return (double)i[v->dim];
-    case BODY_GATHER: return gathered(v, buffers, i, s, value[v->arg[0]], real_bytes);
+    case BODY_LOAD:
+      return naive_read(&v->view, buffers, element(&v->view, i, s, false), real_bytes);
+    case BODY_CONSTANT:
+      return v->number;
+    case BODY_COORD:
+      return (double)i[v->dim];
+    case BODY_GATHER:
+      return gathered(v, buffers, i, s, value[v->arg[0]], real_bytes);
     case BODY_UNIFORM:
-      return (philox(words[0], words[1], v->stream, (uint64_t)element(&v->view, i, s, false)) >> 8) * 0x1p-24;
+      return (philox(words[0], words[1], v->stream, (uint64_t)element(&v->view, i, s, false)) >>
+              8) *
+             0x1p-24;
     case BODY_OP:
       for (int a = 0; a < op_signature(v->node->op)->noperands; a++) x[a] = value[v->arg[a]];
       return op_info[v->node->op].eval_scalar(v->node, x);
-    default: abort();
+    default:
+      abort();
   }
 }
 
@@ -70,7 +84,8 @@ typedef struct {
 
 static Walk walk_start(const PointwiseSpec *s, int64_t n) {
   Walk w = {.count = 1};
-  for (int d = 0; d < s->rank; d++) w.count *= w.extent[d] = s->extent[d].each * n + s->extent[d].fixed;
+  for (int d = 0; d < s->rank; d++)
+    w.count *= w.extent[d] = s->extent[d].each * n + s->extent[d].fixed;
   return w;
 }
 

@@ -25,7 +25,8 @@ static KernelList emit_square(Cg *cg) {
   cg_carry_next(&l, sum, LLVMBuildFAdd(cg->builder, sum, v, ""));
   cg_loop_end(cg, &l);
   LLVMValueRef args[] = {cg_real(cg, 0), sum};
-  LLVMValueRef total = cg_call(cg, "llvm.vector.reduce.fadd", 1, (LLVMTypeRef[]){LLVMTypeOf(sum)}, 2, args);
+  LLVMValueRef total =
+      cg_call(cg, "llvm.vector.reduce.fadd", 1, (LLVMTypeRef[]){LLVMTypeOf(sum)}, 2, args);
   cg_store(cg, total, cg_at(cg, cg->real, y, n), NULL);
   LLVMBuildRetVoid(cg->builder);
   return (KernelList){.count = 1, .stage = {{.function = f, .units = {0, 1}}}};
@@ -106,10 +107,10 @@ static void test_cache(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_loop_and_masks),
-    cmocka_unit_test(test_processors),
-    cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_cache),
+      cmocka_unit_test(test_loop_and_masks),
+      cmocka_unit_test(test_processors),
+      cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_cache),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

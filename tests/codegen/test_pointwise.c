@@ -1,5 +1,6 @@
-/* Loop nests against an element-by-element evaluation: collapsed, broadcast, strided, gathered and converted
- * operands, random numbers, in place, for three processors and both precisions, units shuffled. */
+/* Loop nests against an element-by-element evaluation: collapsed, broadcast, strided, gathered and
+ * converted operands, random numbers, in place, for three processors and both precisions, units
+ * shuffled. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,8 @@
 enum { BUFFERS = 6, MAX_BATCH = 5, GUARD = 64 };
 static const char *const cpus[] = {"native", "haswell", "x86-64"};
 
-/* Buffers 0-3 hold small integers (reals), 4 bytes, 5 the seed and step. Guards are around what is written. */
+/* Buffers 0-3 hold small integers (reals), 4 bytes, 5 the seed and step. Guards are around what is
+ * written. */
 typedef struct {
   void *buffer[BUFFERS];
   size_t bytes[BUFFERS];
@@ -31,10 +33,14 @@ static Memory memory_new(size_t elements, int real_bytes, unsigned seed, bool fr
     for (size_t i = 0; i < m.bytes[b] / each; i++) {
       double x = (double)(rand_r(&seed) % 41) - 20;
       if (fractions) x = x / 7 + (double)(rand_r(&seed) % 1000) * 1e-4;
-      if (b == 4) ((uint8_t *)m.buffer[b])[i] = (uint8_t)rand_r(&seed);
-      else if (b == 5) ((uint64_t *)m.buffer[b])[i] = 0x123456789abcdefull * (i + 3) + seed;
-      else if (real_bytes == 8) ((double *)m.buffer[b])[i] = x;
-      else ((float *)m.buffer[b])[i] = (float)x;
+      if (b == 4)
+        ((uint8_t *)m.buffer[b])[i] = (uint8_t)rand_r(&seed);
+      else if (b == 5)
+        ((uint64_t *)m.buffer[b])[i] = 0x123456789abcdefull * (i + 3) + seed;
+      else if (real_bytes == 8)
+        ((double *)m.buffer[b])[i] = x;
+      else
+        ((float *)m.buffer[b])[i] = (float)x;
     }
   }
   return m;
@@ -42,7 +48,8 @@ static Memory memory_new(size_t elements, int real_bytes, unsigned seed, bool fr
 
 static Memory memory_copy(const Memory *from) {
   Memory m = *from;
-  for (int b = 0; b < BUFFERS; b++) m.buffer[b] = memcpy(malloc(m.bytes[b]), from->buffer[b], m.bytes[b]);
+  for (int b = 0; b < BUFFERS; b++)
+    m.buffer[b] = memcpy(malloc(m.bytes[b]), from->buffer[b], m.bytes[b]);
   return m;
 }
 
@@ -51,7 +58,8 @@ static void memory_free(Memory *m) {
 }
 
 /* tolerance 0: every byte. */
-static void expect_equal(const Memory *a, const Memory *b, int real_bytes, double tolerance, const char *what) {
+static void expect_equal(const Memory *a, const Memory *b, int real_bytes, double tolerance,
+                         const char *what) {
   for (int k = 0; k < 4; k++)
     for (size_t i = 0; i < a->bytes[k] / (size_t)real_bytes; i++) {
       double x = real_bytes == 8 ? ((double *)a->buffer[k])[i] : (double)((float *)a->buffer[k])[i];
@@ -61,7 +69,8 @@ static void expect_equal(const Memory *a, const Memory *b, int real_bytes, doubl
     }
 }
 
-static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, int real_bytes, double tolerance) {
+static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, int real_bytes,
+                     double tolerance) {
   Cg *cg = harness_cg(cpu, real_bytes, MAX_BATCH);
   KernelList list = kernel_pointwise(cg, s);
   KernelList again = kernel_pointwise(cg, s);
@@ -69,13 +78,15 @@ static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, i
   Harness *h = harness_new(cg);
   static const int64_t batches[] = {1, 3, MAX_BATCH};
   for (int b = 0; b < 3; b++) {
-    Memory in = memory_new(elements, real_bytes, 7u + (unsigned)b, tolerance > 0), want = memory_copy(&in);
+    Memory in = memory_new(elements, real_bytes, 7u + (unsigned)b, tolerance > 0),
+           want = memory_copy(&in);
     naive_pointwise(s, want.buffer, batches[b], real_bytes);
     for (unsigned seed = 0; seed < 3; seed++) {
       Memory got = memory_copy(&in);
       harness_run(h, &list, got.buffer, batches[b], seed);
       char what[100];
-      snprintf(what, sizeof what, "%s f%d n=%d seed %u", cpu, real_bytes * 8, (int)batches[b], seed);
+      snprintf(what, sizeof what, "%s f%d n=%d seed %u", cpu, real_bytes * 8, (int)batches[b],
+               seed);
       expect_equal(&got, &want, real_bytes, tolerance, what);
       memory_free(&got);
     }
@@ -93,11 +104,25 @@ static void check(const PointwiseSpec *s, size_t elements, double tolerance) {
 
 static Node node_of(Op op) { return (Node){.op = op}; }
 
-#define LOAD(s, ...) {.kind = BODY_LOAD, .view = {.slot = s, .stride = {__VA_ARGS__}}}
-#define OP1(n, a) {.kind = BODY_OP, .node = &n, .arg = {a}}
-#define OP2(n, a, b) {.kind = BODY_OP, .node = &n, .arg = {a, b}}
-#define SPEC(...) {.nvalues = sizeof v / sizeof *v, .value = v, .nstores = sizeof st / sizeof *st, .store = st, \
-                   .scratch = -1, __VA_ARGS__}
+#define LOAD(s, ...)                                                 \
+  {                                                                  \
+    .kind = BODY_LOAD, .view = {.slot = s, .stride = {__VA_ARGS__} } \
+  }
+#define OP1(n, a)                             \
+  {                                           \
+    .kind = BODY_OP, .node = &n, .arg = { a } \
+  }
+#define OP2(n, a, b)                             \
+  {                                              \
+    .kind = BODY_OP, .node = &n, .arg = { a, b } \
+  }
+#define SPEC(...)                     \
+  {.nvalues = sizeof v / sizeof *v,   \
+   .value = v,                        \
+   .nstores = sizeof st / sizeof *st, \
+   .store = st,                       \
+   .scratch = -1,                     \
+   __VA_ARGS__}
 
 static void test_flat(void **state) {
   (void)state;
@@ -120,15 +145,23 @@ static void test_in_place(void **state) {
   check(&s, 7001 * MAX_BATCH, 0);
 }
 
-/* relu(x * scale[c] + shift[c]) with and without enough channels for one block; per-row operands as well. */
+/* relu(x * scale[c] + shift[c]) with and without enough channels for one block; per-row operands as
+ * well. */
 static void test_channels(void **state) {
   (void)state;
   Node mul = node_of(OP_mul), add = node_of(OP_add), relu = node_of(OP_relu), neg = node_of(OP_neg);
   static const int64_t channels[] = {1, 3, 16, 33, 64, 200};
   for (int k = 0; k < 6; k++) {
     int64_t c = channels[k];
-    BodyValue v[] = {LOAD(0, 35 * c, 7 * c, c, 1), LOAD(1, 0, 0, 0, 1), LOAD(1, 0, 0, 0, 1), OP1(neg, 2),
-                     OP2(mul, 0, 1), OP2(add, 4, 3), LOAD(3, 5, 1, 0, 0), OP2(add, 5, 6), OP1(relu, 7)};
+    BodyValue v[] = {LOAD(0, 35 * c, 7 * c, c, 1),
+                     LOAD(1, 0, 0, 0, 1),
+                     LOAD(1, 0, 0, 0, 1),
+                     OP1(neg, 2),
+                     OP2(mul, 0, 1),
+                     OP2(add, 4, 3),
+                     LOAD(3, 5, 1, 0, 0),
+                     OP2(add, 5, 6),
+                     OP1(relu, 7)};
     BodyStore st[] = {{8, {.slot = 2, .stride = {35 * c, 7 * c, c, 1}}}};
     PointwiseSpec s = SPEC(.rank = 4, .extent = {{1, 0}, {0, 5}, {0, 7}, {0, c}});
     check(&s, 35 * (size_t)c * MAX_BATCH, 0);
@@ -139,8 +172,9 @@ static void test_channels(void **state) {
 static void test_transpose(void **state) {
   (void)state;
   for (int64_t c = 1; c <= 20; c += 6) {
-    BodyValue v[] = {{.kind = BODY_LOAD, .view = {.slot = 4, .elem = MEM_U8, .stride = {63 * c, 9, 1, 63}}},
-                     LOAD(0, 63 * c, 9 * c, c, 1)};
+    BodyValue v[] = {
+        {.kind = BODY_LOAD, .view = {.slot = 4, .elem = MEM_U8, .stride = {63 * c, 9, 1, 63}}},
+        LOAD(0, 63 * c, 9 * c, c, 1)};
     BodyStore st[] = {{0, {.slot = 2, .stride = {63 * c, 9 * c, c, 1}}},
                       {1, {.slot = 3, .stride = {63 * c, 9, 1, 63}}}};
     PointwiseSpec s = SPEC(.rank = 4, .extent = {{1, 0}, {0, 7}, {0, 9}, {0, c}});
@@ -151,7 +185,8 @@ static void test_transpose(void **state) {
 /* Backwards, and every second element. */
 static void test_strides(void **state) {
   (void)state;
-  BodyValue v[] = {{.kind = BODY_LOAD, .view = {.slot = 0, .offset = 36, .stride = {37, -1}}}, LOAD(1, 80, 2)};
+  BodyValue v[] = {{.kind = BODY_LOAD, .view = {.slot = 0, .offset = 36, .stride = {37, -1}}},
+                   LOAD(1, 80, 2)};
   BodyStore st[] = {{0, {.slot = 2, .stride = {37, 1}}}, {1, {.slot = 3, .stride = {120, 3}}}};
   PointwiseSpec s = SPEC(.rank = 2, .extent = {{1, 0}, {0, 37}});
   check(&s, 600, 0);
@@ -161,10 +196,20 @@ static void test_gather(void **state) {
   (void)state;
   Node abs = node_of(OP_abs);
   /* rows of a table by label; then one element a lane, index out of range where |label| >= 15 */
-  BodyValue v[] = {LOAD(0, 1, 0), OP1(abs, 0),
-                   {.kind = BODY_GATHER, .arg = {1}, .number = 15, .view_step = 33, .view = {.slot = 1, .stride = {0, 1}}},
-                   LOAD(0, 0, 1), OP1(abs, 3),
-                   {.kind = BODY_GATHER, .arg = {4}, .number = 15, .view_step = 2, .view = {.slot = 1, .stride = {1, 3}}}};
+  BodyValue v[] = {LOAD(0, 1, 0),
+                   OP1(abs, 0),
+                   {.kind = BODY_GATHER,
+                    .arg = {1},
+                    .number = 15,
+                    .view_step = 33,
+                    .view = {.slot = 1, .stride = {0, 1}}},
+                   LOAD(0, 0, 1),
+                   OP1(abs, 3),
+                   {.kind = BODY_GATHER,
+                    .arg = {4},
+                    .number = 15,
+                    .view_step = 2,
+                    .view = {.slot = 1, .stride = {1, 3}}}};
   BodyStore st[] = {{2, {.slot = 2, .stride = {33, 1}}}, {5, {.slot = 3, .stride = {33, 1}}}};
   PointwiseSpec s = SPEC(.rank = 2, .extent = {{1, 0}, {0, 33}});
   check(&s, 33 * 20, 0);
@@ -174,18 +219,23 @@ static void test_uniform_and_coordinates(void **state) {
   (void)state;
   Node add = node_of(OP_add);
   BodyValue v[] = {{.kind = BODY_UNIFORM, .stream = 9, .view = {.slot = 5, .stride = {300, 3, 1}}},
-                   {.kind = BODY_COORD, .dim = 1}, {.kind = BODY_COORD, .dim = 2}, OP2(add, 1, 2),
+                   {.kind = BODY_COORD, .dim = 1},
+                   {.kind = BODY_COORD, .dim = 2},
+                   OP2(add, 1, 2),
                    {.kind = BODY_UNIFORM, .stream = 0, .view = {.slot = 5, .stride = {100, 1, 0}}},
                    {.kind = BODY_CONSTANT, .number = 2.5}};
-  BodyStore st[] = {{0, {.slot = 0, .stride = {300, 3, 1}}}, {3, {.slot = 1, .stride = {300, 3, 1}}},
-                    {4, {.slot = 2, .stride = {300, 3, 1}}}, {5, {.slot = 3, .stride = {300, 3, 1}}}};
+  BodyStore st[] = {{0, {.slot = 0, .stride = {300, 3, 1}}},
+                    {3, {.slot = 1, .stride = {300, 3, 1}}},
+                    {4, {.slot = 2, .stride = {300, 3, 1}}},
+                    {5, {.slot = 3, .stride = {300, 3, 1}}}};
   PointwiseSpec s = SPEC(.rank = 3, .extent = {{1, 0}, {0, 100}, {0, 3}});
   check(&s, 300 * MAX_BATCH, 0);
 }
 
 static void test_transcendental(void **state) {
   (void)state;
-  Node exp_ = node_of(OP_exp), tanh_ = node_of(OP_tanh), sigmoid = node_of(OP_sigmoid), mul = node_of(OP_mul);
+  Node exp_ = node_of(OP_exp), tanh_ = node_of(OP_tanh), sigmoid = node_of(OP_sigmoid),
+       mul = node_of(OP_mul);
   BodyValue v[] = {LOAD(0, 50, 1), OP1(exp_, 0), OP1(tanh_, 0), OP1(sigmoid, 0), OP2(mul, 2, 3)};
   BodyStore st[] = {{1, {.slot = 1, .stride = {50, 1}}}, {4, {.slot = 2, .stride = {50, 1}}}};
   PointwiseSpec s = SPEC(.rank = 2, .extent = {{1, 0}, {0, 50}});
@@ -205,18 +255,27 @@ static void test_units(void **state) {
   check(&s, 40000 * MAX_BATCH, 0);
   BodyValue v2[] = {LOAD(0, 300 * MAX_BATCH, 300, 1), LOAD(1, 1, 0, 1), OP2(add, 0, 1)};
   BodyStore st2[] = {{2, {.slot = 2, .stride = {300 * MAX_BATCH, 300, 1}}}};
-  PointwiseSpec t = {.rank = 3, .extent = {{0, 40}, {1, 0}, {0, 300}}, .nvalues = 3, .value = v2, .nstores = 1,
-                     .store = st2, .scratch = -1};
+  PointwiseSpec t = {.rank = 3,
+                     .extent = {{0, 40}, {1, 0}, {0, 300}},
+                     .nvalues = 3,
+                     .value = v2,
+                     .nstores = 1,
+                     .store = st2,
+                     .scratch = -1};
   check(&t, 40 * 300 * MAX_BATCH, 0);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_flat),       cmocka_unit_test(test_in_place),
-    cmocka_unit_test(test_channels),   cmocka_unit_test(test_transpose),
-    cmocka_unit_test(test_strides),    cmocka_unit_test(test_gather),
-    cmocka_unit_test(test_uniform_and_coordinates), cmocka_unit_test(test_transcendental),
-    cmocka_unit_test(test_units),
+      cmocka_unit_test(test_flat),
+      cmocka_unit_test(test_in_place),
+      cmocka_unit_test(test_channels),
+      cmocka_unit_test(test_transpose),
+      cmocka_unit_test(test_strides),
+      cmocka_unit_test(test_gather),
+      cmocka_unit_test(test_uniform_and_coordinates),
+      cmocka_unit_test(test_transcendental),
+      cmocka_unit_test(test_units),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Pooling and row scatter against the ops' own evaluation, in both image layouts; ties, NaN, padding, dilation,
- * ceiling and adaptive windows. */
+/* Pooling and row scatter against the ops' own evaluation, in both image layouts; ties, NaN,
+ * padding, dilation, ceiling and adaptive windows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,12 +21,17 @@ typedef struct {
 } Case;
 
 static const Case cases[] = {
-  {1, 6, 6, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},    {6, 28, 28, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
-  {64, 9, 11, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 0, 1, 0},  {70, 7, 5, {3, 2}, {1, 2}, {1, 0}, {1, 1}, 0, 0, 0},
-  {17, 8, 8, {3, 3}, {2, 2}, {0, 0}, {1, 1}, 1, 1, 0},   {5, 10, 9, {2, 3}, {2, 1}, {1, 1}, {2, 1}, 0, 1, 0},
-  {33, 9, 7, {5, 5}, {3, 2}, {2, 2}, {1, 1}, 1, 0, 0},   {40, 7, 10, {3, 4}, {1, 1}, {0, 0}, {1, 1}, 0, 0, 1},
-  {16, 8, 8, {4, 2}, {1, 1}, {0, 0}, {1, 1}, 0, 0, 1},   {200, 4, 4, {4, 4}, {4, 4}, {0, 0}, {1, 1}, 0, 1, 0},
-  {19, 5, 13, {3, 5}, {2, 4}, {1, 2}, {1, 1}, 1, 1, 0},
+    {1, 6, 6, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
+    {6, 28, 28, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
+    {64, 9, 11, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 0, 1, 0},
+    {70, 7, 5, {3, 2}, {1, 2}, {1, 0}, {1, 1}, 0, 0, 0},
+    {17, 8, 8, {3, 3}, {2, 2}, {0, 0}, {1, 1}, 1, 1, 0},
+    {5, 10, 9, {2, 3}, {2, 1}, {1, 1}, {2, 1}, 0, 1, 0},
+    {33, 9, 7, {5, 5}, {3, 2}, {2, 2}, {1, 1}, 1, 0, 0},
+    {40, 7, 10, {3, 4}, {1, 1}, {0, 0}, {1, 1}, 0, 0, 1},
+    {16, 8, 8, {4, 2}, {1, 1}, {0, 0}, {1, 1}, 0, 0, 1},
+    {200, 4, 4, {4, 4}, {4, 4}, {0, 0}, {1, 1}, 0, 1, 0},
+    {19, 5, 13, {3, 5}, {2, 4}, {1, 2}, {1, 1}, 1, 1, 0},
 };
 
 /* One op on one case: a node with what the shape and the windows need. */
@@ -40,12 +45,16 @@ typedef struct {
 static Attr pair(const int64_t *v) { return (Attr){.kind = ATTR_PAIR, .n = 2, .v = v}; }
 
 static int attributes(Op op, const Case *k, Attr *a) {
-  Attr kernel = pair(k->kernel), stride = pair(k->stride), pad = pair(k->pad), dilation = pair(k->dilation);
+  Attr kernel = pair(k->kernel), stride = pair(k->stride), pad = pair(k->pad),
+       dilation = pair(k->dilation);
   Attr ceil = attr_bool(k->ceil), count = attr_bool(k->count_pad), size = attr_ints(2, &k->h);
   Attr max[] = {kernel, stride, pad, dilation, ceil}, mean[] = {kernel, stride, pad, ceil, count};
   Attr put[] = {size, kernel, stride, pad, ceil, count};
-  const Attr *from = op == OP_avg_pool2d ? mean : op == OP_avg_pool2d_put ? put
-                   : op == OP_adaptive_avg_pool2d ? &kernel : op == OP_adaptive_avg_pool2d_put ? &size : max;
+  const Attr *from = op == OP_avg_pool2d                ? mean
+                     : op == OP_avg_pool2d_put          ? put
+                     : op == OP_adaptive_avg_pool2d     ? &kernel
+                     : op == OP_adaptive_avg_pool2d_put ? &size
+                                                        : max;
   int n = op_signature(op)->nattrs;
   memcpy(a, from, (size_t)n * sizeof *a);
   return n;
@@ -56,7 +65,10 @@ static void make(Op1 *o, Op op, const Case *k) {
   o->image = type_of(ELEM_F32, true, 3, (int64_t[]){k->c, k->h, k->w});
   o->operand[0] = &o->in[0];
   o->operand[1] = &o->in[1];
-  o->node = (Node){.op = k->adaptive ? OP_adaptive_avg_pool2d : OP_max_pool2d, .in = o->operand, .attr = o->attr, .nin = 1};
+  o->node = (Node){.op = k->adaptive ? OP_adaptive_avg_pool2d : OP_max_pool2d,
+                   .in = o->operand,
+                   .attr = o->attr,
+                   .nin = 1};
   attributes(o->node.op, k, o->attr);
   o->in[0].type = o->image;
   assert_true(op_info[o->node.op].shape(&o->node, &o->pooled, NULL));
@@ -86,7 +98,8 @@ static View image_view(int slot, const Type *t, bool nhwc) {
 }
 
 static int64_t place(const View *v, const Type *t, int64_t i) {
-  int64_t w = i % t->dim[2], h = i / t->dim[2] % t->dim[1], c = i / (t->dim[2] * t->dim[1]) % t->dim[0];
+  int64_t w = i % t->dim[2], h = i / t->dim[2] % t->dim[1],
+          c = i / (t->dim[2] * t->dim[1]) % t->dim[0];
   int64_t n = i / type_elements(t);
   return v->offset + n * v->stride[0] + h * v->stride[1] + w * v->stride[2] + c * v->stride[3];
 }
@@ -95,22 +108,31 @@ static void *laid_out(const Tensor *t, const View *v, int bytes) {
   int64_t count = t->n * type_elements(&t->type);
   void *p = calloc((size_t)count + 8, (size_t)bytes);
   for (int64_t i = 0; i < count; i++)
-    if (bytes == 8) ((double *)p)[place(v, &t->type, i)] = t->data[i];
-    else ((float *)p)[place(v, &t->type, i)] = (float)t->data[i];
+    if (bytes == 8)
+      ((double *)p)[place(v, &t->type, i)] = t->data[i];
+    else
+      ((float *)p)[place(v, &t->type, i)] = (float)t->data[i];
   return p;
 }
 
 static PoolKind kind_of(Op op) {
-  return op == OP_max_pool2d ? POOL_MAX : op == OP_max_pool2d_put ? POOL_MAX_PUT
-       : op == OP_max_pool2d_take ? POOL_MAX_TAKE
-       : op == OP_avg_pool2d || op == OP_adaptive_avg_pool2d ? POOL_MEAN : POOL_MEAN_PUT;
+  return op == OP_max_pool2d                                   ? POOL_MAX
+         : op == OP_max_pool2d_put                             ? POOL_MAX_PUT
+         : op == OP_max_pool2d_take                            ? POOL_MAX_TAKE
+         : op == OP_avg_pool2d || op == OP_adaptive_avg_pool2d ? POOL_MEAN
+                                                               : POOL_MEAN_PUT;
 }
 
 static void check_case(Op op, const Case *k, const char *cpu, int bytes, bool nhwc, bool nan) {
   Op1 o;
   make(&o, op, k);
-  PoolSpec s = {.kind = kind_of(op), .node = &o.node, .channels = k->c, .ih = k->h, .iw = k->w,
-                .oh = o.pooled.dim[1], .ow = o.pooled.dim[2]};
+  PoolSpec s = {.kind = kind_of(op),
+                .node = &o.node,
+                .channels = k->c,
+                .ih = k->h,
+                .iw = k->w,
+                .oh = o.pooled.dim[1],
+                .ow = o.pooled.dim[2]};
   s.y = image_view(2, &o.node.type, nhwc);
   s.x = image_view(0, &o.image, nhwc);
   s.dy = image_view(1, op == OP_max_pool2d_take ? &o.image : &o.pooled, nhwc);
@@ -123,17 +145,20 @@ static void check_case(Op op, const Case *k, const char *cpu, int bytes, bool nh
     const Tensor *in[] = {s.kind == POOL_MEAN_PUT ? &dy : &x, &dy};
     op_info[op].eval(&o.node, in, &y, NULL);
     for (unsigned seed = 0; seed < 2; seed++) {
-      void *px = laid_out(&x, &s.x, bytes), *pdy = laid_out(&dy, &s.dy, bytes), *py = malloc(((size_t)(n * type_elements(&y.type)) + 8) * (size_t)bytes);
+      void *px = laid_out(&x, &s.x, bytes), *pdy = laid_out(&dy, &s.dy, bytes),
+           *py = malloc(((size_t)(n * type_elements(&y.type)) + 8) * (size_t)bytes);
       memset(py, 0x55, ((size_t)(n * type_elements(&y.type)) + 8) * (size_t)bytes);
       harness_run(h, &list, (void *[]){px, pdy, py}, n, seed);
       for (int64_t i = 0; i < n * type_elements(&y.type); i++) {
         int64_t at = place(&s.y, &y.type, i);
         double got = bytes == 8 ? ((double *)py)[at] : (double)((float *)py)[at], want = y.data[i];
         /* means are of terms up to 4, which may cancel: a few roundings of the terms */
-        double bound = s.kind == POOL_MEAN || s.kind == POOL_MEAN_PUT ? 1e-6 * fmax(1, fabs(want)) : 0;
+        double bound =
+            s.kind == POOL_MEAN || s.kind == POOL_MEAN_PUT ? 1e-6 * fmax(1, fabs(want)) : 0;
         bool same = got == want || (isnan(got) && isnan(want)) || fabs(got - want) <= bound;
-        if (!same) fail_msg("%s %s f%d case %d %s: [%d] is %g, not %g", op_info[op].name, cpu, bytes * 8,
-                            (int)(k - cases), nhwc ? "nhwc" : "nchw", (int)i, got, want);
+        if (!same)
+          fail_msg("%s %s f%d case %d %s: [%d] is %g, not %g", op_info[op].name, cpu, bytes * 8,
+                   (int)(k - cases), nhwc ? "nhwc" : "nchw", (int)i, got, want);
       }
       free(px), free(pdy), free(py);
     }
@@ -164,27 +189,38 @@ static void test_max_put(void **state) { (void)state, check_op(OP_max_pool2d_put
 static void test_max_take(void **state) { (void)state, check_op(OP_max_pool2d_take, false, true); }
 static void test_mean(void **state) { (void)state, check_op(OP_avg_pool2d, false, false); }
 static void test_mean_put(void **state) { (void)state, check_op(OP_avg_pool2d_put, false, false); }
-static void test_adaptive(void **state) { (void)state, check_op(OP_adaptive_avg_pool2d, true, false); }
-static void test_adaptive_put(void **state) { (void)state, check_op(OP_adaptive_avg_pool2d_put, true, false); }
+static void test_adaptive(void **state) {
+  (void)state, check_op(OP_adaptive_avg_pool2d, true, false);
+}
+static void test_adaptive_put(void **state) {
+  (void)state, check_op(OP_adaptive_avg_pool2d_put, true, false);
+}
 
 /* ---- rows ---- */
 
 static void check_rows(const char *cpu, MemElem elem, int64_t width) {
   enum { COUNT = 7, PER = 3 };
-  PutRowsSpec s = {.rows = {PER, 0}, .width = width, .count = COUNT, .index = {.slot = 0, .elem = elem, .stride = {1}},
-                   .source = {.slot = 1, .stride = {width + 1, 1}}, .table = {.slot = 2, .offset = 2, .stride = {width, 1}}};
+  PutRowsSpec s = {.rows = {PER, 0},
+                   .width = width,
+                   .count = COUNT,
+                   .index = {.slot = 0, .elem = elem, .stride = {1}},
+                   .source = {.slot = 1, .stride = {width + 1, 1}},
+                   .table = {.slot = 2, .offset = 2, .stride = {width, 1}}};
   Cg *cg = harness_cg(cpu, 4, MAX_BATCH);
   KernelList list = kernel_put_rows(cg, &s);
   Harness *h = harness_new(cg);
   static const int indices[] = {3, 0, 3, 6, -1, 7, 2, 3, 0, 100, 6, 1};
-  float *source = malloc((size_t)(12 * (width + 1)) * sizeof *source), *got = malloc((size_t)(COUNT * width + 4) * 4);
+  float *source = malloc((size_t)(12 * (width + 1)) * sizeof *source),
+        *got = malloc((size_t)(COUNT * width + 4) * 4);
   float *want = malloc((size_t)(COUNT * width + 4) * 4), real[12];
   int32_t words[12];
   for (int i = 0; i < 12; i++) words[i] = indices[i], real[i] = (float)indices[i];
-  for (int64_t i = 0; i < 12 * (width + 1); i++) source[i] = (float)(i % 23) + 0.37f * (float)(i % 5);
+  for (int64_t i = 0; i < 12 * (width + 1); i++)
+    source[i] = (float)(i % 23) + 0.37f * (float)(i % 5);
   for (int64_t n = 1; n <= MAX_BATCH; n++)
     for (unsigned seed = 0; seed < 3; seed++) {
-      for (int64_t i = 0; i < COUNT * width + 4; i++) got[i] = -1, want[i] = i < 2 || i >= COUNT * width + 2 ? -1 : 0;
+      for (int64_t i = 0; i < COUNT * width + 4; i++)
+        got[i] = -1, want[i] = i < 2 || i >= COUNT * width + 2 ? -1 : 0;
       for (int i = 0; i < n * PER; i++)
         for (int64_t k = 0; k < width && indices[i] >= 0 && indices[i] < COUNT; k++)
           want[2 + indices[i] * width + k] += source[i * (width + 1) + k];
@@ -209,9 +245,10 @@ static void test_rows(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_max),      cmocka_unit_test(test_max_put), cmocka_unit_test(test_max_take),
-    cmocka_unit_test(test_mean),     cmocka_unit_test(test_mean_put), cmocka_unit_test(test_adaptive),
-    cmocka_unit_test(test_adaptive_put), cmocka_unit_test(test_rows),
+      cmocka_unit_test(test_max),          cmocka_unit_test(test_max_put),
+      cmocka_unit_test(test_max_take),     cmocka_unit_test(test_mean),
+      cmocka_unit_test(test_mean_put),     cmocka_unit_test(test_adaptive),
+      cmocka_unit_test(test_adaptive_put), cmocka_unit_test(test_rows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Reductions against an element-by-element evaluation: which dimensions, which kinds, several at once, with stores
- * in the same sweep, in one stage and two; NaN; accuracy; the same bits however units are dealt out. */
+/* Reductions against an element-by-element evaluation: which dimensions, which kinds, several at
+ * once, with stores in the same sweep, in one stage and two; NaN; accuracy; the same bits however
+ * units are dealt out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,8 +20,10 @@ static const char *const cpus[] = {"native", "haswell", "x86-64"};
 static void fill(void *p, size_t elements, int real_bytes, unsigned seed, double scale) {
   for (size_t i = 0; i < elements; i++) {
     double x = ((double)(rand_r(&seed) % 41) - 20) * scale;
-    if (real_bytes == 8) ((double *)p)[i] = x;
-    else ((float *)p)[i] = (float)x;
+    if (real_bytes == 8)
+      ((double *)p)[i] = x;
+    else
+      ((float *)p)[i] = (float)x;
   }
 }
 
@@ -48,7 +51,8 @@ static void memory_free(Memory *m) {
   for (int i = 0; i < BUFFERS; i++) free(m->b[i]);
 }
 
-static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, int real_bytes, int stages) {
+static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, int real_bytes,
+                     int stages) {
   Cg *cg = harness_cg(cpu, real_bytes, MAX_BATCH);
   KernelList list = kernel_pointwise(cg, s);
   assert_int_equal(list.count, stages);
@@ -64,7 +68,9 @@ static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, i
       for (int k = 0; k < SCRATCH; k++)
         for (size_t i = 0; i < elements; i++) {
           double x = at(got.b[k], i, real_bytes), y = at(want.b[k], i, real_bytes);
-          if (x != y) fail_msg("%s f%d n=%d: [%d][%zu] %.9g, not %.9g", cpu, real_bytes * 8, (int)batches[b], k, i, x, y);
+          if (x != y)
+            fail_msg("%s f%d n=%d: [%d][%zu] %.9g, not %.9g", cpu, real_bytes * 8, (int)batches[b],
+                     k, i, x, y);
         }
       memory_free(&got);
     }
@@ -79,9 +85,17 @@ static void check(const PointwiseSpec *s, size_t elements, int stages) {
     for (int bytes = 4; bytes <= 8; bytes += 4) check_on(s, elements, cpus[c], bytes, stages);
 }
 
-#define LOAD(s, ...) {.kind = BODY_LOAD, .view = {.slot = s, .stride = {__VA_ARGS__}}}
-#define SPEC(...) {.nvalues = sizeof v / sizeof *v, .value = v, .nreduces = sizeof re / sizeof *re, .reduce = re, \
-                   .scratch = SCRATCH, __VA_ARGS__}
+#define LOAD(s, ...)                                                 \
+  {                                                                  \
+    .kind = BODY_LOAD, .view = {.slot = s, .stride = {__VA_ARGS__} } \
+  }
+#define SPEC(...)                      \
+  {.nvalues = sizeof v / sizeof *v,    \
+   .value = v,                         \
+   .nreduces = sizeof re / sizeof *re, \
+   .reduce = re,                       \
+   .scratch = SCRATCH,                 \
+   __VA_ARGS__}
 
 /* Every subset of [n, 3, w] with w around vector sizes; sum, largest and least at once. */
 static void test_subsets(void **state) {
@@ -96,7 +110,8 @@ static void test_subsets(void **state) {
       BodyReduce re[] = {{REDUCE_SUM, 0, {.slot = 1, .stride = {s0, s1, s2}}},
                          {REDUCE_MAX, 0, {.slot = 2, .offset = 5, .stride = {s0, s1, s2}}},
                          {REDUCE_MIN, 0, {.slot = 3, .stride = {2 * s0, 2 * s1, 2 * s2}}}};
-      PointwiseSpec s = SPEC(.rank = 3, .extent = {{1, 0}, {0, 3}, {0, w}}, .reduced = {r0, r1, r2});
+      PointwiseSpec s =
+          SPEC(.rank = 3, .extent = {{1, 0}, {0, 3}, {0, w}}, .reduced = {r0, r1, r2});
       check_on(&s, (size_t)(6 * w * MAX_BATCH + 8), cpus[(set + k) % 3], (set + k) % 2 ? 4 : 8, 1);
     }
 }
@@ -112,7 +127,8 @@ static void test_channels(void **state) {
     BodyReduce re[] = {{REDUCE_SUM, 0, {.slot = 1, .stride = {0, 0, 1}}},
                        {REDUCE_SUM, 1, {.slot = 2, .stride = {0, 0, 3}}},
                        {REDUCE_MAX, 0, {.slot = 3, .stride = {0, 0, 1}}}};
-    PointwiseSpec s = SPEC(.rank = 3, .extent = {{1, 0}, {0, pixels}, {0, c}}, .reduced = {1, 1, 0});
+    PointwiseSpec s =
+        SPEC(.rank = 3, .extent = {{1, 0}, {0, pixels}, {0, c}}, .reduced = {1, 1, 0});
     check(&s, (size_t)(pixels * c * MAX_BATCH), 2);
     s.scratch = -1;
     check_on(&s, (size_t)(pixels * c * MAX_BATCH), "native", 4, 1);
@@ -122,7 +138,8 @@ static void test_channels(void **state) {
 static void test_total(void **state) {
   (void)state;
   BodyValue v[] = {LOAD(0, 70001, 1)};
-  BodyReduce re[] = {{REDUCE_SUM, 0, {.slot = 1, .stride = {0}}}, {REDUCE_MIN, 0, {.slot = 2, .stride = {0}}}};
+  BodyReduce re[] = {{REDUCE_SUM, 0, {.slot = 1, .stride = {0}}},
+                     {REDUCE_MIN, 0, {.slot = 2, .stride = {0}}}};
   PointwiseSpec s = SPEC(.rank = 2, .extent = {{1, 0}, {0, 70001}}, .reduced = {1, 1});
   check(&s, 70001 * MAX_BATCH, 2);
 }
@@ -138,8 +155,14 @@ static void test_middle(void **state) {
   (void)v2;
   BodyReduce re2[] = {{REDUCE_SUM, 0, {.slot = 1, .stride = {3, 0, 1}}}};
   BodyValue v3[] = {LOAD(0, 1, 2 * 3, 2)};
-  PointwiseSpec t = {.rank = 3, .extent = {{0, 2}, {30000, 0}, {0, 3}}, .reduced = {0, 1, 0}, .nvalues = 1, .value = v3,
-                     .nreduces = 1, .reduce = re2, .scratch = SCRATCH};
+  PointwiseSpec t = {.rank = 3,
+                     .extent = {{0, 2}, {30000, 0}, {0, 3}},
+                     .reduced = {0, 1, 0},
+                     .nvalues = 1,
+                     .value = v3,
+                     .nreduces = 1,
+                     .reduce = re2,
+                     .scratch = SCRATCH};
   check(&t, 30000 * 6 * MAX_BATCH, 2);
 }
 
@@ -147,13 +170,15 @@ static void test_middle(void **state) {
 static void test_store(void **state) {
   (void)state;
   Node mul = {.op = OP_mul}, sub = {.op = OP_sub};
-  BodyValue v[] = {LOAD(0, 40 * 48, 48, 1), LOAD(1, 0, 0, 1), {.kind = BODY_OP, .node = &sub, .arg = {0, 1}},
+  BodyValue v[] = {LOAD(0, 40 * 48, 48, 1),
+                   LOAD(1, 0, 0, 1),
+                   {.kind = BODY_OP, .node = &sub, .arg = {0, 1}},
                    {.kind = BODY_OP, .node = &mul, .arg = {2, 0}}};
   BodyStore st[] = {{2, {.slot = 2, .stride = {40 * 48, 48, 1}}}};
   BodyReduce re[] = {{REDUCE_SUM, 2, {.slot = 3, .stride = {0, 0, 1}}},
                      {REDUCE_SUM, 3, {.slot = 3, .offset = 64, .stride = {0, 0, 1}}}};
-  PointwiseSpec s = SPEC(.rank = 3, .extent = {{1, 0}, {0, 40}, {0, 48}}, .reduced = {1, 1, 0}, .nstores = 1,
-                         .store = st);
+  PointwiseSpec s = SPEC(.rank = 3, .extent = {{1, 0}, {0, 40}, {0, 48}}, .reduced = {1, 1, 0},
+                         .nstores = 1, .store = st);
   check(&s, 40 * 48 * MAX_BATCH, 1);
 }
 
@@ -162,7 +187,8 @@ static void test_nan(void **state) {
   for (int c = 0; c < 3; c++)
     for (int where = 0; where < 37; where++) {
       BodyValue v[] = {LOAD(0, 0, 1)};
-      BodyReduce re[] = {{REDUCE_MAX, 0, {.slot = 1}}, {REDUCE_MIN, 0, {.slot = 2}}, {REDUCE_SUM, 0, {.slot = 3}}};
+      BodyReduce re[] = {
+          {REDUCE_MAX, 0, {.slot = 1}}, {REDUCE_MIN, 0, {.slot = 2}}, {REDUCE_SUM, 0, {.slot = 3}}};
       PointwiseSpec s = SPEC(.rank = 2, .extent = {{0, 1}, {0, 37}}, .reduced = {1, 1});
       Cg *cg = harness_cg(cpus[c], 4, 1);
       KernelList list = kernel_pointwise(cg, &s);
@@ -184,9 +210,11 @@ static void check_accuracy(int64_t count, int64_t columns, double shift) {
   Cg *cg = harness_cg("native", 4, 1);
   KernelList list = kernel_pointwise(cg, &s);
   Harness *h = harness_new(cg);
-  float *x = malloc((size_t)(count * columns) * sizeof *x), *y = malloc((size_t)columns * sizeof *y);
+  float *x = malloc((size_t)(count * columns) * sizeof *x),
+        *y = malloc((size_t)columns * sizeof *y);
   unsigned seed = 5;
-  for (int64_t i = 0; i < count * columns; i++) x[i] = (float)(shift + rand_r(&seed) / (double)RAND_MAX);
+  for (int64_t i = 0; i < count * columns; i++)
+    x[i] = (float)(shift + rand_r(&seed) / (double)RAND_MAX);
   void *scratch = malloc((size_t)list.scratch_bytes + 1);
   harness_run(h, &list, (void *[]){x, y, NULL, NULL, scratch}, 1, 0);
   for (int64_t c = 0; c < columns; c++) {
@@ -209,9 +237,10 @@ static void test_accuracy(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_subsets), cmocka_unit_test(test_channels), cmocka_unit_test(test_total),
-    cmocka_unit_test(test_middle),  cmocka_unit_test(test_store),    cmocka_unit_test(test_nan),
-    cmocka_unit_test(test_accuracy),
+      cmocka_unit_test(test_subsets),  cmocka_unit_test(test_channels),
+      cmocka_unit_test(test_total),    cmocka_unit_test(test_middle),
+      cmocka_unit_test(test_store),    cmocka_unit_test(test_nan),
+      cmocka_unit_test(test_accuracy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

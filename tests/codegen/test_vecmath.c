@@ -1,5 +1,5 @@
-/* Every transcendental against libm over dense samples and the edges, with a bound in ulp. f32 is compared with
- * libm in double, f64 with libm in long double. */
+/* Every transcendental against libm over dense samples and the edges, with a bound in ulp. f32 is
+ * compared with libm in double, f64 with libm in long double. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,9 +23,12 @@ typedef struct {
 } Function;
 
 static const Function functions[] = {
-  {"exp", offsetof(Emit, exp), expl, {1.2, 1.5}},     {"expm1", offsetof(Emit, expm1), expm1l, {2, 2}},
-  {"log", offsetof(Emit, log), logl, {1, 1}},         {"log1p", offsetof(Emit, log1p), log1pl, {1.5, 1.5}},
-  {"tanh", offsetof(Emit, tanh), tanhl, {2.5, 2.5}},  {"erf", offsetof(Emit, erf), erfl, {1.5, 1.5}},
+    {"exp", offsetof(Emit, exp), expl, {1.2, 1.5}},
+    {"expm1", offsetof(Emit, expm1), expm1l, {2, 2}},
+    {"log", offsetof(Emit, log), logl, {1, 1}},
+    {"log1p", offsetof(Emit, log1p), log1pl, {1.5, 1.5}},
+    {"tanh", offsetof(Emit, tanh), tanhl, {2.5, 2.5}},
+    {"erf", offsetof(Emit, erf), erfl, {1.5, 1.5}},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
@@ -46,9 +49,11 @@ static KernelList emit_map(Cg *cg, const Function *f, int lanes) {
   return (KernelList){.count = 1, .stage = {{.function = fn, .units = {0, 1}}}};
 }
 
-static const double edges[] = {0.0, -0.0, 1, -1, 0.5, -0.5, 2, INFINITY, -INFINITY, NAN, 88.72283, 88.72284, -103.97,
-                               -103.98, -87.4, 709.78, 709.79, -745.13, -745.14, -708.5, 1e-45, -1e-45, 1e-39, 5e-324,
-                               -5e-324, 1e-310, 3.4e38, 1.7e308, 0.6931471, 0.3465736, 1.0397208, 4, 6, -4, 9.1, 20};
+static const double edges[] = {
+    0.0,     -0.0,      1,         -1,        0.5,     -0.5,   2,       INFINITY, -INFINITY,
+    NAN,     88.72283,  88.72284,  -103.97,   -103.98, -87.4,  709.78,  709.79,   -745.13,
+    -745.14, -708.5,    1e-45,     -1e-45,    1e-39,   5e-324, -5e-324, 1e-310,   3.4e38,
+    1.7e308, 0.6931471, 0.3465736, 1.0397208, 4,       6,      -4,      9.1,      20};
 
 /* A third near the interesting range, a third over all exponents, the edges. */
 static void fill(double *x, int f32) {
@@ -62,12 +67,15 @@ static void fill(double *x, int f32) {
   memcpy(x, edges, sizeof edges);
 }
 
-/* The distance of y from the exact value in units in the last place of the exact value (of its least normal below). */
+/* The distance of y from the exact value in units in the last place of the exact value (of its
+ * least normal below). */
 static double ulps(double y, long double exact, int digits, int least) {
   if (isnan(exact)) return isnan(y) ? 0 : INFINITY;
   if (y == (double)exact) return 0;
-  long double largest = digits == 24 ? (long double)0x1.fffffep127 : (long double)0x1.fffffffffffffp1023L;
-  if (isinf(y) || isinf(exact)) return isinf(y) && fabsl(exact) >= largest * (1 - 1e-6L) && y > 0 ? 0 : INFINITY;
+  long double largest =
+      digits == 24 ? (long double)0x1.fffffep127 : (long double)0x1.fffffffffffffp1023L;
+  if (isinf(y) || isinf(exact))
+    return isinf(y) && fabsl(exact) >= largest * (1 - 1e-6L) && y > 0 ? 0 : INFINITY;
   int e = exact == 0 ? least : ilogbl(exact);
   if (e < least) e = least;
   return (double)(fabsl((long double)y - exact) / ldexpl(1, e - digits + 1));
@@ -80,8 +88,10 @@ static void check(const Function *f, const char *cpu, int bytes, const double *x
   size_t size = SAMPLES * (size_t)bytes;
   void *in = malloc(size), *out = malloc(size), *one = malloc(size);
   for (int i = 0; i < SAMPLES; i++)
-    if (bytes == 4) ((float *)in)[i] = (float)x[i];
-    else ((double *)in)[i] = x[i];
+    if (bytes == 4)
+      ((float *)in)[i] = (float)x[i];
+    else
+      ((double *)in)[i] = x[i];
   harness_run(h, &wide, (void *[]){in, out}, SAMPLES, 0);
   harness_run(h, &narrow, (void *[]){in, one}, SAMPLES, 0);
   double worst = 0, where = 0;
@@ -89,15 +99,19 @@ static void check(const Function *f, const char *cpu, int bytes, const double *x
     double a = bytes == 4 ? (double)((float *)in)[i] : ((double *)in)[i];
     double y = bytes == 4 ? (double)((float *)out)[i] : ((double *)out)[i];
     double y1 = bytes == 4 ? (double)((float *)one)[i] : ((double *)one)[i];
-    if (memcmp(&y, &y1, 8) && !(isnan(y) && isnan(y1))) fail_msg("%s(%.17g): vector and scalar differ", f->name, a);
+    if (memcmp(&y, &y1, 8) && !(isnan(y) && isnan(y1)))
+      fail_msg("%s(%.17g): vector and scalar differ", f->name, a);
     long double exact = f->exact((long double)a);
     double u = ulps(y, exact, bytes == 4 ? 24 : 53, bytes == 4 ? -126 : -1022);
-    if (!isnan(y) && y == 0 && exact == 0 && !signbit(y) != !signbit(exact)) fail_msg("%s(%g): sign", f->name, a);
+    if (!isnan(y) && y == 0 && exact == 0 && !signbit(y) != !signbit(exact))
+      fail_msg("%s(%g): sign", f->name, a);
     if (u > worst) worst = u, where = a;
   }
   double bound = f->bound[bytes == 8];
-  if (getenv("HARNESS_VERBOSE")) printf("%s %s f%d: %.3f ulp at %.9g\n", f->name, cpu, bytes * 8, worst, where);
-  if (!(worst <= bound)) fail_msg("%s on %s, f%d: %g ulp at %.17g", f->name, cpu, bytes * 8, worst, where);
+  if (getenv("HARNESS_VERBOSE"))
+    printf("%s %s f%d: %.3f ulp at %.9g\n", f->name, cpu, bytes * 8, worst, where);
+  if (!(worst <= bound))
+    fail_msg("%s on %s, f%d: %g ulp at %.17g", f->name, cpu, bytes * 8, worst, where);
   free(in), free(out), free(one);
   harness_free(h);
   harness_cg_free(cg);
