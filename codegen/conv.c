@@ -1,5 +1,6 @@
 /* kernel_conv: from a specification to grids (forward, backward-data) or to conv_weight.c. */
 #include "codegen/conv.h"
+#include "codegen/spec.h"
 
 static int64_t gcd(int64_t a, int64_t b) {
   while (b) {
@@ -148,7 +149,7 @@ static KernelList conv_input(Cg *cg, const ConvSpec *s) {
 
 /* ---- both, and the third ---- */
 
-/* Everything that the code depends on; NULL with an epilogue, which has no short name. */
+/* Everything that the code depends on. */
 static const char *conv_key(Cg *cg, const ConvSpec *s) {
   const int64_t field[] = {s->direction, s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride[0],
                            s->stride[1], s->dilation[0], s->dilation[1], s->pad[0], s->pad[1], s->pad[2], s->pad[3],
@@ -157,16 +158,20 @@ static const char *conv_key(Cg *cg, const ConvSpec *s) {
   for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
     key = arena_printf(cg->arena, "%s %lld", key, (long long)field[i]);
   }
-  return s->epilogue ? NULL : key;
+  if (!s->epilogue) return key;
+  Str text = str_new(cg->arena);
+  str_put(&text, key);
+  spec_text(&text, s->epilogue);
+  return text.text;
 }
 
 KernelList kernel_conv(Cg *cg, const ConvSpec *spec) {
   static KernelList (*const emit[])(Cg *, const ConvSpec *) = {conv_forward, conv_input, conv_weight};
   const char *key = conv_key(cg, spec);
-  const KernelList *kept = key ? cg_kernel_find(cg, key) : NULL;
+  const KernelList *kept = cg_kernel_find(cg, key);
   if (kept) return *kept;
   KernelList *list = ARENA_NEW(cg->arena, KernelList);
   *list = emit[spec->direction](cg, spec);
-  if (key) cg_kernel_keep(cg, key, list);
+  cg_kernel_keep(cg, key, list);
   return *list;
 }
