@@ -1,5 +1,4 @@
-/* Matrix products: planned, emitted, and kept by everything that their code depends on. */
-/* Products of matrices: see matmul.h for the forms, matmul_plan.c for the choice. */
+/* Products of matrices, kept by everything that their code depends on: see matmul.h for the forms, matmul_plan.c for the choice. */
 #include "codegen/matmul.h"
 #include "codegen/spec.h"
 
