@@ -201,8 +201,18 @@ UnitPlan plan_units(Cg *cg, const PointwiseSpec *s, const NestPlan *nest) {
   return u;
 }
 
+/* Whether a view moves with every dimension: the others stay in registers or the first cache. */
+static bool streams(const PointwiseSpec *s, const View *view) {
+  for (int d = 0; d < s->rank; d++)
+    if (!view->stride[d]) return false;
+  return true;
+}
+
+/* Measured: about 0.035 ns for each 4 bytes streamed, and 0.02 for an operation on 16 lanes. */
 double plan_cost(Cg *cg, const PointwiseSpec *s) {
-  double memory = 0;
-  for (int i = 0; i < s->nvalues; i++) memory += body_viewed(&s->value[i]);
-  return (0.035 * (memory + s->nstores) + 0.02 * operations(s)) * 16 / cg->lanes;
+  double memory = s->nstores;
+  for (int i = 0; i < s->nvalues; i++)
+    memory += body_viewed(&s->value[i]) && streams(s, &s->value[i].view);
+  double cost = 0.035 * memory * cg->real_bytes / 4 + 0.02 * operations(s) * 16 / cg->lanes;
+  return cost > 0.01 ? cost : 0.01;
 }

@@ -26,8 +26,12 @@ static void check(LLVMErrorRef error, const char *what) {
 }
 
 Cg *harness_cg(const char *cpu, int real_bytes, int64_t max_batch) {
+  return harness_cg_at(cpu, real_bytes, max_batch, 2);
+}
+
+Cg *harness_cg_at(const char *cpu, int real_bytes, int64_t max_batch, int level) {
   const char *why = NULL;
-  CgOptions options = {.cpu = cpu, .real_bytes = real_bytes, .level = 2};
+  CgOptions options = {.cpu = cpu, .real_bytes = real_bytes, .level = level};
   Cg *cg = cg_new(arena_new(), "test", &options, max_batch, &why);
   if (!cg) die(cpu, why);
   return cg;

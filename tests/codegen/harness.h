@@ -10,6 +10,7 @@ typedef struct Harness Harness;
 /* A module for `cpu` ("native", "haswell", "x86-64"); fails the test when it cannot be. Frees with
  * harness_cg_free. */
 Cg *harness_cg(const char *cpu, int real_bytes, int64_t max_batch);
+Cg *harness_cg_at(const char *cpu, int real_bytes, int64_t max_batch, int level); /* -O0 .. -O3 */
 void harness_cg_free(Cg *cg); /* its arena as well */
 
 /* Compiles everything emitted so far; no more kernels may be added to cg. */

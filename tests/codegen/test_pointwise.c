@@ -69,9 +69,9 @@ static void expect_equal(const Memory *a, const Memory *b, int real_bytes, doubl
     }
 }
 
-static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, int real_bytes,
-                     double tolerance) {
-  Cg *cg = harness_cg(cpu, real_bytes, MAX_BATCH);
+static void check_at(const PointwiseSpec *s, size_t elements, const char *cpu, int real_bytes,
+                     double tolerance, int level) {
+  Cg *cg = harness_cg_at(cpu, real_bytes, MAX_BATCH, level);
   KernelList list = kernel_pointwise(cg, s);
   KernelList again = kernel_pointwise(cg, s);
   assert_ptr_equal(list.stage[0].function, again.stage[0].function);
@@ -95,6 +95,11 @@ static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, i
   }
   harness_free(h);
   harness_cg_free(cg);
+}
+
+static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, int real_bytes,
+                     double tolerance) {
+  check_at(s, elements, cpu, real_bytes, tolerance, 2);
 }
 
 static void check(const PointwiseSpec *s, size_t elements, double tolerance) {
@@ -265,6 +270,17 @@ static void test_units(void **state) {
   check(&t, 40 * 300 * MAX_BATCH, 0);
 }
 
+static void test_levels(void **state) {
+  (void)state;
+  Node add = node_of(OP_add), exp_ = node_of(OP_exp);
+  BodyValue v[] = {LOAD(0, 300, 30, 1), LOAD(1, 0, 0, 1), OP2(add, 0, 1), OP1(exp_, 2)};
+  BodyStore st[] = {{3, {.slot = 2, .stride = {300, 1, 10}}}};
+  PointwiseSpec s = SPEC(.rank = 3, .extent = {{1, 0}, {0, 10}, {0, 30}});
+  for (int level = 0; level <= 3; level++)
+    for (int c = 0; c < 3; c++) check_at(&s, 300 * MAX_BATCH, cpus[c], 4, 1e-6, level);
+  check_at(&s, 300 * MAX_BATCH, "sandybridge", 8, 1e-14, 2);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_flat),
@@ -276,6 +292,7 @@ int main(void) {
       cmocka_unit_test(test_uniform_and_coordinates),
       cmocka_unit_test(test_transcendental),
       cmocka_unit_test(test_units),
+      cmocka_unit_test(test_levels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void check_on(const PointwiseSpec *s, size_t elements, const char *cpu, i
   Cg *cg = harness_cg(cpu, real_bytes, MAX_BATCH);
   KernelList list = kernel_pointwise(cg, s);
   assert_int_equal(list.count, stages);
-  assert_true((list.scratch_bytes > 0) == (stages > 1));
+  assert_true((list.scratch_bytes > 0) == (stages == 2));
   Harness *h = harness_new(cg);
   static const int64_t batches[] = {1, 3, MAX_BATCH};
   for (int b = 0; b < 3; b++) {
@@ -202,6 +202,22 @@ static void test_nan(void **state) {
     }
 }
 
+/* More reductions than there are accumulators, with a store over what is read. */
+static void test_many(void **state) {
+  (void)state;
+  enum { MANY = 70 };
+  BodyValue v[] = {LOAD(0, 20, 1)};
+  BodyStore st[] = {{0, {.slot = 0, .stride = {20, 1}}}};
+  BodyReduce re[MANY];
+  for (int i = 0; i < MANY; i++)
+    re[i] = (BodyReduce){
+        i % 3 ? REDUCE_SUM : REDUCE_MAX, 0, {.slot = 1, .offset = i * 20, .stride = {0, 1}}};
+  PointwiseSpec s =
+      SPEC(.rank = 2, .extent = {{1, 0}, {0, 20}}, .reduced = {1, 0}, .nstores = 1, .store = st);
+  check_on(&s, 20 * MANY, "native", 4, 3);
+  check_on(&s, 20 * MANY, "x86-64", 8, 3);
+}
+
 /* Sums of many positive terms of all sizes, and of mean 10^4: relative error of a f32 sum. */
 static void check_accuracy(int64_t count, int64_t columns, double shift) {
   BodyValue v[] = {LOAD(0, columns, 1)};
@@ -237,10 +253,9 @@ static void test_accuracy(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_subsets),  cmocka_unit_test(test_channels),
-      cmocka_unit_test(test_total),    cmocka_unit_test(test_middle),
-      cmocka_unit_test(test_store),    cmocka_unit_test(test_nan),
-      cmocka_unit_test(test_accuracy),
+      cmocka_unit_test(test_subsets), cmocka_unit_test(test_channels), cmocka_unit_test(test_total),
+      cmocka_unit_test(test_middle),  cmocka_unit_test(test_store),    cmocka_unit_test(test_nan),
+      cmocka_unit_test(test_many),    cmocka_unit_test(test_accuracy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
