@@ -1,5 +1,6 @@
 /* An augmented pixel (y, x) comes from the source position
- *   flip, then rotation by -angle about the centre (bilinear, zero outside), then the crop's shift. */
+ *   flip, then rotation by -angle about the centre (bilinear, zero outside), then the crop's shift.
+ */
 #include "dlrun/augment.h"
 
 #include <math.h>
@@ -14,10 +15,13 @@ typedef struct {
 } Change;
 
 static bool is_image(const dlc_tensor *t) {
-  return t->rank == 3 && (t->elem == DLC_U8 || t->elem == DLC_F32 || t->elem == DLC_F64) && !t->classes;
+  return t->rank == 3 && (t->elem == DLC_U8 || t->elem == DLC_F32 || t->elem == DLC_F64) &&
+         !t->classes;
 }
 
-static size_t elem_size(const dlc_tensor *t) { return t->elem == DLC_U8 ? 1 : t->elem == DLC_F32 ? 4 : 8; }
+static size_t elem_size(const dlc_tensor *t) {
+  return t->elem == DLC_U8 ? 1 : t->elem == DLC_F32 ? 4 : 8;
+}
 
 static bool wanted(const dlc_training *t) {
   return t && (t->hflip > 0 || t->vflip > 0 || t->rotate_degrees > 0 || t->crop_padding > 0);
@@ -39,11 +43,16 @@ Augment augment_new(Arena *a, const dlc_model *m, uint64_t seed) {
 static Change draw(const Augment *g, int64_t step, int64_t sample) {
   const dlc_training *t = g->model->training;
   double u[5];
-  for (int i = 0; i < 5; i++) u[i] = random_unit(g->seed, RANDOM_AUGMENT, (uint32_t)step, (uint64_t)(sample * 8 + i));
+  for (int i = 0; i < 5; i++)
+    u[i] = random_unit(g->seed, RANDOM_AUGMENT, (uint32_t)step, (uint64_t)(sample * 8 + i));
   double angle = (2 * u[2] - 1) * t->rotate_degrees * M_PI / 180;
   int64_t range = 2 * t->crop_padding + 1;
-  return (Change){u[0] < t->hflip, u[1] < t->vflip, sin(angle), cos(angle),
-                  (int64_t)(u[3] * (double)range) - t->crop_padding, (int64_t)(u[4] * (double)range) - t->crop_padding};
+  return (Change){u[0] < t->hflip,
+                  u[1] < t->vflip,
+                  sin(angle),
+                  cos(angle),
+                  (int64_t)(u[3] * (double)range) - t->crop_padding,
+                  (int64_t)(u[4] * (double)range) - t->crop_padding};
 }
 
 static double pixel(const dlc_tensor *t, const char *plane, int64_t y, int64_t x) {
@@ -63,9 +72,12 @@ static double sample_at(const dlc_tensor *t, const char *plane, double y, double
 }
 
 static void put(const dlc_tensor *t, char *plane, int64_t i, double v) {
-  if (t->elem == DLC_U8) ((uint8_t *)plane)[i] = (uint8_t)lrint(v);
-  else if (t->elem == DLC_F32) ((float *)plane)[i] = (float)v;
-  else ((double *)plane)[i] = v;
+  if (t->elem == DLC_U8)
+    ((uint8_t *)plane)[i] = (uint8_t)lrint(v);
+  else if (t->elem == DLC_F32)
+    ((float *)plane)[i] = (float)v;
+  else
+    ((double *)plane)[i] = v;
 }
 
 static void change_plane(const dlc_tensor *t, const Change *c, const char *from, char *to) {
@@ -73,7 +85,8 @@ static void change_plane(const dlc_tensor *t, const Change *c, const char *from,
   double my = (double)(h - 1) / 2, mx = (double)(w - 1) / 2;
   for (int64_t y = 0; y < h; y++)
     for (int64_t x = 0; x < w; x++) {
-      double sy = (double)((c->vflip ? h - 1 - y : y) + c->dy), sx = (double)((c->hflip ? w - 1 - x : x) + c->dx);
+      double sy = (double)((c->vflip ? h - 1 - y : y) + c->dy),
+             sx = (double)((c->hflip ? w - 1 - x : x) + c->dx);
       double ry = sy, rx = sx;
       if (c->sine != 0) {
         ry = my + (sy - my) * c->cosine - (sx - mx) * c->sine;
@@ -96,7 +109,8 @@ void augment_batch(const Augment *g, Batch *b, int64_t step, int64_t n) {
     Change c = draw(g, step, k);
     for (int i = 0; i < g->model->input_count; i++) {
       const dlc_tensor *t = &g->model->inputs[i];
-      if (is_image(t)) change_image(g, t, &c, b->data[i] + (size_t)k * (size_t)t->elements * elem_size(t));
+      if (is_image(t))
+        change_image(g, t, &c, b->data[i] + (size_t)k * (size_t)t->elements * elem_size(t));
     }
   }
 }

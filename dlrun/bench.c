@@ -20,8 +20,8 @@ typedef struct {
 typedef bool BenchRun(const Bench *b);
 
 static bool train(const Bench *b) {
-  return tool_ok(b->tool, b->tool->api->train_step(b->tool->session, b->n, b->batch.inputs, b->batch.targets, NULL,
-                                                   NULL));
+  return tool_ok(b->tool, b->tool->api->train_step(b->tool->session, b->n, b->batch.inputs,
+                                                   b->batch.targets, NULL, NULL));
 }
 
 static bool infer(const Bench *b) {
@@ -72,15 +72,18 @@ static void print_json(const dlc_model *m, int64_t n, const BenchResult *r) {
 
 static void print_text(const dlc_model *m, int64_t n, const BenchResult *r) {
   double flops = m->programs[DLC_TRAIN].flops * (double)n;
-  printf("%s, batch %lld, %lld thread%s\n", m->name, (long long)n, (long long)r->threads, r->threads > 1 ? "s" : "");
+  printf("%s, batch %lld, %lld thread%s\n", m->name, (long long)n, (long long)r->threads,
+         r->threads > 1 ? "s" : "");
   if (r->train_ms >= 0) {
-    printf("  training step  %10.4f ms  %10.0f samples/s", r->train_ms, 1e3 * (double)n / r->train_ms);
+    printf("  training step  %10.4f ms  %10.0f samples/s", r->train_ms,
+           1e3 * (double)n / r->train_ms);
     printf(flops > 0 ? "  %8.1f GFLOP/s\n" : "\n", flops / r->train_ms / 1e6);
   }
-  printf("  inference      %10.4f ms  %10.0f samples/s\n", r->infer_ms, 1e3 * (double)n / r->infer_ms);
+  printf("  inference      %10.4f ms  %10.0f samples/s\n", r->infer_ms,
+         1e3 * (double)n / r->infer_ms);
   printf("  arena          %lld bytes training, %lld inference; parameters %lld bytes\n",
-         (long long)m->programs[DLC_TRAIN].arena_bytes, (long long)m->programs[DLC_INFER].arena_bytes,
-         (long long)m->parameter_bytes);
+         (long long)m->programs[DLC_TRAIN].arena_bytes,
+         (long long)m->programs[DLC_INFER].arena_bytes, (long long)m->parameter_bytes);
 }
 
 static bool measure(Tool *t, int64_t n, double seconds, bool json, BenchResult *r) {
@@ -88,7 +91,8 @@ static bool measure(Tool *t, int64_t n, double seconds, bool json, BenchResult *
   if (!tool_batch(t, n, &b.n)) return false;
   b.batch = synthetic_batch(t->arena, t->model, b.n, 0, RANDOM_BENCH);
   r->train_ms = -1;
-  if (t->model->training && t->model->programs[DLC_TRAIN].code && !median(&b, train, seconds, &r->train_ms))
+  if (t->model->training && t->model->programs[DLC_TRAIN].code &&
+      !median(&b, train, seconds, &r->train_ms))
     return false;
   if (!median(&b, infer, seconds, &r->infer_ms)) return false;
   (json ? print_json : print_text)(t->model, b.n, r);

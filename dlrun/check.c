@@ -1,11 +1,13 @@
 /* dlrun check: loss, outputs and every gradient, three ways.
  *
- *   compiled    against interpreted: |c - i| at most 1e-5 (f32) or 1e-10 (f64) of the tensor's largest
- *   interpreted against central differences of the interpreter's loss, h = 1e-6, on sampled elements:
- *               |i - d| at most 1e-5 + 1e-3 |i|
+ *   compiled    against interpreted: |c - i| at most 1e-5 (f32) or 1e-10 (f64) of the tensor's
+ * largest interpreted against central differences of the interpreter's loss, h = 1e-6, on sampled
+ * elements: |i - d| at most 1e-5 + 1e-3 |i|
  *
- * A gradient that is zero but for rounding (its largest below 1e-9 of the largest of all) is measured by the largest
- * of all: the bias before a batch norm is one. */
+ * A gradient that is zero but for rounding (its largest below 1e-9 of the largest of all) is
+ * measured by the largest of all: the bias before a batch norm is one. Initial biases, scales and
+ * running statistics are moved by up to 0.1, off the values (0, 1) at which an error could hide, or
+ * a ReLU sit on its kink. */
 #include <math.h>
 #include <stdio.h>
 
@@ -32,7 +34,8 @@ typedef struct {
 } Checker;
 
 static double real_at(const Checker *c, const void *data, int64_t i) {
-  return c->tool->model->real_bytes == 8 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+  return c->tool->model->real_bytes == 8 ? ((const double *)data)[i]
+                                         : (double)((const float *)data)[i];
 }
 
 static bool is_real(const dlc_tensor *t) { return t->elem == DLC_F32 || t->elem == DLC_F64; }
@@ -51,8 +54,8 @@ static bool run_compiled(Checker *c, bool eval) {
   for (int i = 0; i < m->output_count; i++) c->outputs[i] = room(c, c->n * m->outputs[i].elements);
   for (int i = 0; i < m->input_count; i++)
     if (is_real(&m->inputs[i])) c->input_gradients[i] = room(c, c->n * m->inputs[i].elements);
-  return tool_ok(t, t->api->forward(t->session, eval, c->n, c->batch.inputs, c->batch.targets, c->outputs, &c->loss,
-                                    NULL)) &&
+  return tool_ok(t, t->api->forward(t->session, eval, c->n, c->batch.inputs, c->batch.targets,
+                                    c->outputs, &c->loss, NULL)) &&
          tool_ok(t, t->api->backward(t->session, c->input_gradients));
 }
 
@@ -88,11 +91,15 @@ static double distance(const Checker *c, const Tensor *t, const void *compiled, 
 }
 
 /* The largest |i - d| / (1e-5 + 1e-3 |i|) over sampled elements. */
-static bool differences(Checker *c, const char *name, const Tensor *t, uint32_t round, double *worst) {
+static bool differences(Checker *c, const char *name, const Tensor *t, uint32_t round,
+                        double *worst) {
   int64_t count = t->n * type_elements(&t->type), samples = count < c->samples ? count : c->samples;
   *worst = 0;
   for (int64_t k = 0; k < samples; k++) {
-    int64_t i = samples == count ? k : (int64_t)(random_unit(c->seed, RANDOM_CHECK, round, (uint64_t)k) * (double)count);
+    int64_t i =
+        samples == count
+            ? k
+            : (int64_t)(random_unit(c->seed, RANDOM_CHECK, round, (uint64_t)k) * (double)count);
     double d;
     if (!oracle_difference(&c->oracle, name, i, step_h, &d)) return false;
     double off = fabs(d - t->data[i]) / (absolute + relative * fabs(t->data[i]));
@@ -101,14 +108,14 @@ static bool differences(Checker *c, const char *name, const Tensor *t, uint32_t 
   return true;
 }
 
-static void add_row(Checker *c, const char *name, int64_t elements, double largest, double off, double worst,
-                    bool differenced) {
+static void add_row(Checker *c, const char *name, int64_t elements, double largest, double off,
+                    double worst, bool differenced) {
   Arena *a = c->tool->arena;
   bool fine = off <= c->tolerance && (!differenced || worst <= 1);
   c->failures += !fine;
-  table_row(&c->table, name, arena_printf(a, "%lld", (long long)elements), arena_printf(a, "%.3g", largest),
-            arena_printf(a, "%.1e", off), differenced ? arena_printf(a, "%.3f", worst) : "",
-            fine ? "ok" : "WRONG");
+  table_row(&c->table, name, arena_printf(a, "%lld", (long long)elements),
+            arena_printf(a, "%.3g", largest), arena_printf(a, "%.1e", off),
+            differenced ? arena_printf(a, "%.3f", worst) : "", fine ? "ok" : "WRONG");
 }
 
 static bool check_gradient(Checker *c, const char *name, const void *compiled, uint32_t round) {
@@ -135,8 +142,8 @@ static bool check_parameters(Checker *c) {
     if (!check_gradient(c, p->name, data, (uint32_t)i)) return false;
   }
   for (int32_t i = 0; i < m->input_count; i++)
-    if (c->input_gradients[i] &&
-        !check_gradient(c, m->inputs[i].name, c->input_gradients[i], (uint32_t)(m->parameter_count + i)))
+    if (c->input_gradients[i] && !check_gradient(c, m->inputs[i].name, c->input_gradients[i],
+                                                 (uint32_t)(m->parameter_count + i)))
       return false;
   return true;
 }
@@ -145,12 +152,17 @@ static void check_values(Checker *c) {
   const dlc_model *m = c->tool->model;
   const Tensor *loss = oracle_loss(&c->oracle);
   double off = fabs(c->loss - loss->data[0]), scale = fabs(loss->data[0]);
-  add_row(c, "loss", 1, scale, off == 0 ? 0 : isfinite(off) && scale > 0 ? off / scale : INFINITY, 0, false);
+  add_row(c, "loss", 1, scale,
+          off == 0                     ? 0
+          : isfinite(off) && scale > 0 ? off / scale
+                                       : INFINITY,
+          0, false);
   for (int i = 0; i < m->output_count; i++) {
     const Tensor *t = oracle_output(&c->oracle, m->outputs[i].name);
     if (t)
-      add_row(c, arena_printf(c->tool->arena, "output.%s", m->outputs[i].name), t->n * type_elements(&t->type),
-              largest_of(t), distance(c, t, c->outputs[i], largest_of(t)), 0, false);
+      add_row(c, arena_printf(c->tool->arena, "output.%s", m->outputs[i].name),
+              t->n * type_elements(&t->type), largest_of(t),
+              distance(c, t, c->outputs[i], largest_of(t)), 0, false);
   }
 }
 
@@ -159,16 +171,41 @@ static bool choose_samples(Checker *c) {
   const dlc_model *m = c->tool->model;
   double start = tool_seconds(), d;
   if (!oracle_difference(&c->oracle, m->inputs[0].name, 0, step_h, &d)) return false;
-  double each = tool_seconds() - start, most = budget_seconds / (each * (m->parameter_count + m->input_count));
-  c->samples = most < SAMPLES_LEAST ? SAMPLES_LEAST : most > SAMPLES_MOST ? SAMPLES_MOST : (int)most;
+  double each = tool_seconds() - start,
+         most = budget_seconds / (each * (m->parameter_count + m->input_count));
+  c->samples = most < SAMPLES_LEAST  ? SAMPLES_LEAST
+               : most > SAMPLES_MOST ? SAMPLES_MOST
+                                     : (int)most;
+  return true;
+}
+
+/* Adds up to 0.1 to every tensor of rank 0 or 1; variances stay positive. */
+static bool move_vectors(Checker *c) {
+  Tool *t = c->tool;
+  for (int32_t i = 0; i < t->model->parameter_count; i++) {
+    const dlc_parameter *p = &t->model->parameters[i];
+    if (p->role == DLC_STATE || p->rank > 1) continue;
+    void *data = room(c, p->elements);
+    if (!tool_ok(t, t->api->get_parameter(t->session, i, data))) return false;
+    for (int64_t k = 0; k < p->elements; k++) {
+      double u = 0.1 * random_unit(c->seed, RANDOM_MOVE, (uint32_t)i, (uint64_t)k);
+      if (t->model->real_bytes == 8)
+        ((double *)data)[k] += u;
+      else
+        ((float *)data)[k] += (float)u;
+    }
+    if (!tool_ok(t, t->api->set_parameter(t->session, i, data))) return false;
+  }
   return true;
 }
 
 static bool run(Checker *c, bool eval) {
   Tool *t = c->tool;
   c->batch = synthetic_batch(t->arena, t->model, c->n, c->seed, RANDOM_CHECK);
-  /* before the forward pass: training mode moves running statistics, which the interpreter must see as they were */
-  if (!oracle_new(t, c->n, !eval, c->seed, &c->oracle) || !oracle_run(&c->oracle, &c->batch)) return false;
+  /* before the forward pass: training mode moves running statistics, which the interpreter must see
+   * as they were */
+  if (!oracle_new(t, c->n, !eval, c->seed, &c->oracle) || !oracle_run(&c->oracle, &c->batch))
+    return false;
   if (!run_compiled(c, eval)) return false;
   find_largest(c);
   if (!choose_samples(c)) return false;
@@ -176,13 +213,17 @@ static bool run(Checker *c, bool eval) {
   table_row(&c->table, "tensor", "elements", "largest", "compiled", "differences", "");
   check_values(c);
   if (!check_parameters(c)) return false;
-  printf("%s, %s mode, batch %lld: compiled %s against interpreter (tolerance %.0e of each tensor's largest),\n"
-         "interpreter against central differences (%d elements a tensor; at most 1 of 1e-5 + 1e-3 |gradient|)\n\n",
-         t->model->name, eval ? "evaluation" : "training", (long long)c->n, t->model->real_bytes == 8 ? "f64" : "f32",
-         c->tolerance, c->samples);
+  printf(
+      "%s, %s mode, batch %lld: compiled %s against interpreter (tolerance %.0e of each tensor's "
+      "largest),\n"
+      "interpreter against central differences (%d elements a tensor; at most 1 of 1e-5 + 1e-3 "
+      "|gradient|)\n\n",
+      t->model->name, eval ? "evaluation" : "training", (long long)c->n,
+      t->model->real_bytes == 8 ? "f64" : "f32", c->tolerance, c->samples);
   table_print(&c->table, stdout);
   if (!c->failures) return true;
-  return fault(&t->fault, "%d of %d tensors are past tolerance", c->failures, c->table.rows.count - 1);
+  return fault(&t->fault, "%d of %d tensors are past tolerance", c->failures,
+               c->table.rows.count - 1);
 }
 
 int command_check(int argc, char **argv) {
@@ -191,17 +232,20 @@ int command_check(int argc, char **argv) {
   int status;
   Checker c = {0};
   const Opt opts[] = {
-      {"--weights", OPT_TEXT, &weights, "W", "at these weights (default: initial values of the seed)", false},
+      {"--weights", OPT_TEXT, &weights, "W",
+       "at these weights (default: initial values of the seed)", false},
       {"--batch", OPT_COUNT, &c.n, "N", "samples (default 3)", false},
-      {"--eval", OPT_FLAG, &eval, NULL, "evaluation mode: running statistics, no random masks", false},
+      {"--eval", OPT_FLAG, &eval, NULL, "evaluation mode: running statistics, no random masks",
+       false},
       {"--seed", OPT_SEED, &c.seed, "S", "of weights, samples and masks (default 0)", false},
   };
-  const Cli cli = {"check", "Check every gradient: compiled, interpreted, central differences.", opts,
-                   OPT_LIST_COUNT(opts)};
+  const Cli cli = {"check", "Check every gradient: compiled, interpreted, central differences.",
+                   opts, OPT_LIST_COUNT(opts)};
   if (!cli_parse(&cli, argc, argv, &model, &status)) return status;
   Tool t;
   c.tool = &t;
-  bool fine = tool_open(&t, model) && tool_session(&t, DLC_TRAINING, 1, c.seed) && (!weights || tool_load(&t, weights));
+  bool fine = tool_open(&t, model) && tool_session(&t, DLC_TRAINING, 1, c.seed) &&
+              (weights ? tool_load(&t, weights) : move_vectors(&c));
   if (fine) {
     if (!c.n) c.n = t.model->max_batch < CHECK_BATCH ? t.model->max_batch : CHECK_BATCH;
     c.tolerance = t.model->real_bytes == 8 ? 1e-10 : 1e-5;

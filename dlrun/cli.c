@@ -48,11 +48,16 @@ static bool set_real(const char *text, double *out) {
 
 static bool set_value(const Opt *o, const char *text) {
   switch (o->kind) {
-    case OPT_TEXT: return *(const char **)o->to = text, *text != 0;
-    case OPT_COUNT: return set_count(text, o->to);
-    case OPT_SEED: return set_seed(text, o->to);
-    case OPT_REAL: return set_real(text, o->to);
-    case OPT_FLAG: return *(bool *)o->to = true;
+    case OPT_TEXT:
+      return *(const char **)o->to = text, *text != 0;
+    case OPT_COUNT:
+      return set_count(text, o->to);
+    case OPT_SEED:
+      return set_seed(text, o->to);
+    case OPT_REAL:
+      return set_real(text, o->to);
+    case OPT_FLAG:
+      return *(bool *)o->to = true;
   }
   return false;
 }
@@ -72,8 +77,8 @@ static bool unknown_option(const Cli *c, const char *arg, int *status) {
   for (; count < c->count && count < 32; count++) names[count] = c->opts[count].name;
   const char *near = near_name(arg, names, count);
   char text[256];
-  snprintf(text, sizeof text, "there is no option %.100s%s%s%s", arg, near ? "; did you mean " : "", near ? near : "",
-           near ? "?" : "");
+  snprintf(text, sizeof text, "there is no option %.100s%s%s%s", arg, near ? "; did you mean " : "",
+           near ? near : "", near ? "?" : "");
   return usage_error(c, status, text, "");
 }
 
@@ -87,13 +92,15 @@ static bool take_option(const Cli *c, char **argv, int argc, int *i, bool *seen,
     value = argv[++*i];
   }
   seen[o - c->opts] = true;
-  return set_value(o, value ? value : "") || usage_error(c, status, "this value does not do for ", o->name);
+  return set_value(o, value ? value : "") ||
+         usage_error(c, status, "this value does not do for ", o->name);
 }
 
 static bool check_required(const Cli *c, const bool *seen, const char *model, int *status) {
   if (!model) return usage_error(c, status, "MODEL.so is missing", "");
   for (int i = 0; i < c->count; i++)
-    if (c->opts[i].required && !seen[i]) return usage_error(c, status, "this option is needed: ", c->opts[i].name);
+    if (c->opts[i].required && !seen[i])
+      return usage_error(c, status, "this option is needed: ", c->opts[i].name);
   return true;
 }
 

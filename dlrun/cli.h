@@ -24,8 +24,8 @@ typedef struct {
   int count;
 } Cli;
 
-/* Fills what the options point to and *model, the one positional argument. True to go on; otherwise *status is what
- * to exit with: 0 after --help, 2 after a usage error. */
+/* Fills what the options point to and *model, the one positional argument. True to go on; otherwise
+ * *status is what to exit with: 0 after --help, 2 after a usage error. */
 bool cli_parse(const Cli *c, int argc, char **argv, const char **model, int *status);
 
 #define OPT_LIST_COUNT(list) ((int)(sizeof(list) / sizeof *(list)))

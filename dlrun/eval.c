@@ -5,7 +5,8 @@
 #include "dlrun/json.h"
 #include "dlrun/tool.h"
 
-static void print_result(const Tool *t, const Dataset *d, bool json, double loss, const double *metrics) {
+static void print_result(const Tool *t, const Dataset *d, bool json, double loss,
+                         const double *metrics) {
   const dlc_model *m = t->model;
   if (json) {
     json_object_t *o = json_new();

@@ -19,8 +19,8 @@ static void write_csv(const History *h, FILE *f) {
   fprintf(f, "\n");
   for (int r = 0; r < h->rows.count; r++) {
     const HistoryRow *row = &h->rows.at[r];
-    fprintf(f, "%lld,%lld,%.9g,%.3f,%.9g", (long long)row->epoch, (long long)row->step, row->lr, row->seconds,
-            row->loss);
+    fprintf(f, "%lld,%lld,%.9g,%.3f,%.9g", (long long)row->epoch, (long long)row->step, row->lr,
+            row->seconds, row->loss);
     for (int i = 0; i < h->metrics; i++) fprintf(f, ",%.9g", row->metric[i]);
     if (h->valid) fprintf(f, ",%.9g", row->valid_loss);
     for (int i = 0; h->valid && i < h->metrics; i++) fprintf(f, ",%.9g", row->valid_metric[i]);
@@ -35,9 +35,11 @@ static double row_value(const HistoryRow *row, int which, bool valid) {
 
 /* Panel `which`: -1 the loss, else a metric; one curve for training, one for validation. */
 static PlotPanel make_panel(const History *h, int which) {
-  PlotPanel p = {.title = which < 0 ? "loss" : h->model->metrics[which], .series = h->valid ? 2 : 1};
+  PlotPanel p = {.title = which < 0 ? "loss" : h->model->metrics[which],
+                 .series = h->valid ? 2 : 1};
   for (int s = 0; s < p.series; s++) {
-    double *x = ARENA_ARRAY(h->arena, double, h->rows.count), *y = ARENA_ARRAY(h->arena, double, h->rows.count);
+    double *x = ARENA_ARRAY(h->arena, double, h->rows.count),
+           *y = ARENA_ARRAY(h->arena, double, h->rows.count);
     for (int r = 0; r < h->rows.count; r++) {
       x[r] = (double)h->rows.at[r].epoch;
       y[r] = row_value(&h->rows.at[r], which, s == 1);
@@ -53,10 +55,11 @@ static void write_svg(const History *h, FILE *f) {
   plot_svg(f, h->model->name, panel, h->metrics + 1);
 }
 
-static bool write_file(const History *h, const char *dir, const char *name, void (*write)(const History *, FILE *),
-                       Fault *f) {
+static bool write_file(const History *h, const char *dir, const char *name,
+                       void (*write)(const History *, FILE *), Fault *f) {
   char path[4096], temporary[4200];
-  if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path) return fault(f, "%s: too long", dir);
+  if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
+    return fault(f, "%s: too long", dir);
   snprintf(temporary, sizeof temporary, "%s.tmp", path);
   FILE *file = fopen(temporary, "w");
   if (!file) return fault(f, "%s: %s", path, strerror(errno));
@@ -68,7 +71,8 @@ static bool write_file(const History *h, const char *dir, const char *name, void
 
 bool history_write(const History *h, const char *dir, Fault *f) {
   if (mkdir(dir, 0777) && errno != EEXIST) return fault(f, "%s: %s", dir, strerror(errno));
-  return write_file(h, dir, "log.csv", write_csv, f) && write_file(h, dir, "curves.svg", write_svg, f);
+  return write_file(h, dir, "log.csv", write_csv, f) &&
+         write_file(h, dir, "curves.svg", write_svg, f);
 }
 
 /* ---- reading ---- */
@@ -76,15 +80,22 @@ bool history_write(const History *h, const char *dir, Fault *f) {
 static void set_cell(History *h, HistoryRow *row, int64_t column, double v) {
   double *const first[] = {&row->lr, &row->seconds, &row->loss};
   int64_t k = column - 5;
-  if (column == 0) row->epoch = (int64_t)v;
-  else if (column == 1) row->step = (int64_t)v;
-  else if (column < 5) *first[column - 2] = v;
-  else if (k < h->metrics) row->metric[k] = v;
-  else if (k == h->metrics) row->valid_loss = v;
-  else row->valid_metric[k - h->metrics - 1] = v;
+  if (column == 0)
+    row->epoch = (int64_t)v;
+  else if (column == 1)
+    row->step = (int64_t)v;
+  else if (column < 5)
+    *first[column - 2] = v;
+  else if (k < h->metrics)
+    row->metric[k] = v;
+  else if (k == h->metrics)
+    row->valid_loss = v;
+  else
+    row->valid_metric[k - h->metrics - 1] = v;
 }
 
-static bool read_rows(History *h, const char *path, const CsvShape *shape, int64_t epoch, Fault *f) {
+static bool read_rows(History *h, const char *path, const CsvShape *shape, int64_t epoch,
+                      Fault *f) {
   Csv *c = ARENA_NEW(h->arena, Csv);
   csv_open(c, path, shape->body);
   for (int64_t r = 0; r < shape->rows; r++) {

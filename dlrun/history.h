@@ -25,7 +25,8 @@ typedef struct {
 
 /* Makes the folder and writes DIR/log.csv and DIR/curves.svg anew. */
 bool history_write(const History *h, const char *dir, Fault *f);
-/* The rows of DIR/log.csv up to `epoch`, so that a resumed training goes on with them; none when there is no file. */
+/* The rows of DIR/log.csv up to `epoch`, so that a resumed training goes on with them; none when
+ * there is no file. */
 bool history_read(History *h, const char *dir, int64_t epoch, Fault *f);
 
 #endif

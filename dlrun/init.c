@@ -10,7 +10,8 @@ int command_init(int argc, char **argv) {
       {"--seed", OPT_SEED, &seed, "S", "seed of the initial values (default 0)", false},
       {"-o", OPT_TEXT, &out, "FILE", "the safetensors file to write", true},
   };
-  const Cli cli = {"init", "Write freshly initialised weights as safetensors.", opts, OPT_LIST_COUNT(opts)};
+  const Cli cli = {"init", "Write freshly initialised weights as safetensors.", opts,
+                   OPT_LIST_COUNT(opts)};
   if (!cli_parse(&cli, argc, argv, &model, &status)) return status;
   Tool t;
   bool fine = tool_open(&t, model) && tool_session(&t, DLC_INFERENCE, 1, seed) &&

@@ -18,7 +18,8 @@ enum { COMMAND_COUNT = sizeof command / sizeof *command };
 
 static void print_usage(FILE *out) {
   fprintf(out, "usage: dlrun COMMAND MODEL.so [options]\n\ncommands:\n");
-  for (int i = 0; i < COMMAND_COUNT; i++) fprintf(out, "  %-9s %s\n", command[i].name, command[i].does);
+  for (int i = 0; i < COMMAND_COUNT; i++)
+    fprintf(out, "  %-9s %s\n", command[i].name, command[i].does);
   fprintf(out, "\n'dlrun COMMAND --help' lists a command's options.\n");
 }
 

@@ -1,5 +1,5 @@
-/* The symbol's name ends with the network's, which is not known before: so the library's own table of dynamic
- * symbols is walked. How long the table is, only its hash tables tell. */
+/* The symbol's name ends with the network's, which is not known before: so the library's own table
+ * of dynamic symbols is walked. How long the table is, only its hash tables tell. */
 #include "dlrun/model.h"
 
 #include <dlfcn.h>
@@ -9,13 +9,14 @@
 #include <string.h>
 
 typedef struct {
-  const ElfW(Sym) *symbol;
+  const ElfW(Sym) * symbol;
   const char *text;
   const uint32_t *hash, *gnu_hash;
 } Tables;
 
-/* glibc has already moved the pointers of the dynamic section to where the library lies; others have not. */
-static const void *dynamic_pointer(const struct link_map *map, const ElfW(Dyn) *d) {
+/* glibc has already moved the pointers of the dynamic section to where the library lies; others
+ * have not. */
+static const void *dynamic_pointer(const struct link_map *map, const ElfW(Dyn) * d) {
   uintptr_t p = d->d_un.d_ptr;
   return (const void *)(p < map->l_addr ? p + map->l_addr : p);
 }
@@ -31,10 +32,12 @@ static Tables find_tables(const struct link_map *map) {
   return t;
 }
 
-/* GNU hash: nbuckets, first symbol, bloom words, shift; bloom; buckets; chains, each ending with an odd word. */
+/* GNU hash: nbuckets, first symbol, bloom words, shift; bloom; buckets; chains, each ending with an
+ * odd word. */
 static uint32_t gnu_count(const uint32_t *h) {
   uint32_t buckets = h[0], first = h[1], last = 0;
-  const uint32_t *bucket = h + 4 + (size_t)h[2] * (sizeof(ElfW(Addr)) / 4), *chain = bucket + buckets;
+  const uint32_t *bucket = h + 4 + (size_t)h[2] * (sizeof(ElfW(Addr)) / 4),
+                 *chain = bucket + buckets;
   for (uint32_t i = 0; i < buckets; i++)
     if (bucket[i] > last) last = bucket[i];
   if (last < first) return first;
@@ -49,8 +52,8 @@ static uint32_t symbol_count(const Tables *t) {
 
 static bool is_model(const Tables *t, uint32_t i) {
   const ElfW(Sym) *s = &t->symbol[i];
-  return s->st_shndx != SHN_UNDEF && (s->st_info & 0xf) == STT_OBJECT && s->st_info >> 4 == STB_GLOBAL &&
-         strncmp(t->text + s->st_name, "dlc_v1_", 7) == 0;
+  return s->st_shndx != SHN_UNDEF && (s->st_info & 0xf) == STT_OBJECT &&
+         s->st_info >> 4 == STB_GLOBAL && strncmp(t->text + s->st_name, "dlc_v1_", 7) == 0;
 }
 
 static const dlc_model *find_model(const struct link_map *map, int *found) {
@@ -75,9 +78,10 @@ bool model_open(const char *path, void **handle, const dlc_model **out, Fault *f
   if (!*handle) return fault(f, "%s", dlerror());
   if (dlinfo(*handle, RTLD_DI_LINKMAP, &map)) return fault(f, "%s: %s", path, dlerror());
   *out = find_model(map, &found);
-  if (found != 1) return fault(f, "%s: not a network compiled by dlc: it exports %d of them", path, found);
+  if (found != 1)
+    return fault(f, "%s: not a network compiled by dlc: it exports %d of them", path, found);
   if ((*out)->abi_version != DLC_ABI_VERSION)
-    return fault(f, "%s: its interface has version %d; this dlrun knows %d", path, (int)(*out)->abi_version,
-                 DLC_ABI_VERSION);
+    return fault(f, "%s: its interface has version %d; this dlrun knows %d", path,
+                 (int)(*out)->abi_version, DLC_ABI_VERSION);
   return true;
 }

@@ -17,10 +17,12 @@ static const Result *find_result(const Graph *g, ResultKind kind, const char *na
 
 static bool pass_fault(Tool *t, const Diags *diags, const char *what) {
   t->fault.internal = true;
-  return fault(&t->fault, "%s: %s", what, diags->list.count ? diags->list.at[diags->list.count - 1].text : "failed");
+  return fault(&t->fault, "%s: %s", what,
+               diags->list.count ? diags->list.at[diags->list.count - 1].text : "failed");
 }
 
-static Graph *run_passes(Tool *t, const Graph *source, bool training, const char *last, Diags *diags) {
+static Graph *run_passes(Tool *t, const Graph *source, bool training, const char *last,
+                         Diags *diags) {
   PassOptions options = {.stop_after = last, .diags = diags};
   return pipeline_run(source, training ? PROGRAM_GRAD : PROGRAM_GRAD_EVAL, t->arena, &options);
 }
@@ -54,14 +56,15 @@ static double element(int32_t elem, const void *data, int64_t i) {
 }
 
 /* A leaf that the graph no longer has is not needed. */
-static bool fill(Tool *t, Interp *p, const char *name, int32_t elem, const void *data, int64_t count) {
+static bool fill(Tool *t, Interp *p, const char *name, int32_t elem, const void *data,
+                 int64_t count) {
   int64_t has;
   double *to = interp_leaf_named(p, name, &has);
   if (!to) return true;
   if (has != count) {
     t->fault.internal = true;
-    return fault(&t->fault, "%s has %lld elements in the graph, %lld in the code", name, (long long)has,
-                 (long long)count);
+    return fault(&t->fault, "%s has %lld elements in the graph, %lld in the code", name,
+                 (long long)has, (long long)count);
   }
   for (int64_t i = 0; i < count; i++) to[i] = element(elem, data, i);
   return true;
@@ -72,15 +75,19 @@ static bool fill_all(Oracle *o, Interp *p, const Batch *b) {
   int64_t n = o->n;
   const dlc_model *m = t->model;
   for (int32_t i = 0; i < m->input_count; i++)
-    if (!fill(t, p, m->inputs[i].name, m->inputs[i].elem, b->inputs[i], n * m->inputs[i].elements)) return false;
+    if (!fill(t, p, m->inputs[i].name, m->inputs[i].elem, b->inputs[i], n * m->inputs[i].elements))
+      return false;
   for (int32_t i = 0; i < m->target_count; i++)
-    if (!fill(t, p, m->targets[i].name, m->targets[i].elem, b->targets[i], n * m->targets[i].elements)) return false;
+    if (!fill(t, p, m->targets[i].name, m->targets[i].elem, b->targets[i],
+              n * m->targets[i].elements))
+      return false;
   for (int32_t i = 0; i < m->parameter_count; i++) {
     const dlc_parameter *q = &m->parameters[i];
     if (q->role == DLC_STATE) continue;
     void *data = arena_alloc(t->arena, (size_t)q->elements + 1, (size_t)m->real_bytes);
     if (!tool_ok(t, t->api->get_parameter(t->session, i, data))) return false;
-    if (!fill(t, p, q->name, m->real_bytes == 8 ? DLC_F64 : DLC_F32, data, q->elements)) return false;
+    if (!fill(t, p, q->name, m->real_bytes == 8 ? DLC_F64 : DLC_F32, data, q->elements))
+      return false;
   }
   return true;
 }
@@ -88,11 +95,14 @@ static bool fill_all(Oracle *o, Interp *p, const Batch *b) {
 bool oracle_run(Oracle *o, const Batch *b) {
   OpError e = {.arena = o->tool->arena};
   if (!fill_all(o, o->with, b) || !fill_all(o, o->without, b)) return false;
-  if (!interp_run(o->with, &e) || !interp_run(o->without, &e)) return fault(&o->tool->fault, "%s", e.text);
+  if (!interp_run(o->with, &e) || !interp_run(o->without, &e))
+    return fault(&o->tool->fault, "%s", e.text);
   return true;
 }
 
-const Tensor *oracle_loss(const Oracle *o) { return interp_value(o->without, o->loss); }
+const Tensor *oracle_loss(const Oracle *o) {
+  return interp_value(o->with, find_result(o->gradients, RESULT_LOSS, NULL)->node);
+}
 
 const Tensor *oracle_output(const Oracle *o, const char *name) {
   const Result *r = find_result(o->gradients, RESULT_OUTPUT, name);

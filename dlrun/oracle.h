@@ -10,7 +10,7 @@ typedef struct {
   int64_t n;
   Graph *gradients, *forward; /* the loss with its gradients; without, to perturb */
   Interp *with, *without;
-  const Node *loss;           /* of `forward` */
+  const Node *loss; /* of `forward` */
 } Oracle;
 
 /* For a batch of n, in training mode or not, with masks of `seed` at step 0. */
@@ -18,7 +18,8 @@ bool oracle_new(Tool *t, int64_t n, bool training, uint64_t seed, Oracle *out);
 /* Takes over the session's parameters and the batch, and runs. */
 bool oracle_run(Oracle *o, const Batch *b);
 
-/* After a run: the value of the loss, an output, the gradient by a parameter or input; NULL when there is none. */
+/* After a run: the value of the loss, an output, the gradient by a parameter or input; NULL when
+ * there is none. */
 const Tensor *oracle_loss(const Oracle *o);
 const Tensor *oracle_output(const Oracle *o, const char *name);
 const Tensor *oracle_gradient(const Oracle *o, const char *name);

@@ -5,8 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, const int64_t *dim, const void *data) {
-  OutTensor t = {.tensor = {.name = name, .type = real_bytes == 8 ? ST_F64 : ST_F32, .rank = rank}, .data = data};
+void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, const int64_t *dim,
+             const void *data) {
+  OutTensor t = {.tensor = {.name = name, .type = real_bytes == 8 ? ST_F64 : ST_F32, .rank = rank},
+                 .data = data};
   t.tensor.elements = 1;
   for (int d = 0; d < rank; d++) t.tensor.elements *= t.tensor.dim[d] = dim[d];
   vec_push(a, &o->list, t);
@@ -18,7 +20,8 @@ bool out_safetensors(Tool *t, const OutSet *o, const char *path) {
   StWriter w;
   int code = st_create(&w, path, table, o->list.count, NULL, 0);
   for (int i = 0; i < o->list.count && code == DLC_OK; i++)
-    code = st_write(&w, o->list.at[i].data, (size_t)table[i].elements * st_type_size(table[i].type));
+    code =
+        st_write(&w, o->list.at[i].data, (size_t)table[i].elements * st_type_size(table[i].type));
   if (code == DLC_OK) code = st_commit(&w);
   return code == DLC_OK || fault(&t->fault, "%s", w.error);
 }
@@ -30,8 +33,10 @@ static void csv_header(FILE *f, const OutSet *o, int64_t n) {
     if (!t->rank || t->dim[0] != n) continue;
     int64_t each = t->elements / n;
     for (int64_t k = 0; k < each; k++, comma = ",") {
-      if (each == 1) fprintf(f, "%s%s", comma, t->name);
-      else fprintf(f, "%s%s[%lld]", comma, t->name, (long long)k);
+      if (each == 1)
+        fprintf(f, "%s%s", comma, t->name);
+      else
+        fprintf(f, "%s%s[%lld]", comma, t->name, (long long)k);
     }
   }
   fprintf(f, "\n");
@@ -45,8 +50,10 @@ static void csv_row(FILE *f, const OutSet *o, int64_t n, int64_t row) {
     if (!t->rank || t->dim[0] != n) continue;
     int64_t each = t->elements / n;
     for (int64_t k = row * each; k < (row + 1) * each; k++, comma = ",") {
-      if (t->type == ST_F64) fprintf(f, "%s%.17g", comma, ((const double *)data)[k]);
-      else fprintf(f, "%s%.9g", comma, (double)((const float *)data)[k]);
+      if (t->type == ST_F64)
+        fprintf(f, "%s%.17g", comma, ((const double *)data)[k]);
+      else
+        fprintf(f, "%s%.9g", comma, (double)((const float *)data)[k]);
     }
   }
   fprintf(f, "\n");

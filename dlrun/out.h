@@ -17,9 +17,11 @@ typedef struct {
 } OutSet;
 
 /* `real_bytes` wide; rank counts the samples' dimension where there is one. */
-void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, const int64_t *dim, const void *data);
+void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, const int64_t *dim,
+             const void *data);
 bool out_safetensors(Tool *t, const OutSet *o, const char *path);
-/* One row a sample, the columns of all tensors side by side; tensors of another first dimension are left out. */
+/* One row a sample, the columns of all tensors side by side; tensors of another first dimension are
+ * left out. */
 bool out_csv(Tool *t, const OutSet *o, int64_t n, const char *path);
 
 #endif

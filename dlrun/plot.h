@@ -25,7 +25,8 @@ void plot_svg(FILE *f, const char *title, const PlotPanel *panel, int count);
 /* Round numbers that cover [lo, hi]: at most PLOT_TICKS, 1, 2 or 5 times a power of ten apart. */
 int plot_ticks(double lo, double hi, double out[PLOT_TICKS]);
 
-/* A chart of `rows` lines and at most `columns` of y over its index, the value range at the left. */
+/* A chart of `rows` lines and at most `columns` of y over its index, the value range at the left.
+ */
 void plot_text(FILE *f, const double *y, int count, int columns, int rows, bool unicode);
 
 #endif

@@ -40,9 +40,12 @@ void plot_text(FILE *f, const double *y, int count, int columns, int rows, bool 
   /* the lowest value still shows one eighth of a line */
   for (int c = 0; c < n; c++) column[c] = 0.125 + (column[c] - lo) / range * (rows - 0.125);
   for (int r = rows - 1; r >= 0; r--) {
-    if (r == rows - 1) fprintf(f, "%10.4g ", hi);
-    else if (r == 0) fprintf(f, "%10.4g ", lo);
-    else fprintf(f, "%10s ", "");
+    if (r == rows - 1)
+      fprintf(f, "%10.4g ", hi);
+    else if (r == 0)
+      fprintf(f, "%10.4g ", lo);
+    else
+      fprintf(f, "%10s ", "");
     fputs(unicode ? "│" : "|", f);
     for (int c = 0; c < n; c++) put_column(f, column[c], r, unicode);
     fputc('\n', f);

@@ -11,7 +11,8 @@ typedef struct {
 
 static Results make_results(Tool *t, int64_t n) {
   const dlc_model *m = t->model;
-  Results r = {ARENA_ARRAY(t->arena, char *, m->output_count + 1), ARENA_ARRAY(t->arena, size_t, m->output_count + 1)};
+  Results r = {ARENA_ARRAY(t->arena, char *, m->output_count + 1),
+               ARENA_ARRAY(t->arena, size_t, m->output_count + 1)};
   for (int i = 0; i < m->output_count; i++) {
     r.bytes[i] = (size_t)m->outputs[i].elements * (size_t)m->real_bytes;
     r.data[i] = arena_alloc(t->arena, m->outputs[i].shared ? 1 : (size_t)n, r.bytes[i]);
@@ -40,8 +41,10 @@ static OutSet describe(Tool *t, int64_t n, const Results *r) {
     const dlc_tensor *out = &m->outputs[i];
     int64_t dim[9] = {n};
     memcpy(dim + 1, out->dim, sizeof out->dim);
-    if (out->shared) out_add(t->arena, &o, out->name, m->real_bytes, out->rank, out->dim, r->data[i]);
-    else out_add(t->arena, &o, out->name, m->real_bytes, out->rank + 1, dim, r->data[i]);
+    if (out->shared)
+      out_add(t->arena, &o, out->name, m->real_bytes, out->rank, out->dim, r->data[i]);
+    else
+      out_add(t->arena, &o, out->name, m->real_bytes, out->rank + 1, dim, r->data[i]);
   }
   return o;
 }
@@ -64,12 +67,14 @@ int command_predict(int argc, char **argv) {
   int status;
   const Opt opts[] = {
       {"--weights", OPT_TEXT, &weights, "W", "safetensors file", true},
-      {"--inputs", OPT_TEXT, &inputs, "I", "the inputs, as --data of train; targets are not needed", true},
+      {"--inputs", OPT_TEXT, &inputs, "I", "the inputs, as --data of train; targets are not needed",
+       true},
       {"-o", OPT_TEXT, &out, "FILE", "FILE.csv or FILE.safetensors to write", true},
       {"--batch", OPT_COUNT, &batch, "N", "samples at once (default: the train block's)", false},
       {"--threads", OPT_COUNT, &threads, "T", "threads (default 1)", false},
   };
-  const Cli cli = {"predict", "Write the network's outputs for every sample.", opts, OPT_LIST_COUNT(opts)};
+  const Cli cli = {"predict", "Write the network's outputs for every sample.", opts,
+                   OPT_LIST_COUNT(opts)};
   if (!cli_parse(&cli, argc, argv, &model, &status)) return status;
   Tool t;
   bool fine = tool_open(&t, model) && tool_session(&t, DLC_INFERENCE, threads, 0) &&

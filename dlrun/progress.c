@@ -11,8 +11,13 @@
 enum { BAR = 24 };
 
 Progress progress_new(const dlc_model *m, int64_t epochs, int64_t samples) {
-  Progress p = {.model = m, .live = tool_is_terminal(), .unicode = tool_unicode(), .colour = tool_colour(),
-                .epochs = epochs, .samples = samples, .width = 80};
+  Progress p = {.model = m,
+                .live = tool_is_terminal(),
+                .unicode = tool_unicode(),
+                .colour = tool_colour(),
+                .epochs = epochs,
+                .samples = samples,
+                .width = 80};
   struct winsize size;
   if (p.live && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col > 20) p.width = size.ws_col;
   return p;
@@ -32,9 +37,12 @@ static int digits(int64_t v) {
 
 static void duration(char *out, size_t size, double seconds) {
   long s = seconds < 0 || !isfinite(seconds) ? 0 : seconds > 1e9 ? 1000000000 : lround(seconds);
-  if (s >= 3600) snprintf(out, size, "%ldh%02ldm", s / 3600, s / 60 % 60);
-  else if (s >= 60) snprintf(out, size, "%ldm%02lds", s / 60, s % 60);
-  else snprintf(out, size, "%lds", s);
+  if (s >= 3600)
+    snprintf(out, size, "%ldh%02ldm", s / 3600, s / 60 % 60);
+  else if (s >= 60)
+    snprintf(out, size, "%ldm%02lds", s / 60, s % 60);
+  else
+    snprintf(out, size, "%lds", s);
 }
 
 /* BAR columns, of which `part` is done. */
@@ -51,7 +59,8 @@ static void bar(const Progress *p, char *out, size_t size, double part) {
   if (p->colour) snprintf(out + at, size - at, "\x1b[0m");
 }
 
-static void put_metrics(const Progress *p, char *out, size_t size, double loss, const double *metrics) {
+static void put_metrics(const Progress *p, char *out, size_t size, double loss,
+                        const double *metrics) {
   size_t at = (size_t)snprintf(out, size, "  loss %.4g", loss);
   for (int i = 0; i < p->model->metric_count && i < HISTORY_METRICS && at < size; i++)
     at += (size_t)snprintf(out + at, size - at, "  %s %.4f", p->model->metrics[i], metrics[i]);
@@ -59,16 +68,17 @@ static void put_metrics(const Progress *p, char *out, size_t size, double loss, 
 
 static void draw(Progress *p, int64_t epoch, int64_t done, double loss, const double *metrics) {
   char b[256], elapsed[32], left[32], text[512], tail[512];
-  double seconds = tool_seconds() - p->epoch_start, rate = (double)(done - p->begin) / (seconds > 0 ? seconds : 1e-9);
+  double seconds = tool_seconds() - p->epoch_start,
+         rate = (double)(done - p->begin) / (seconds > 0 ? seconds : 1e-9);
   duration(elapsed, sizeof elapsed, seconds);
   duration(left, sizeof left, (double)(p->samples - done) / (rate > 0 ? rate : 1e-9));
   bar(p, b, sizeof b, (double)done / (double)p->samples);
   put_metrics(p, tail, sizeof tail, loss, metrics);
-  int head = snprintf(text, sizeof text, "epoch %*lld/%lld ", digits(p->epochs), (long long)epoch + 1,
-                      (long long)p->epochs);
+  int head = snprintf(text, sizeof text, "epoch %*lld/%lld ", digits(p->epochs),
+                      (long long)epoch + 1, (long long)p->epochs);
   char after[640];
-  snprintf(after, sizeof after, " %lld/%lld %s<%s %.0f/s%s", (long long)done, (long long)p->samples, elapsed, left,
-           rate, tail);
+  snprintf(after, sizeof after, " %lld/%lld %s<%s %.0f/s%s", (long long)done, (long long)p->samples,
+           elapsed, left, rate, tail);
   int room = p->width - 1 - head - BAR; /* never onto a second line */
   printf("\r%s%s%.*s\x1b[K", text, b, room > 0 ? room : 0, after);
   fflush(stdout);
@@ -90,7 +100,8 @@ void progress_clear(Progress *p) {
 void progress_row(Progress *p, const History *h) {
   const HistoryRow *row = &h->rows.at[h->rows.count - 1];
   progress_clear(p);
-  printf("epoch %*lld/%lld  loss %-9.5g", digits(p->epochs), (long long)row->epoch, (long long)p->epochs, row->loss);
+  printf("epoch %*lld/%lld  loss %-9.5g", digits(p->epochs), (long long)row->epoch,
+         (long long)p->epochs, row->loss);
   for (int i = 0; i < h->metrics; i++) printf("  %s %.4f", h->model->metrics[i], row->metric[i]);
   if (h->valid) printf("  valid loss %-9.5g", row->valid_loss);
   for (int i = 0; h->valid && i < h->metrics; i++)

@@ -4,7 +4,14 @@
 
 #include <stdint.h>
 
-typedef enum { RANDOM_SHUFFLE = 0x53485546, RANDOM_FOLD, RANDOM_AUGMENT, RANDOM_BENCH, RANDOM_CHECK } RandomUse;
+typedef enum {
+  RANDOM_SHUFFLE = 0x53485546,
+  RANDOM_FOLD,
+  RANDOM_AUGMENT,
+  RANDOM_BENCH,
+  RANDOM_CHECK,
+  RANDOM_MOVE
+} RandomUse;
 
 /* A number in [0, 1) that is a function of its arguments. */
 double random_unit(uint64_t seed, RandomUse use, uint32_t round, uint64_t index);

@@ -4,12 +4,14 @@
 #include <string.h>
 
 static double by_steps(const dlc_training *t, double base, double epoch) {
-  return t->schedule_size > 0 ? base * pow(t->schedule_gamma, floor(epoch / t->schedule_size)) : base;
+  return t->schedule_size > 0 ? base * pow(t->schedule_gamma, floor(epoch / t->schedule_size))
+                              : base;
 }
 
 static double by_cosine(const dlc_training *t, double base, double epoch) {
   if (!(t->schedule_period > 0)) return base;
-  return t->schedule_min_lr + (base - t->schedule_min_lr) * (1 + cos(M_PI * epoch / t->schedule_period)) / 2;
+  return t->schedule_min_lr +
+         (base - t->schedule_min_lr) * (1 + cos(M_PI * epoch / t->schedule_period)) / 2;
 }
 
 static double by_line(const dlc_training *t, double base, double epoch) {

@@ -1,5 +1,5 @@
-/* dlrun summary: a line a layer, from the graph inside the network; without it, a line a parameter. Layers are the
- * ops that the outputs need; each parameter is counted where it is used first. */
+/* dlrun summary: a line a layer, from the graph inside the network; without it, a line a parameter.
+ * Layers are the ops that the outputs need; each parameter is counted where it is used first. */
 #include <stdio.h>
 #include <string.h>
 
@@ -56,8 +56,8 @@ static void print_graph(Tool *t, const Graph *g) {
     count_parameters(n, counted, &own);
     total.trainable += own.trainable;
     total.frozen += own.frozen;
-    table_row(&table, n->label ? n->label : "", op_info[n->op].name, shape_of(a, n->type.rank, n->type.dim),
-              count_text(a, own.trainable));
+    table_row(&table, n->label ? n->label : "", op_info[n->op].name,
+              shape_of(a, n->type.rank, n->type.dim), count_text(a, own.trainable));
   }
   table_row(&table, "Total", "", "", count_text(a, total.trainable));
   if (total.frozen) table_row(&table, "Frozen", "", "", count_text(a, total.frozen));
@@ -93,14 +93,16 @@ static void print_tensors(Tool *t, const char *kind, int32_t count, const dlc_te
 
 static void print_model(Tool *t) {
   const dlc_model *m = t->model;
-  printf("%s: %s, batch up to %lld%s%s\n", m->name, m->real_bytes == 8 ? "f64" : "f32", (long long)m->max_batch,
-         *m->cpu_features ? ", for processors with " : "", m->cpu_features);
+  printf("%s: %s, batch up to %lld%s%s\n", m->name, m->real_bytes == 8 ? "f64" : "f32",
+         (long long)m->max_batch, *m->cpu_features ? ", for processors with " : "",
+         m->cpu_features);
   print_tensors(t, "input", m->input_count, m->inputs);
   print_tensors(t, "target", m->target_count, m->targets);
   print_tensors(t, "output", m->output_count, m->outputs);
   if (m->training)
-    printf("  %-7s %s, lr %g, %s schedule, batch %lld, %lld epochs\n", "train", m->training->optimizer,
-           m->training->lr, m->training->schedule ? m->training->schedule : "constant",
+    printf("  %-7s %s, lr %g, %s schedule, batch %lld, %lld epochs\n", "train",
+           m->training->optimizer, m->training->lr,
+           m->training->schedule ? m->training->schedule : "constant",
            (long long)m->training->batch, (long long)m->training->epochs);
   printf("\n");
 }
@@ -110,18 +112,22 @@ static bool run(Tool *t) {
   Graph *g = t->model->ir ? graph_load(t, &diags) : NULL;
   if (t->model->ir && !g) return false;
   print_model(t);
-  if (g) print_graph(t, g);
-  else print_parameters(t);
+  if (g)
+    print_graph(t, g);
+  else
+    print_parameters(t);
   printf("\nmemory: parameters %lld bytes, optimizer %lld, arena %lld training, %lld inference\n",
          (long long)t->model->parameter_bytes, (long long)t->model->state_bytes,
-         (long long)t->model->programs[DLC_TRAIN].arena_bytes, (long long)t->model->programs[DLC_INFER].arena_bytes);
+         (long long)t->model->programs[DLC_TRAIN].arena_bytes,
+         (long long)t->model->programs[DLC_INFER].arena_bytes);
   return true;
 }
 
 int command_summary(int argc, char **argv) {
   const char *model;
   int status;
-  const Cli cli = {"summary", "Print the network's layers, output shapes and trainable parameters.", NULL, 0};
+  const Cli cli = {"summary", "Print the network's layers, output shapes and trainable parameters.",
+                   NULL, 0};
   if (!cli_parse(&cli, argc, argv, &model, &status)) return status;
   Tool t;
   bool fine = tool_open(&t, model) && run(&t);

@@ -1,4 +1,5 @@
-/* Made-up samples that fit a network: reals in [-1, 1), pixels, labels and indices within their classes. */
+/* Made-up samples that fit a network: reals in [-1, 1), pixels, labels and indices within their
+ * classes. */
 #ifndef DLC_DLRUN_SYNTHETIC_H
 #define DLC_DLRUN_SYNTHETIC_H
 

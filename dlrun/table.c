@@ -39,7 +39,9 @@ void table_print(const Table *t, FILE *out) {
   int width[TABLE_COLUMNS];
   for (int c = 0; c < t->columns; c++) width[c] = column_width(t, c);
   for (int r = 0; r < t->rows.count; r++) {
-    if (t->rows.at[r]) print_row(t, width, t->rows.at[r], out);
-    else fputc('\n', out);
+    if (t->rows.at[r])
+      print_row(t, width, t->rows.at[r], out);
+    else
+      fputc('\n', out);
   }
 }

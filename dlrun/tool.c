@@ -23,7 +23,8 @@ bool tool_session(Tool *t, dlc_mode mode, int64_t threads, uint64_t seed) {
   if (!tool_ok(t, t->api->create(t->model, mode, &t->session))) return false;
   int wanted = threads > 1000000 ? 1000000 : (int)threads;
   if (!tool_ok(t, t->api->set_threads(t->session, wanted))) return false;
-  return tool_ok(t, t->api->initialize(t->session, seed)) && tool_ok(t, t->api->set_seed(t->session, seed));
+  return tool_ok(t, t->api->initialize(t->session, seed)) &&
+         tool_ok(t, t->api->set_seed(t->session, seed));
 }
 
 bool tool_load(Tool *t, const char *weights) {
@@ -37,7 +38,9 @@ bool tool_load(Tool *t, const char *weights) {
 int tool_close(Tool *t, bool fine) {
   if (!fine && t->fault.text[0]) fprintf(stderr, "dlrun: error: %s\n", t->fault.text);
   if (t->fault.internal)
-    fprintf(stderr, "This is a fault in dlrun or dlc. Please report it with the .net file and this command line.\n");
+    fprintf(stderr,
+            "This is a fault in dlrun or dlc. Please report it with the .net file and this command "
+            "line.\n");
   if (t->session) t->api->destroy(t->session);
   if (t->handle) dlclose(t->handle);
   arena_free(t->arena);
@@ -50,8 +53,8 @@ bool tool_batch(Tool *t, int64_t asked, int64_t *out) {
   int64_t most = t->model->max_batch, own = t->model->training ? t->model->training->batch : 0;
   *out = asked ? asked : own > 0 && own < most ? own : most;
   if (*out <= most) return true;
-  return fault(&t->fault, "a batch of %lld: %s was compiled for at most %lld (dlc --batch)", (long long)*out,
-               t->model->name, (long long)most);
+  return fault(&t->fault, "a batch of %lld: %s was compiled for at most %lld (dlc --batch)",
+               (long long)*out, t->model->name, (long long)most);
 }
 
 bool tool_evaluate(Tool *t, const Dataset *d, int64_t batch, double *loss, double *metrics) {
@@ -94,7 +97,8 @@ bool tool_unicode(void) {
   static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
   for (int i = 0; i < 3; i++) {
     const char *value = getenv(names[i]);
-    if (value && *value) return strstr(value, "UTF-8") || strstr(value, "utf8") || strstr(value, "UTF8");
+    if (value && *value)
+      return strstr(value, "UTF-8") || strstr(value, "utf8") || strstr(value, "UTF8");
   }
   return false;
 }

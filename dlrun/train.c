@@ -1,7 +1,8 @@
-/* dlrun train. Epoch e takes the samples in the order of (seed, e); step t (from 0, over all epochs) draws its masks
- * and augmentation from (seed, t). So a checkpoint's step, seed and tensors are all that the rest depends on, and a
- * resumed training goes on with the same bits. --save FILE writes the weights, in PyTorch's names, and beside them
- * the checkpoint, FILE with .resume before the suffix; --resume takes either name. */
+/* dlrun train. Epoch e takes the samples in the order of (seed, e); step t (from 0, over all
+ * epochs) draws its masks and augmentation from (seed, t). So a checkpoint's step, seed and tensors
+ * are all that the rest depends on, and a resumed training goes on with the same bits. --save FILE
+ * writes the weights, in PyTorch's names, and beside them the checkpoint, FILE with .resume before
+ * the suffix; --resume takes either name. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +73,8 @@ static bool resume(Trainer *r, uint64_t *seed) {
   if (!checkpoint_seed(path, seed)) {
     path = resume_name(t->arena, path);
     if (!checkpoint_seed(path, seed))
-      return fault(&t->fault, "%s: not a checkpoint, and there is no %s beside it", r->options->resume, path);
+      return fault(&t->fault, "%s: not a checkpoint, and there is no %s beside it",
+                   r->options->resume, path);
   }
   return tool_load(t, path);
 }
@@ -83,7 +85,8 @@ static bool open_data(Trainer *r) {
   Tool *t = r->tool;
   const TrainOptions *o = r->options;
   if (!dataset_open(t->arena, o->data, t->model, true, &r->data, &t->fault)) return false;
-  if (o->valid && !dataset_open(t->arena, o->valid, t->model, true, &r->valid, &t->fault)) return false;
+  if (o->valid && !dataset_open(t->arena, o->valid, t->model, true, &r->valid, &t->fault))
+    return false;
   r->order = ARENA_ARRAY(t->arena, int64_t, r->data.n);
   r->buffers = dataset_batch(t->arena, &r->data, r->batch);
   r->steps = (r->data.n + r->batch - 1) / r->batch;
@@ -104,7 +107,8 @@ static bool prepare(Trainer *r, uint64_t *seed) {
   r->augment = augment_new(t->arena, t->model, *seed);
   r->progress = progress_new(t->model, r->epochs, r->data.n);
   int metrics = t->model->metric_count < HISTORY_METRICS ? t->model->metric_count : HISTORY_METRICS;
-  r->history = (History){.arena = t->arena, .model = t->model, .metrics = metrics, .valid = o->valid};
+  r->history =
+      (History){.arena = t->arena, .model = t->model, .metrics = metrics, .valid = o->valid};
   return !(o->resume && o->log) ||
          history_read(&r->history, o->log, t->api->step(t->session) / r->steps, &t->fault);
 }
@@ -112,21 +116,25 @@ static bool prepare(Trainer *r, uint64_t *seed) {
 /* ---- one epoch ---- */
 
 typedef struct {
-  int64_t done, here; /* samples of the epoch; of them, in this run */
+  int64_t done, here;                   /* samples of the epoch; of them, in this run */
   double loss, metric[HISTORY_METRICS]; /* sums over the samples here */
 } Sums;
 
 static bool step(Trainer *r, int64_t epoch, Sums *s) {
   Tool *t = r->tool;
-  int64_t at = t->api->step(t->session), n = r->data.n - s->done < r->batch ? r->data.n - s->done : r->batch;
+  int64_t at = t->api->step(t->session),
+          n = r->data.n - s->done < r->batch ? r->data.n - s->done : r->batch;
   double loss;
   dataset_gather(&r->data, r->order, s->done, n, &r->buffers);
   augment_batch(&r->augment, &r->buffers, at, n);
-  if (!tool_ok(t, t->api->set_learning_rate(t->session, schedule_rate(t->model->training, r->base_lr, epoch, at))) ||
-      !tool_ok(t, t->api->train_step(t->session, n, r->buffers.inputs, r->buffers.targets, &loss, r->metrics)))
+  if (!tool_ok(t, t->api->set_learning_rate(
+                      t->session, schedule_rate(t->model->training, r->base_lr, epoch, at))) ||
+      !tool_ok(t, t->api->train_step(t->session, n, r->buffers.inputs, r->buffers.targets, &loss,
+                                     r->metrics)))
     return false;
   if (!isfinite(loss))
-    return fault(&t->fault, "the loss is %g at step %lld; a smaller --lr may help", loss, (long long)at + 1);
+    return fault(&t->fault, "the loss is %g at step %lld; a smaller --lr may help", loss,
+                 (long long)at + 1);
   s->done += n;
   s->here += n;
   s->loss += loss * (double)n;
@@ -138,7 +146,8 @@ static bool step(Trainer *r, int64_t epoch, Sums *s) {
 static void show(Trainer *r, int64_t epoch, const Sums *s) {
   double mean[HISTORY_METRICS];
   for (int i = 0; i < r->history.metrics; i++) mean[i] = s->metric[i] / (double)s->here;
-  if (!r->options->quiet) progress_step(&r->progress, epoch, s->done, s->loss / (double)s->here, mean);
+  if (!r->options->quiet)
+    progress_step(&r->progress, epoch, s->done, s->loss / (double)s->here, mean);
 }
 
 static bool validate(Trainer *r, HistoryRow *row) {
@@ -151,7 +160,9 @@ static bool validate(Trainer *r, HistoryRow *row) {
 
 static bool finish_epoch(Trainer *r, int64_t epoch, const Sums *s, double start) {
   Tool *t = r->tool;
-  HistoryRow row = {.epoch = epoch + 1, .step = t->api->step(t->session), .lr = t->api->learning_rate(t->session),
+  HistoryRow row = {.epoch = epoch + 1,
+                    .step = t->api->step(t->session),
+                    .lr = t->api->learning_rate(t->session),
                     .loss = s->loss / (double)s->here};
   for (int i = 0; i < r->history.metrics; i++) row.metric[i] = s->metric[i] / (double)s->here;
   row.seconds = tool_seconds() - start;
@@ -177,7 +188,8 @@ static void print_chart(const Trainer *r) {
   if (r->options->quiet || r->losses.count < 2) return;
   printf("\nloss of the training steps\n");
   plot_text(stdout, r->losses.at, r->losses.count, 64, 8, tool_unicode());
-  if (r->options->log) printf("\ncurves: %s/curves.svg, numbers: %s/log.csv\n", r->options->log, r->options->log);
+  if (r->options->log)
+    printf("\ncurves: %s/curves.svg, numbers: %s/log.csv\n", r->options->log, r->options->log);
 }
 
 static bool train(Tool *t, const TrainOptions *o, uint64_t seed) {
@@ -185,7 +197,8 @@ static bool train(Tool *t, const TrainOptions *o, uint64_t seed) {
   if (!prepare(&r, &seed)) return false;
   int64_t epoch = t->api->step(t->session) / r.steps;
   if (epoch >= r.epochs)
-    return fault(&t->fault, "the checkpoint has done %lld epochs already; --epochs %lld asks for no more",
+    return fault(&t->fault,
+                 "the checkpoint has done %lld epochs already; --epochs %lld asks for no more",
                  (long long)epoch, (long long)r.epochs);
   for (; epoch < r.epochs; epoch++)
     if (!train_epoch(&r, seed, epoch)) {
@@ -206,8 +219,10 @@ int command_train(int argc, char **argv) {
       {"--epochs", OPT_COUNT, &o.epochs, "N", "in all (default: the train block's)", false},
       {"--batch", OPT_COUNT, &o.batch, "N", "samples a step (default: the train block's)", false},
       {"--lr", OPT_REAL, &o.lr, "X", "learning rate (default: the train block's)", false},
-      {"--seed", OPT_SEED, &o.seed, "S", "of initial values, order, masks (default: the train block's)", false},
-      {"--threads", OPT_COUNT, &o.threads, "T", "threads (default 1); they do not change the result", false},
+      {"--seed", OPT_SEED, &o.seed, "S",
+       "of initial values, order, masks (default: the train block's)", false},
+      {"--threads", OPT_COUNT, &o.threads, "T",
+       "threads (default 1); they do not change the result", false},
       {"--weights", OPT_TEXT, &o.weights, "W", "start from these weights", false},
       {"--save", OPT_TEXT, &o.save, "W", "write weights and checkpoint after each epoch", false},
       {"--resume", OPT_TEXT, &o.resume, "C", "go on from what --save wrote", false},

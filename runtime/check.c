@@ -1,4 +1,5 @@
-/* What is checked before compiled code sees it: every tensor is there, every label and index is in its range. */
+/* What is checked before compiled code sees it: every tensor is there, every label and index is in
+ * its range. */
 #include "runtime/rt.h"
 
 static int64_t integer_at(const dlc_tensor *t, const void *data, int64_t i) {
@@ -10,14 +11,16 @@ static int check_range(dlc_session *s, const dlc_tensor *t, int64_t n, const voi
   for (int64_t i = 0; i < count; i++) {
     int64_t v = integer_at(t, data, i);
     if (v >= 0 && v < t->classes) continue;
-    return rt_error(s, DLC_ELABEL, "%.100s of sample %lld is %lld, which is not from 0 to %d", t->name,
-                    (long long)(i / t->elements), (long long)v, (int)t->classes - 1);
+    return rt_error(s, DLC_ELABEL, "%.100s of sample %lld is %lld, which is not from 0 to %d",
+                    t->name, (long long)(i / t->elements), (long long)v, (int)t->classes - 1);
   }
   return DLC_OK;
 }
 
-int check_tensors(dlc_session *s, const dlc_tensor *t, int32_t count, int64_t n, const void *const *data) {
-  if (count && !data) return rt_error(s, DLC_EINVAL, "no array of tensors was given; %d are needed", (int)count);
+int check_tensors(dlc_session *s, const dlc_tensor *t, int32_t count, int64_t n,
+                  const void *const *data) {
+  if (count && !data)
+    return rt_error(s, DLC_EINVAL, "no array of tensors was given; %d are needed", (int)count);
   for (int32_t i = 0; i < count; i++) {
     if (!data[i]) return rt_error(s, DLC_EINVAL, "%.100s is NULL", t[i].name);
     int integer = t[i].elem == DLC_U8 || t[i].elem == DLC_I32;

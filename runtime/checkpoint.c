@@ -1,7 +1,9 @@
-/* Saving and loading a session's tensors as safetensors, in PyTorch's names, shapes and row-major order.
+/* Saving and loading a session's tensors as safetensors, in PyTorch's names, shapes and row-major
+ * order.
  *
- * A checkpoint holds the optimizer state too, and in its metadata format, step, seed (of the masks) and learning
- * rate, the last as a C hexadecimal float: resumed training goes on with the same bits. */
+ * A checkpoint holds the optimizer state too, and in its metadata format, step, seed (of the masks)
+ * and learning rate, the last as a C hexadecimal float: resumed training goes on with the same
+ * bits. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,18 +51,21 @@ static int write_all(StWriter *w, const dlc_session *s, int full) {
   int code = DLC_OK;
   for (int32_t i = 0; i < m->parameter_count && code == DLC_OK; i++) {
     const dlc_parameter *p = &m->parameters[i];
-    if (full || p->role != DLC_STATE) code = write_tensor(w, p, m->real_bytes, s->parameters + p->offset);
+    if (full || p->role != DLC_STATE)
+      code = write_tensor(w, p, m->real_bytes, s->parameters + p->offset);
   }
   return code == DLC_OK ? st_commit(w) : code;
 }
 
-static int save(const dlc_session *s, const char *path, int full, const StPair *meta, int64_t meta_count) {
+static int save(const dlc_session *s, const char *path, int full, const StPair *meta,
+                int64_t meta_count) {
   const dlc_model *m = s->model;
   StTensor *table = calloc((size_t)m->parameter_count + 1, sizeof *table);
   if (!table) return DLC_ENOMEM;
   int32_t count = 0;
   for (int32_t i = 0; i < m->parameter_count; i++)
-    if (full || m->parameters[i].role != DLC_STATE) table[count++] = describe(&m->parameters[i], m->real_bytes);
+    if (full || m->parameters[i].role != DLC_STATE)
+      table[count++] = describe(&m->parameters[i], m->real_bytes);
   StWriter w;
   int code = st_create(&w, path, table, saved_count(s, full), meta, meta_count);
   if (code == DLC_OK) code = write_all(&w, s, full);
@@ -77,12 +82,14 @@ int checkpoint_save(const dlc_session *s, const char *path) {
 int checkpoint_save_full(const dlc_session *s, const char *path) {
   if (!s || !path) return DLC_EINVAL;
   if (s->mode != DLC_TRAINING)
-    return rt_error((dlc_session *)(uintptr_t)s, DLC_ESTATE, "only a training session has a checkpoint");
+    return rt_error((dlc_session *)(uintptr_t)s, DLC_ESTATE,
+                    "only a training session has a checkpoint");
   char step[32], seed[32], lr[48];
   snprintf(step, sizeof step, "%lld", (long long)s->step);
   snprintf(seed, sizeof seed, "%llu", (unsigned long long)s->seed);
   snprintf(lr, sizeof lr, "%a", s->lr);
-  StPair meta[] = {{"format", "pt"}, {"dlc", CHECKPOINT_FORMAT}, {"step", step}, {"seed", seed}, {"lr", lr}};
+  StPair meta[] = {
+      {"format", "pt"}, {"dlc", CHECKPOINT_FORMAT}, {"step", step}, {"seed", seed}, {"lr", lr}};
   return save(s, path, 1, meta, sizeof meta / sizeof *meta);
 }
 
@@ -100,14 +107,16 @@ static int check_tensor(dlc_session *s, const StFile *f, const dlc_parameter *p)
   const StTensor *t = st_find(f, p->name);
   if (!t) return rt_error(s, DLC_EMISMATCH, "%.200s is missing", p->name);
   if (!st_is_float(t->type))
-    return rt_error(s, DLC_EMISMATCH, "%.160s is of type %s, not of a float type", p->name, st_type_name(t->type));
+    return rt_error(s, DLC_EMISMATCH, "%.160s is of type %s, not of a float type", p->name,
+                    st_type_name(t->type));
   int same = t->rank == p->rank;
   for (int d = 0; same && d < t->rank; d++) same = t->dim[d] == p->dim[d];
   if (same) return DLC_OK;
   char here[96], there[96];
   shape_text(here, sizeof here, p->rank, p->dim);
   shape_text(there, sizeof there, t->rank, t->dim);
-  return rt_error(s, DLC_EMISMATCH, "%.110s is %s in the file and %s in the network", p->name, there, here);
+  return rt_error(s, DLC_EMISMATCH, "%.110s is %s in the file and %s in the network", p->name,
+                  there, here);
 }
 
 static int load_tensor(dlc_session *s, StFile *f, const dlc_parameter *p) {
@@ -120,8 +129,10 @@ static int load_tensor(dlc_session *s, StFile *f, const dlc_parameter *p) {
     int code = st_read_doubles(f, t, i, now, chunk);
     if (code != DLC_OK) return rt_error(s, code, "%.160s: %.120s", p->name, f->error);
     for (int64_t k = 0; k < now; k++, layout_next(&c)) {
-      if (s->model->real_bytes == 8) ((double *)stored)[c.at] = chunk[k];
-      else ((float *)stored)[c.at] = (float)chunk[k];
+      if (s->model->real_bytes == 8)
+        ((double *)stored)[c.at] = chunk[k];
+      else
+        ((float *)stored)[c.at] = (float)chunk[k];
     }
     i += now;
   }

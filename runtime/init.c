@@ -1,5 +1,6 @@
-/* Initial values. Element i of parameter k is a function of (seed, k, i) alone, drawn in double in the row-major
- * order of the PyTorch shape: neither the compiler's layout nor --precision changes the network one starts from. */
+/* Initial values. Element i of parameter k is a function of (seed, k, i) alone, drawn in double in
+ * the row-major order of the PyTorch shape: neither the compiler's layout nor --precision changes
+ * the network one starts from. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +48,10 @@ static void value_pair(const Draw *d, const dlc_parameter *p, uint64_t pair, dou
 }
 
 static void store_real(void *base, int real, int64_t at, double v) {
-  if (real == 8) ((double *)base)[at] = v;
-  else ((float *)base)[at] = (float)v;
+  if (real == 8)
+    ((double *)base)[at] = v;
+  else
+    ((float *)base)[at] = (float)v;
 }
 
 static void fill_drawn(const dlc_parameter *p, int real, const Draw *d, void *base) {
@@ -70,13 +73,15 @@ static void subtract(double *a, const double *b, double factor, int64_t n) {
   for (int64_t i = 0; i < n; i++) a[i] -= factor * b[i];
 }
 
-/* Gram and Schmidt, each vector projected twice ("twice is enough", Kahan and Parlett): `count` orthonormal vectors
- * of `length` >= count. Dividing by a positive norm is QR with R's diagonal positive, as PyTorch fixes the signs. */
+/* Gram and Schmidt, each vector projected twice ("twice is enough", Kahan and Parlett): `count`
+ * orthonormal vectors of `length` >= count. Dividing by a positive norm is QR with R's diagonal
+ * positive, as PyTorch fixes the signs. */
 static void orthonormalize(double *q, int64_t count, int64_t length) {
   for (int64_t i = 0; i < count; i++) {
     double *v = q + i * length;
     for (int pass = 0; pass < 2; pass++)
-      for (int64_t j = 0; j < i; j++) subtract(v, q + j * length, inner(v, q + j * length, length), length);
+      for (int64_t j = 0; j < i; j++)
+        subtract(v, q + j * length, inner(v, q + j * length, length), length);
     double norm = sqrt(inner(v, v, length));
     for (int64_t k = 0; k < length; k++) v[k] = norm > 0 ? v[k] / norm : 0;
   }
@@ -111,7 +116,8 @@ int param_initialize(dlc_session *s, uint64_t seed) {
     const dlc_parameter *p = &m->parameters[i];
     if (p->role == DLC_STATE && !training) continue;
     Draw d = {{(uint32_t)seed, (uint32_t)(seed >> 32)}, (uint32_t)i};
-    if (p->init != INIT_ORTHOGONAL_Q) fill_drawn(p, m->real_bytes, &d, s->parameters + p->offset);
+    if (p->init != INIT_ORTHOGONAL_Q)
+      fill_drawn(p, m->real_bytes, &d, s->parameters + p->offset);
     else if (fill_orthogonal(p, m->real_bytes, &d, s->parameters + p->offset) != DLC_OK)
       return rt_error(s, DLC_ENOMEM, "no memory to make %.100s orthogonal", p->name);
   }

@@ -1,7 +1,8 @@
 /* Between a parameter's row-major PyTorch form and its place in the parameter block.
  *
- * The row-major tensor, viewed as store_dim, has its dimensions permuted so that store_order[0] is outermost. So the
- * element with coordinates c lies at sum over k of c[store_order[k]] * product of store_dim[store_order[j]], j > k. */
+ * The row-major tensor, viewed as store_dim, has its dimensions permuted so that store_order[0] is
+ * outermost. So the element with coordinates c lies at sum over k of c[store_order[k]] * product of
+ * store_dim[store_order[j]], j > k. */
 #include <string.h>
 
 #include "runtime/rt.h"
@@ -39,8 +40,10 @@ void layout_unpack(const dlc_parameter *p, int real, const void *stored, void *o
   }
   LayoutCursor c = layout_start(p);
   for (int64_t i = 0; i < p->elements; i++, layout_next(&c)) {
-    if (real == 8) ((double *)out)[i] = ((const double *)stored)[c.at];
-    else ((float *)out)[i] = ((const float *)stored)[c.at];
+    if (real == 8)
+      ((double *)out)[i] = ((const double *)stored)[c.at];
+    else
+      ((float *)out)[i] = ((const float *)stored)[c.at];
   }
 }
 
@@ -51,7 +54,9 @@ void layout_pack(const dlc_parameter *p, int real, const void *in, void *stored)
   }
   LayoutCursor c = layout_start(p);
   for (int64_t i = 0; i < p->elements; i++, layout_next(&c)) {
-    if (real == 8) ((double *)stored)[c.at] = ((const double *)in)[i];
-    else ((float *)stored)[c.at] = ((const float *)in)[i];
+    if (real == 8)
+      ((double *)stored)[c.at] = ((const double *)in)[i];
+    else
+      ((float *)stored)[c.at] = ((const float *)in)[i];
   }
 }

@@ -1,9 +1,10 @@
 /* A small thread pool behind dlc_parallel_for.
  *
- * A loop is cut into pieces (four a thread, so that a late thread does not hold up the rest), published by one
- * atomic store of the ticket and taken by compare-and-swap; the caller takes pieces too. Workers spin briefly for
- * the next loop, since a network is a run of loops microseconds apart, then sleep. Which thread does which piece is
- * left open: compiled code computes the same bits for any cutting. */
+ * A loop is cut into pieces (four a thread, so that a late thread does not hold up the rest),
+ * published by one atomic store of the ticket and taken by compare-and-swap; the caller takes
+ * pieces too. Workers spin briefly for the next loop, since a network is a run of loops
+ * microseconds apart, then sleep. Which thread does which piece is left open: compiled code
+ * computes the same bits for any cutting. */
 #include <signal.h>
 #include <string.h>
 
@@ -31,8 +32,9 @@ static void piece_finished(Pool *p) {
   pthread_mutex_unlock(&p->lock);
 }
 
-/* Takes one piece and runs it; 0 when none is left. The fields are read before the swap: when it succeeds, the
- * loop that they belong to had a piece left all the while, so they were not being rewritten. */
+/* Takes one piece and runs it; 0 when none is left. The fields are read before the swap: when it
+ * succeeds, the loop that they belong to had a piece left all the while, so they were not being
+ * rewritten. */
 static int take_piece(Pool *p) {
   uint64_t ticket = atomic_load(&p->ticket);
   while (tickets_left(ticket)) {
@@ -49,7 +51,9 @@ static int take_piece(Pool *p) {
   return 0;
 }
 
-static int idle(Pool *p) { return !tickets_left(atomic_load(&p->ticket)) && !atomic_load(&p->stop); }
+static int idle(Pool *p) {
+  return !tickets_left(atomic_load(&p->ticket)) && !atomic_load(&p->stop);
+}
 
 static void wait_for_work(Pool *p) {
   for (int i = 0; i < SPINS; i++) {
@@ -110,7 +114,8 @@ void pool_for(void *pool, int64_t count, dlc_range body, void *context) {
   int64_t pieces = (int64_t)p->threads * PIECES_PER_THREAD;
   publish(p, count, pieces < count ? pieces : count, body, context);
   wake(p);
-  while (take_piece(p)) {}
+  while (take_piece(p)) {
+  }
   wait_until_done(p);
   atomic_flag_clear(&p->busy);
 }

@@ -3,7 +3,8 @@
 
 #include "runtime/rt.h"
 
-/* The entry, or NULL when there is none or (optimizer state of an inference session) no memory behind it. */
+/* The entry, or NULL when there is none or (optimizer state of an inference session) no memory
+ * behind it. */
 static const dlc_parameter *entry(const dlc_session *s, int32_t index) {
   if (!s || index < 0 || index >= s->model->parameter_count) return NULL;
   const dlc_parameter *p = &s->model->parameters[index];

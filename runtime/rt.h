@@ -1,6 +1,6 @@
-/* Inside the runtime: the session, and the prototypes of the files behind dlc_api. Every name here is hidden in an
- * artifact. Memory is taken in three places only: dlc_api.create, loading and saving (a file's header), and the
- * scratch matrix of an orthogonal initialiser. */
+/* Inside the runtime: the session, and the prototypes of the files behind dlc_api. Every name here
+ * is hidden in an artifact. Memory is taken in three places only: dlc_api.create, loading and
+ * saving (a file's header), and the scratch matrix of an orthogonal initialiser. */
 #ifndef DLC_RUNTIME_RT_H
 #define DLC_RUNTIME_RT_H
 
@@ -16,8 +16,8 @@ enum { RT_ALIGN = 64, RT_MAX_THREADS = 256, RT_ERROR_BYTES = 320 };
 typedef struct {
   pthread_mutex_t lock;
   pthread_cond_t work, done;
-  /* generation << 32 | pieces not yet taken: a piece is taken by compare-and-swap, so a worker that is late for
-   * one loop can never take a piece of the next under the wrong numbers. */
+  /* generation << 32 | pieces not yet taken: a piece is taken by compare-and-swap, so a worker that
+   * is late for one loop can never take a piece of the next under the wrong numbers. */
   _Atomic uint64_t ticket;
   _Atomic int64_t pieces, count, remaining;
   _Atomic(dlc_range) body;
@@ -64,11 +64,13 @@ int rt_error(dlc_session *s, int code, const char *fmt, ...) __attribute__((form
 
 size_t session_bytes(const dlc_model *model, dlc_mode mode);
 int session_create(const dlc_model *model, dlc_mode mode, dlc_session **out);
-int session_create_in(const dlc_model *model, dlc_mode mode, void *memory, size_t bytes, dlc_session **out);
+int session_create_in(const dlc_model *model, dlc_mode mode, void *memory, size_t bytes,
+                      dlc_session **out);
 void session_destroy(dlc_session *s);
 const char *session_error_text(const dlc_session *s, int code);
 int session_set_threads(dlc_session *s, int threads);
-int session_set_parallel_for(dlc_session *s, dlc_parallel_for function, void *executor, int threads);
+int session_set_parallel_for(dlc_session *s, dlc_parallel_for function, void *executor,
+                             int threads);
 int session_set_seed(dlc_session *s, uint64_t seed);
 int session_set_learning_rate(dlc_session *s, double lr);
 double session_learning_rate(const dlc_session *s);
@@ -80,16 +82,18 @@ int session_set_step(dlc_session *s, int64_t step);
 int run_infer(dlc_session *s, int64_t n, const void *const *inputs, void *const *outputs);
 int run_evaluate(dlc_session *s, int64_t n, const void *const *inputs, const void *const *targets,
                  void *const *outputs, double *loss, double *metrics);
-int run_train_step(dlc_session *s, int64_t n, const void *const *inputs, const void *const *targets, double *loss,
-                   double *metrics);
-int run_forward(dlc_session *s, int eval, int64_t n, const void *const *inputs, const void *const *targets,
-                void *const *outputs, double *loss, double *metrics);
+int run_train_step(dlc_session *s, int64_t n, const void *const *inputs, const void *const *targets,
+                   double *loss, double *metrics);
+int run_forward(dlc_session *s, int eval, int64_t n, const void *const *inputs,
+                const void *const *targets, void *const *outputs, double *loss, double *metrics);
 int run_backward(dlc_session *s, void *const *input_gradients);
 int run_apply(dlc_session *s);
 
 /* DLC_OK, DLC_EINVAL for a missing pointer, DLC_ELABEL for a label or index out of range. */
-int check_tensors(dlc_session *s, const dlc_tensor *t, int32_t count, int64_t n, const void *const *data);
-/* The first of the comma-separated features that this processor and system lack, or NULL; *length its length. */
+int check_tensors(dlc_session *s, const dlc_tensor *t, int32_t count, int64_t n,
+                  const void *const *data);
+/* The first of the comma-separated features that this processor and system lack, or NULL; *length
+ * its length. */
 const char *cpu_missing(const char *features, size_t *length);
 
 /* ---- parameters (parameters.c, layout.c, init.c) ---- */
@@ -100,7 +104,8 @@ int param_get_gradient(const dlc_session *s, int32_t index, void *out);
 void *param_data(dlc_session *s, int32_t index);
 int param_initialize(dlc_session *s, uint64_t seed);
 
-/* Walks a stored tensor in the order of its row-major PyTorch form: `at` is the element's place in the block. */
+/* Walks a stored tensor in the order of its row-major PyTorch form: `at` is the element's place in
+ * the block. */
 typedef struct {
   int rank;
   int64_t at, coord[8], dim[8], stride[8];

@@ -1,7 +1,8 @@
-/* Running programs: arguments are checked, a dlc_call is made, the code runs, loss and metrics are handed out.
+/* Running programs: arguments are checked, a dlc_call is made, the code runs, loss and metrics are
+ * handed out.
  *
- * Steps: random masks are keyed by the number of steps done before. Step t (from 1) corrects Adam's moments by
- * 1 - beta1^t and 1 - beta2^t. */
+ * Steps: random masks are keyed by the number of steps done before. Step t (from 1) corrects Adam's
+ * moments by 1 - beta1^t and 1 - beta2^t. */
 #include <math.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@ static int usable(dlc_session *s, int program, int training) {
   return DLC_OK;
 }
 
-static int check_inputs(dlc_session *s, int64_t n, const void *const *inputs, const void *const *targets) {
+static int check_inputs(dlc_session *s, int64_t n, const void *const *inputs,
+                        const void *const *targets) {
   const dlc_model *m = s->model;
   if (n < 1 || n > m->max_batch)
     return rt_error(s, DLC_EINVAL, "a batch of %lld: from 1 to %lld is compiled in", (long long)n,
@@ -24,11 +26,13 @@ static int check_inputs(dlc_session *s, int64_t n, const void *const *inputs, co
   if (code == DLC_OK && targets) code = check_tensors(s, m->targets, m->target_count, n, targets);
   if (code != DLC_OK) return code;
   for (int i = 0; i < m->input_count; i++) s->inputs[i] = inputs[i];
-  for (int i = 0; i < m->target_count; i++) s->inputs[m->input_count + i] = targets ? targets[i] : NULL;
+  for (int i = 0; i < m->target_count; i++)
+    s->inputs[m->input_count + i] = targets ? targets[i] : NULL;
   return DLC_OK;
 }
 
-static int check_all(dlc_session *s, int64_t n, const void *const *inputs, const void *const *targets) {
+static int check_all(dlc_session *s, int64_t n, const void *const *inputs,
+                     const void *const *targets) {
   if (s->model->target_count && !targets) return rt_error(s, DLC_EINVAL, "no targets were given");
   return check_inputs(s, n, inputs, targets);
 }
@@ -38,7 +42,9 @@ static void set_outputs(dlc_session *s, void *const *outputs) {
     s->outputs[i] = outputs && outputs[i] ? outputs[i] : s->sinks[i];
 }
 
-static double bias_correction(double beta, int64_t t) { return beta > 0 ? 1 - pow(beta, (double)t) : 1; }
+static double bias_correction(double beta, int64_t t) {
+  return beta > 0 ? 1 - pow(beta, (double)t) : 1;
+}
 
 static void set_hyper(const dlc_session *s, dlc_call *call) {
   const dlc_training *t = s->model->training;
@@ -71,7 +77,8 @@ static void execute(dlc_session *s, int program, int64_t n, void *const *input_g
 
 static void hand_out(const dlc_session *s, int64_t n, double *loss, double *metrics) {
   if (loss) *loss = s->scalars[0];
-  for (int i = 0; metrics && i < s->model->metric_count; i++) metrics[i] = s->scalars[1 + i] / (double)n;
+  for (int i = 0; metrics && i < s->model->metric_count; i++)
+    metrics[i] = s->scalars[1 + i] / (double)n;
 }
 
 int run_infer(dlc_session *s, int64_t n, const void *const *inputs, void *const *outputs) {
@@ -96,8 +103,8 @@ int run_evaluate(dlc_session *s, int64_t n, const void *const *inputs, const voi
   return DLC_OK;
 }
 
-int run_train_step(dlc_session *s, int64_t n, const void *const *inputs, const void *const *targets, double *loss,
-                   double *metrics) {
+int run_train_step(dlc_session *s, int64_t n, const void *const *inputs, const void *const *targets,
+                   double *loss, double *metrics) {
   if (!s) return DLC_EINVAL;
   int code = usable(s, DLC_TRAIN, 1);
   if (code == DLC_OK) code = check_all(s, n, inputs, targets);
@@ -109,8 +116,8 @@ int run_train_step(dlc_session *s, int64_t n, const void *const *inputs, const v
   return DLC_OK;
 }
 
-int run_forward(dlc_session *s, int eval, int64_t n, const void *const *inputs, const void *const *targets,
-                void *const *outputs, double *loss, double *metrics) {
+int run_forward(dlc_session *s, int eval, int64_t n, const void *const *inputs,
+                const void *const *targets, void *const *outputs, double *loss, double *metrics) {
   if (!s) return DLC_EINVAL;
   int program = eval ? DLC_FORWARD_EVAL : DLC_FORWARD;
   int code = usable(s, program, 1);
@@ -126,7 +133,8 @@ int run_forward(dlc_session *s, int eval, int64_t n, const void *const *inputs, 
 
 int run_backward(dlc_session *s, void *const *input_gradients) {
   if (!s) return DLC_EINVAL;
-  if (s->pending == PENDING_NONE) return rt_error(s, DLC_ESTATE, "backward needs a forward right before it");
+  if (s->pending == PENDING_NONE)
+    return rt_error(s, DLC_ESTATE, "backward needs a forward right before it");
   int program = s->pending == PENDING_EVAL ? DLC_BACKWARD_EVAL : DLC_BACKWARD;
   int code = usable(s, program, 1);
   if (code != DLC_OK) return code;
@@ -139,7 +147,8 @@ int run_backward(dlc_session *s, void *const *input_gradients) {
 
 int run_apply(dlc_session *s) {
   if (!s) return DLC_EINVAL;
-  if (s->gradient_state != GRADIENTS_FRESH) return rt_error(s, DLC_ESTATE, "apply needs a backward before it");
+  if (s->gradient_state != GRADIENTS_FRESH)
+    return rt_error(s, DLC_ESTATE, "apply needs a backward before it");
   int code = usable(s, DLC_APPLY, 1);
   if (code != DLC_OK) return code;
   execute(s, DLC_APPLY, 1, s->no_gradients);

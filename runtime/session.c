@@ -1,5 +1,6 @@
-/* Sessions: one block of memory cut into the session itself, its tables, the parameter block, the gradient block
- * and the arena, each aligned to RT_ALIGN. Nothing else is allocated for as long as the session lives. */
+/* Sessions: one block of memory cut into the session itself, its tables, the parameter block, the
+ * gradient block and the arena, each aligned to RT_ALIGN. Nothing else is allocated for as long as
+ * the session lives. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,14 +56,15 @@ const char *session_error_text(const dlc_session *s, int code) {
 /* ---- memory ---- */
 
 typedef struct {
-  size_t inputs, outputs, sinks, input_gradients, no_gradients, scalars, parameters, gradients, arena, sink_data;
+  size_t inputs, outputs, sinks, input_gradients, no_gradients, scalars, parameters, gradients,
+      arena, sink_data;
   size_t total; /* 0: overflow */
 } Plan;
 
 static size_t plan_take(Plan *p, int64_t count, size_t size) {
   size_t at = p->total, bytes;
-  if (!at || count < 0 || __builtin_mul_overflow((size_t)count, size, &bytes) || bytes > SIZE_MAX / 4 ||
-      at > SIZE_MAX / 4) {
+  if (!at || count < 0 || __builtin_mul_overflow((size_t)count, size, &bytes) ||
+      bytes > SIZE_MAX / 4 || at > SIZE_MAX / 4) {
     p->total = 0;
     return 0;
   }
@@ -99,7 +101,8 @@ static Plan plan_session(const dlc_model *m, dlc_mode mode) {
   p.gradients = plan_take(&p, training ? m->parameter_bytes : 0, 1);
   p.arena = plan_take(&p, arena_bytes(m, mode), 1);
   p.sink_data = p.total;
-  for (int i = 0; i < m->output_count; i++) plan_take(&p, (int64_t)tensor_bytes(m, &m->outputs[i]), 1);
+  for (int i = 0; i < m->output_count; i++)
+    plan_take(&p, (int64_t)tensor_bytes(m, &m->outputs[i]), 1);
   return p;
 }
 
@@ -137,19 +140,20 @@ static int refuse(const dlc_model *m, dlc_mode mode) {
   if (!m || (mode != DLC_INFERENCE && mode != DLC_TRAINING))
     return create_failed(DLC_EINVAL, "no model, or a mode that does not exist");
   if (m->abi_version != DLC_ABI_VERSION)
-    return create_failed(DLC_EINVAL, "the network has interface version %d, the runtime %d", (int)m->abi_version,
-                         DLC_ABI_VERSION);
+    return create_failed(DLC_EINVAL, "the network has interface version %d, the runtime %d",
+                         (int)m->abi_version, DLC_ABI_VERSION);
   if (mode == DLC_TRAINING && !m->training)
     return create_failed(DLC_ESTATE, "%.100s was compiled for inference only", m->name);
   size_t length;
   const char *missing = cpu_missing(m->cpu_features, &length);
   if (missing)
-    return create_failed(DLC_ECPU, "this processor lacks %.*s, which %.100s was compiled for", (int)length, missing,
-                         m->name);
+    return create_failed(DLC_ECPU, "this processor lacks %.*s, which %.100s was compiled for",
+                         (int)length, missing, m->name);
   return DLC_OK;
 }
 
-static int build(const dlc_model *m, dlc_mode mode, void *memory, const Plan *plan, dlc_session **out) {
+static int build(const dlc_model *m, dlc_mode mode, void *memory, const Plan *plan,
+                 dlc_session **out) {
   dlc_session *s = memory;
   memset(s, 0, sizeof *s);
   s->model = m;
@@ -167,7 +171,8 @@ static int build(const dlc_model *m, dlc_mode mode, void *memory, const Plan *pl
   return DLC_OK;
 }
 
-int session_create_in(const dlc_model *m, dlc_mode mode, void *memory, size_t bytes, dlc_session **out) {
+int session_create_in(const dlc_model *m, dlc_mode mode, void *memory, size_t bytes,
+                      dlc_session **out) {
   if (!out) return create_failed(DLC_EINVAL, "no place for the session");
   *out = NULL;
   int code = refuse(m, mode);
@@ -176,7 +181,8 @@ int session_create_in(const dlc_model *m, dlc_mode mode, void *memory, size_t by
     return create_failed(DLC_EINVAL, "the memory given is not aligned to %d bytes", RT_ALIGN);
   Plan plan = plan_session(m, mode);
   if (!plan.total || bytes < plan.total)
-    return create_failed(DLC_ENOMEM, "the session needs %zu bytes, %zu were given", plan.total, bytes);
+    return create_failed(DLC_ENOMEM, "the session needs %zu bytes, %zu were given", plan.total,
+                         bytes);
   return build(m, mode, memory, &plan, out);
 }
 
@@ -190,8 +196,10 @@ int session_create(const dlc_model *m, dlc_mode mode, dlc_session **out) {
   if (!plan.total || posix_memalign(&memory, RT_ALIGN, plan.total))
     return create_failed(DLC_ENOMEM, "the session needs %zu bytes", plan.total);
   code = build(m, mode, memory, &plan, out);
-  if (code == DLC_OK) (*out)->owns_memory = 1;
-  else free(memory);
+  if (code == DLC_OK)
+    (*out)->owns_memory = 1;
+  else
+    free(memory);
   return code;
 }
 
@@ -211,9 +219,11 @@ int session_set_threads(dlc_session *s, int threads) {
   return rt_error(s, DLC_ENOMEM, "the system refused %d threads; one is used", threads);
 }
 
-int session_set_parallel_for(dlc_session *s, dlc_parallel_for function, void *executor, int threads) {
+int session_set_parallel_for(dlc_session *s, dlc_parallel_for function, void *executor,
+                             int threads) {
   if (!s) return DLC_EINVAL;
-  if (function && threads < 1) return rt_error(s, DLC_EINVAL, "an executor with %d threads", threads);
+  if (function && threads < 1)
+    return rt_error(s, DLC_EINVAL, "an executor with %d threads", threads);
   s->user_for = function;
   s->user_executor = executor;
   s->user_threads = threads;

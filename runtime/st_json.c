@@ -3,8 +3,8 @@
  *   { "__metadata__": { "key": "value", ... },
  *     "name": { "dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24] }, ... }
  *
- * Strings are decoded in place (a decoded string is never longer than its source). No recursion: the depth is
- * fixed. Every number is a non-negative integer below 2^63. */
+ * Strings are decoded in place (a decoded string is never longer than its source). No recursion:
+ * the depth is fixed. Every number is a non-negative integer below 2^63. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,8 @@ static int json_fail(Json *j, const char *why) {
 }
 
 static void skip_space(Json *j) {
-  while (j->at < j->end && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r')) j->at++;
+  while (j->at < j->end && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r'))
+    j->at++;
 }
 
 static int peek(Json *j) {
@@ -43,8 +44,10 @@ static int hex4(Json *j, uint32_t *out) {
   uint32_t v = 0;
   for (int i = 0; i < 4; i++) {
     char c = *j->at++;
-    int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    int digit = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
     if (digit < 0) return json_fail(j, "a bad \\u escape");
     v = v << 4 | (uint32_t)digit;
   }
@@ -76,7 +79,8 @@ static char *unicode_escape(Json *j, char *out) {
   if (!hex4(j, &c)) return NULL;
   if (c >= 0xdc00 && c < 0xe000) return json_fail(j, "half a surrogate pair"), NULL;
   if (c >= 0xd800 && c < 0xdc00) {
-    if (j->end - j->at < 2 || j->at[0] != '\\' || j->at[1] != 'u') return json_fail(j, "half a surrogate pair"), NULL;
+    if (j->end - j->at < 2 || j->at[0] != '\\' || j->at[1] != 'u')
+      return json_fail(j, "half a surrogate pair"), NULL;
     j->at += 2;
     if (!hex4(j, &low)) return NULL;
     if (low < 0xdc00 || low >= 0xe000) return json_fail(j, "half a surrogate pair"), NULL;

@@ -14,11 +14,11 @@ static const struct {
   const char *name;
   uint8_t size, is_float;
 } type_table[ST_TYPES] = {
-    [ST_BOOL] = {"BOOL", 1, 0}, [ST_U8] = {"U8", 1, 0},     [ST_I8] = {"I8", 1, 0},
-    [ST_F8_E5M2] = {"F8_E5M2", 1, 0}, [ST_F8_E4M3] = {"F8_E4M3", 1, 0},
-    [ST_I16] = {"I16", 2, 0},   [ST_U16] = {"U16", 2, 0},   [ST_F16] = {"F16", 2, 1}, [ST_BF16] = {"BF16", 2, 1},
-    [ST_I32] = {"I32", 4, 0},   [ST_U32] = {"U32", 4, 0},   [ST_F32] = {"F32", 4, 1}, [ST_F64] = {"F64", 8, 1},
-    [ST_I64] = {"I64", 8, 0},   [ST_U64] = {"U64", 8, 0},
+    [ST_BOOL] = {"BOOL", 1, 0},       [ST_U8] = {"U8", 1, 0},           [ST_I8] = {"I8", 1, 0},
+    [ST_F8_E5M2] = {"F8_E5M2", 1, 0}, [ST_F8_E4M3] = {"F8_E4M3", 1, 0}, [ST_I16] = {"I16", 2, 0},
+    [ST_U16] = {"U16", 2, 0},         [ST_F16] = {"F16", 2, 1},         [ST_BF16] = {"BF16", 2, 1},
+    [ST_I32] = {"I32", 4, 0},         [ST_U32] = {"U32", 4, 0},         [ST_F32] = {"F32", 4, 1},
+    [ST_F64] = {"F64", 8, 1},         [ST_I64] = {"I64", 8, 0},         [ST_U64] = {"U64", 8, 0},
 };
 
 size_t st_type_size(StType type) { return type_table[type].size; }
@@ -28,8 +28,8 @@ const char *st_type_name(StType type) { return type_table[type].name; }
 int st_is_float(StType type) { return type_table[type].is_float; }
 
 int st_is_integer(StType type) {
-  return type == ST_U8 || type == ST_I8 || type == ST_I16 || type == ST_U16 || type == ST_I32 || type == ST_U32 ||
-         type == ST_I64;
+  return type == ST_U8 || type == ST_I8 || type == ST_I16 || type == ST_U16 || type == ST_I32 ||
+         type == ST_U32 || type == ST_I64;
 }
 
 /* ---- opening ---- */
@@ -70,12 +70,16 @@ static const char *check_size(StTensor *t) {
   int64_t elements = 1, bytes;
   int empty = 0;
   for (int d = 0; d < t->rank; d++) {
-    if (!t->dim[d]) empty = 1;
-    else if (__builtin_mul_overflow(elements, t->dim[d], &elements)) return "a shape is too large";
+    if (!t->dim[d])
+      empty = 1;
+    else if (__builtin_mul_overflow(elements, t->dim[d], &elements))
+      return "a shape is too large";
   }
   t->elements = empty ? 0 : elements;
-  if (__builtin_mul_overflow(t->elements, (int64_t)st_type_size(t->type), &bytes)) return "a shape is too large";
-  return t->end - t->begin == (uint64_t)bytes ? NULL : "a tensor's shape and its data_offsets disagree";
+  if (__builtin_mul_overflow(t->elements, (int64_t)st_type_size(t->type), &bytes))
+    return "a shape is too large";
+  return t->end - t->begin == (uint64_t)bytes ? NULL
+                                              : "a tensor's shape and its data_offsets disagree";
 }
 
 /* The tensors, in order of place, must cover [0, data_bytes) without overlap or hole. */
@@ -107,7 +111,8 @@ static int read_header(StFile *f, const char *path, uint64_t file_bytes) {
   uint64_t length = 0;
   for (int i = 0; i < 8; i++) length |= (uint64_t)raw[i] << (8 * i);
   if (length > ST_MAX_HEADER || length > file_bytes - 8)
-    return open_fail(f, DLC_EFORMAT, path, "not a safetensors file: the header's length is impossible");
+    return open_fail(f, DLC_EFORMAT, path,
+                     "not a safetensors file: the header's length is impossible");
   f->header = malloc((size_t)length + 1);
   if (!f->header) return open_fail(f, DLC_ENOMEM, path, "out of memory");
   if (st_read_bytes(f, 8, f->header, (size_t)length) != DLC_OK)
@@ -125,7 +130,8 @@ int st_open(StFile *f, const char *path) {
   f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (f->fd < 0) return open_fail(f, DLC_EIO, path, strerror(errno));
   struct stat st;
-  if (fstat(f->fd, &st) || !S_ISREG(st.st_mode)) return open_fail(f, DLC_EIO, path, "not a regular file");
+  if (fstat(f->fd, &st) || !S_ISREG(st.st_mode))
+    return open_fail(f, DLC_EIO, path, "not a regular file");
   return read_header(f, path, (uint64_t)st.st_size);
 }
 
@@ -173,10 +179,14 @@ static int64_t integer_from(StType type, const uint8_t *b) {
   int64_t v = 0;
   memcpy(&v, b, st_type_size(type));
   switch (type) {
-    case ST_I8: return (int8_t)v;
-    case ST_I16: return (int16_t)v;
-    case ST_I32: return (int32_t)v;
-    default: return v;
+    case ST_I8:
+      return (int8_t)v;
+    case ST_I16:
+      return (int16_t)v;
+    case ST_I32:
+      return (int32_t)v;
+    default:
+      return v;
   }
 }
 
@@ -185,11 +195,16 @@ static double double_from(StType type, const uint8_t *b) {
   float f;
   double d;
   switch (type) {
-    case ST_F64: return memcpy(&d, b, 8), d;
-    case ST_F32: return memcpy(&f, b, 4), f;
-    case ST_F16: return memcpy(&half, b, 2), half_value(half);
-    case ST_BF16: return memcpy(&half, b, 2), from_bits((uint32_t)half << 16);
-    default: return (double)integer_from(type, b);
+    case ST_F64:
+      return memcpy(&d, b, 8), d;
+    case ST_F32:
+      return memcpy(&f, b, 4), f;
+    case ST_F16:
+      return memcpy(&half, b, 2), half_value(half);
+    case ST_BF16:
+      return memcpy(&half, b, 2), from_bits((uint32_t)half << 16);
+    default:
+      return (double)integer_from(type, b);
   }
 }
 
@@ -199,7 +214,8 @@ int st_read_doubles(StFile *f, const StTensor *t, int64_t first, int64_t count, 
   uint8_t chunk[CHUNK_BYTES];
   int64_t size = (int64_t)st_type_size(t->type);
   if (!st_is_float(t->type) && !st_is_integer(t->type)) return DLC_EFORMAT;
-  if (first < 0 || count < 0 || first > t->elements || count > t->elements - first) return DLC_EFORMAT;
+  if (first < 0 || count < 0 || first > t->elements || count > t->elements - first)
+    return DLC_EFORMAT;
   while (count) {
     int64_t now = count < CHUNK_BYTES / size ? count : CHUNK_BYTES / size;
     int code = st_read_bytes(f, t->begin + (uint64_t)(first * size), chunk, (size_t)(now * size));
@@ -216,7 +232,8 @@ int st_read_integers(StFile *f, const StTensor *t, int64_t first, int64_t count,
   uint8_t chunk[CHUNK_BYTES];
   int64_t size = (int64_t)st_type_size(t->type);
   if (!st_is_integer(t->type)) return DLC_EFORMAT;
-  if (first < 0 || count < 0 || first > t->elements || count > t->elements - first) return DLC_EFORMAT;
+  if (first < 0 || count < 0 || first > t->elements || count > t->elements - first)
+    return DLC_EFORMAT;
   while (count) {
     int64_t now = count < CHUNK_BYTES / size ? count : CHUNK_BYTES / size;
     int code = st_read_bytes(f, t->begin + (uint64_t)(first * size), chunk, (size_t)(now * size));

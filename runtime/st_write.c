@@ -1,5 +1,5 @@
-/* Writing safetensors: header and data to a temporary file beside the target, sync, rename, sync of the directory.
- * A crash at any moment leaves the old file or the new one, never half of one. */
+/* Writing safetensors: header and data to a temporary file beside the target, sync, rename, sync of
+ * the directory. A crash at any moment leaves the old file or the new one, never half of one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -51,8 +51,10 @@ static void put_string(Out *o, const char *s) {
   put(o, "\"");
   for (; *s; s++) {
     char one[8] = {*s};
-    if (*s == '"' || *s == '\\') snprintf(one, sizeof one, "\\%c", *s);
-    else if ((unsigned char)*s < 0x20) snprintf(one, sizeof one, "\\u%04x", (unsigned char)*s);
+    if (*s == '"' || *s == '\\')
+      snprintf(one, sizeof one, "\\%c", *s);
+    else if ((unsigned char)*s < 0x20)
+      snprintf(one, sizeof one, "\\u%04x", (unsigned char)*s);
     put(o, one);
   }
   put(o, "\"");
@@ -91,7 +93,8 @@ static void put_meta(Out *o, const StPair *meta, int64_t count) {
   put(o, "}");
 }
 
-static void put_header(Out *o, const StTensor *t, int64_t count, const StPair *meta, int64_t meta_count) {
+static void put_header(Out *o, const StTensor *t, int64_t count, const StPair *meta,
+                       int64_t meta_count) {
   int64_t at = 0;
   put(o, "{");
   if (meta_count) put_meta(o, meta, meta_count);
@@ -104,7 +107,8 @@ static void put_header(Out *o, const StTensor *t, int64_t count, const StPair *m
   while (o->length % 8) put(o, " ");
 }
 
-static int write_header(StWriter *w, const StTensor *t, int64_t count, const StPair *meta, int64_t meta_count) {
+static int write_header(StWriter *w, const StTensor *t, int64_t count, const StPair *meta,
+                        int64_t meta_count) {
   Out o = {NULL, 0};
   put_header(&o, t, count, meta, meta_count);
   size_t length = o.length;
@@ -133,8 +137,8 @@ static int open_temporary(StWriter *w, const char *path) {
   return w->fd >= 0 ? DLC_OK : DLC_EIO;
 }
 
-int st_create(StWriter *w, const char *path, const StTensor *tensor, int64_t count, const StPair *meta,
-              int64_t meta_count) {
+int st_create(StWriter *w, const char *path, const StTensor *tensor, int64_t count,
+              const StPair *meta, int64_t meta_count) {
   memset(w, 0, sizeof *w);
   w->fd = -1;
   int code = open_temporary(w, path);
@@ -160,7 +164,8 @@ int st_commit(StWriter *w) {
   int failed = close(w->fd);
   w->fd = -1;
   if (failed || rename(w->temporary, w->path)) return write_fail(w, DLC_EIO, strerror(errno));
-  sync_directory(w->path); /* the file is in place: a failure here loses nothing that was there before */
+  sync_directory(
+      w->path); /* the file is in place: a failure here loses nothing that was there before */
   free(w->temporary);
   w->temporary = NULL;
   st_abort(w);

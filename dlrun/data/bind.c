@@ -1,14 +1,13 @@
-/* Which array is which tensor, and its elements in the tensor's type. Shapes need agree in the number of elements
- * only, except that images [H, W, C] are turned where the network wants [C, H, W]. */
+/* Which array is which tensor, and its elements in the tensor's type. Shapes need agree in the
+ * number of elements only, except that images [H, W, C] are turned where the network wants [C, H,
+ * W]. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "dlrun/data/bind.h"
 
-static size_t elem_size(int32_t elem) {
-  return elem == DLC_U8 ? 1 : elem == DLC_F64 ? 8 : 4;
-}
+static size_t elem_size(int32_t elem) { return elem == DLC_U8 ? 1 : elem == DLC_F64 ? 8 : 4; }
 
 static void shape_text(char *out, size_t size, int rank, const int64_t *dim) {
   size_t at = (size_t)snprintf(out, size, "[");
@@ -22,7 +21,8 @@ static bool check_shape(const RawArray *r, const dlc_tensor *t, Fault *f) {
   char has[128], wants[128];
   shape_text(has, sizeof has, r->rank - 1, r->dim + 1);
   shape_text(wants, sizeof wants, t->rank, t->dim);
-  return fault(f, "%s: samples of shape %s do not fit %s, which is %s", r->where, has, t->name, wants);
+  return fault(f, "%s: samples of shape %s do not fit %s, which is %s", r->where, has, t->name,
+               wants);
 }
 
 static bool channels_last(const RawArray *r, const dlc_tensor *t) {
@@ -39,31 +39,36 @@ static int64_t source_of(const dlc_tensor *t, bool turned, int64_t i) {
   return i % pixels * t->dim[0] + i / pixels;
 }
 
-static bool store(const RawArray *r, const dlc_tensor *t, int64_t sample, double v, char *to, Fault *f) {
+static bool store(const RawArray *r, const dlc_tensor *t, int64_t sample, double v, char *to,
+                  Fault *f) {
   if (t->elem == DLC_F32) return memcpy(to, &(float){(float)v}, 4), true;
   if (t->elem == DLC_F64) return memcpy(to, &v, 8), true;
   double lo = t->elem == DLC_U8 ? 0 : INT32_MIN, hi = t->elem == DLC_U8 ? 255 : INT32_MAX;
   if (t->classes) lo = 0, hi = t->classes - 1;
   if (!(v >= lo && v <= hi) || v != floor(v))
-    return fault(f, "%s: %s of sample %lld is %g; it must be an integer from %g to %g", r->where, t->name,
-                 (long long)sample, v, lo, hi);
-  if (t->elem == DLC_U8) *(uint8_t *)to = (uint8_t)v;
-  else memcpy(to, &(int32_t){(int32_t)v}, 4);
+    return fault(f, "%s: %s of sample %lld is %g; it must be an integer from %g to %g", r->where,
+                 t->name, (long long)sample, v, lo, hi);
+  if (t->elem == DLC_U8)
+    *(uint8_t *)to = (uint8_t)v;
+  else
+    memcpy(to, &(int32_t){(int32_t)v}, 4);
   return true;
 }
 
 static bool convert(Arena *a, const RawArray *r, const dlc_tensor *t, const char **out, Fault *f) {
   bool turned = channels_last(r, t);
-  bool as_is = !turned && !t->classes && ((t->elem == DLC_U8 && r->elem == RAW_U8) ||
-                                          (t->elem == DLC_F32 && r->elem == RAW_F32) ||
-                                          (t->elem == DLC_F64 && r->elem == RAW_F64));
+  bool as_is =
+      !turned && !t->classes &&
+      ((t->elem == DLC_U8 && r->elem == RAW_U8) || (t->elem == DLC_F32 && r->elem == RAW_F32) ||
+       (t->elem == DLC_F64 && r->elem == RAW_F64));
   if (as_is) return *out = r->data, true;
   size_t size = elem_size(t->elem);
   char *to = arena_alloc(a, (size_t)(r->dim[0] * r->each) + 1, size);
   *out = to;
   for (int64_t s = 0; s < r->dim[0]; s++)
     for (int64_t i = 0; i < r->each; i++, to += size)
-      if (!store(r, t, s, raw_double(r, s * r->each + source_of(t, turned, i)), to, f)) return false;
+      if (!store(r, t, s, raw_double(r, s * r->each + source_of(t, turned, i)), to, f))
+        return false;
   return true;
 }
 
@@ -75,13 +80,14 @@ static const RawArray *array_for(const RawSet *s, const dlc_tensor *t, int *unna
   return NULL;
 }
 
-static bool bind_one(RawSet *s, const dlc_tensor *t, int32_t i, int *unnamed, Dataset *d, Fault *f) {
+static bool bind_one(RawSet *s, const dlc_tensor *t, int32_t i, int *unnamed, Dataset *d,
+                     Fault *f) {
   const RawArray *r = array_for(s, t, unnamed);
   if (!r) return fault(f, "the data has nothing for %s", t->name);
   if (!check_shape(r, t, f)) return false;
   if (d->n >= 0 && r->dim[0] != d->n)
-    return fault(f, "%s: %lld samples for %s, but %lld for what comes before", r->where, (long long)r->dim[0],
-                 t->name, (long long)d->n);
+    return fault(f, "%s: %lld samples for %s, but %lld for what comes before", r->where,
+                 (long long)r->dim[0], t->name, (long long)d->n);
   d->n = r->dim[0];
   d->bytes[i] = elem_size(t->elem) * (size_t)t->elements;
   return convert(s->arena, r, t, &d->data[i], f);

@@ -38,7 +38,8 @@ bool bytes_start_with(Bytes b, const void *prefix, size_t n) {
   return b.left >= n && memcmp(b.at, prefix, n) == 0;
 }
 
-/* Reads to the end into a buffer that doubles: memory follows what really came, not what a header says. */
+/* Reads to the end into a buffer that doubles: memory follows what really came, not what a header
+ * says. */
 static bool read_all(gzFile file, const char *path, Bytes *out, void **owner, Fault *f) {
   size_t capacity = 1 << 16, used = 0;
   uint8_t *buffer = malloc(capacity);

@@ -1,16 +1,17 @@
 /* A CSV file as a table of samples.
  *
- * Columns go to the network's tensors like this: a column named as an input or target of one element is that; the
- * column named by label= (or, failing that, "label") is the first target; then inputs in order, then targets in
- * order, take the columns that are left. Without columns for the targets the table has inputs only. Labels may be
- * words: the words, sorted, are classes 0, 1, ... */
+ * Columns go to the network's tensors like this: a column named as an input or target of one
+ * element is that; the column named by label= (or, failing that, "label") is the first target; then
+ * inputs in order, then targets in order, take the columns that are left. Without columns for the
+ * targets the table has inputs only. Labels may be words: the words, sorted, are classes 0, 1, ...
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "dlrun/data/csv.h"
 
 typedef struct {
-  double *data;      /* of the tensor */
+  double *data;        /* of the tensor */
   int64_t each, place; /* elements of one sample; which of them this column is */
   bool is_class;
 } Column;
@@ -21,7 +22,7 @@ typedef struct {
   const char *path;
   Column *column;
   int32_t inputs, tensors;
-  int64_t *filled;  /* columns given to each tensor */
+  int64_t *filled;    /* columns given to each tensor */
   const char **words; /* of the label column, sorted; NULL: labels are numbers */
   int64_t word_count;
 } Table;
@@ -50,7 +51,8 @@ static void give_named(Table *t) {
 static bool give_label(Table *t, const char *label, Fault *f) {
   int64_t column = csv_column(t->shape, label ? label : "label");
   if (column < 0 && label) return fault(f, "%s: no column is named %s", t->path, label);
-  bool free_target = t->tensors > t->inputs && tensor_at(t, t->inputs)->elements == 1 && !t->filled[t->inputs];
+  bool free_target =
+      t->tensors > t->inputs && tensor_at(t, t->inputs)->elements == 1 && !t->filled[t->inputs];
   if (column >= 0 && !taken(t, column) && free_target) give(t, column, t->inputs);
   return true;
 }
@@ -76,16 +78,19 @@ static bool assign_columns(Table *t, const char *label, Fault *f) {
     used += t->filled[i];
   }
   bool inputs_only = !filled_out && filled_in == inputs;
-  if (used == t->shape->columns && filled_in == inputs && (filled_out == targets || inputs_only)) return true;
-  return fault(f, "%s: %lld columns; the network takes %lld for its inputs and %lld for its targets", t->path,
-               (long long)t->shape->columns, (long long)inputs, (long long)targets);
+  if (used == t->shape->columns && filled_in == inputs && (filled_out == targets || inputs_only))
+    return true;
+  return fault(f,
+               "%s: %lld columns; the network takes %lld for its inputs and %lld for its targets",
+               t->path, (long long)t->shape->columns, (long long)inputs, (long long)targets);
 }
 
 static bool make_arrays(Table *t, Fault *f) {
   for (int32_t i = 0; i < t->tensors; i++) {
     const dlc_tensor *d = tensor_at(t, i);
     if (!t->filled[i]) continue;
-    RawArray *r = raw_add(t->set, d->name, t->path, RAW_F64, 2, (int64_t[]){t->shape->rows, d->elements}, f);
+    RawArray *r =
+        raw_add(t->set, d->name, t->path, RAW_F64, 2, (int64_t[]){t->shape->rows, d->elements}, f);
     if (!r) return false;
     for (int64_t c = 0; c < t->shape->columns; c++)
       if ((uintptr_t)t->column[c].data == (uintptr_t)i + 1) t->column[c].data = r->data;
@@ -100,7 +105,8 @@ static int by_text(const void *a, const void *b) {
 }
 
 static const char **find_word(const Table *t, const char *word) {
-  return t->word_count ? bsearch(&word, t->words, (size_t)t->word_count, sizeof *t->words, by_text) : NULL;
+  return t->word_count ? bsearch(&word, t->words, (size_t)t->word_count, sizeof *t->words, by_text)
+                       : NULL;
 }
 
 static bool add_word(Table *t, const char *word, int64_t *capacity, Fault *f) {
@@ -128,7 +134,8 @@ static bool collect_words(Table *t, int64_t column, int64_t classes, Csv *c, Fau
     if (step == CSV_END) break;
     if (i == column) {
       numbers = numbers && csv_number(c->cell, &(double){0});
-      if (!numbers && !t->words && !capacity) { /* the first word: start over, numbers are words too */
+      if (!numbers && !t->words &&
+          !capacity) { /* the first word: start over, numbers are words too */
         capacity = 8;
         t->words = ARENA_ARRAY(t->set->arena, const char *, capacity);
         csv_open(c, t->path, t->shape->body);
@@ -140,8 +147,8 @@ static bool collect_words(Table *t, int64_t column, int64_t classes, Csv *c, Fau
     if (step == CSV_LAST_CELL) i = -1;
   }
   if (numbers || t->word_count == classes) return true;
-  return fault(f, "%s: the label column has %lld different words, the network %lld classes", t->path,
-               (long long)t->word_count, (long long)classes);
+  return fault(f, "%s: the label column has %lld different words, the network %lld classes",
+               t->path, (long long)t->word_count, (long long)classes);
 }
 
 /* ---- rows ---- */
@@ -150,10 +157,11 @@ static bool store_cell(Table *t, const Csv *c, int64_t row, int64_t column, Faul
   Column *to = &t->column[column];
   double v;
   const char **word = to->is_class ? find_word(t, c->cell) : NULL;
-  if (word) v = (double)(word - t->words);
+  if (word)
+    v = (double)(word - t->words);
   else if (!csv_number(c->cell, &v))
-    return fault(f, "%s:%lld: \"%.60s\" in column %lld is not a number", t->path, (long long)c->line, c->cell,
-                 (long long)column + 1);
+    return fault(f, "%s:%lld: \"%.60s\" in column %lld is not a number", t->path,
+                 (long long)c->line, c->cell, (long long)column + 1);
   if (to->data) to->data[row * to->each + to->place] = v;
   return true;
 }
@@ -189,5 +197,6 @@ bool read_csv(RawSet *s, const char *path, const DataSpec *spec, Bytes text, Fau
   t.column = ARENA_ARRAY(s->arena, Column, shape.columns);
   t.filled = ARENA_ARRAY(s->arena, int64_t, t.tensors);
   Csv *c = ARENA_NEW(s->arena, Csv);
-  return assign_columns(&t, spec->label, f) && read_words(&t, c, f) && make_arrays(&t, f) && store_rows(&t, c, f);
+  return assign_columns(&t, spec->label, f) && read_words(&t, c, f) && make_arrays(&t, f) &&
+         store_rows(&t, c, f);
 }

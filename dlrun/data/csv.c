@@ -17,7 +17,8 @@ static int peek(const Csv *c) { return c->left.left ? *c->left.at : -1; }
 
 static bool append(Csv *c, size_t *n, uint8_t byte, Fault *f) {
   if (!byte) return fault(f, "%s:%lld: a zero byte: this is not text", c->path, (long long)c->line);
-  if (*n == sizeof c->cell - 1) return fault(f, "%s:%lld: a cell is too long", c->path, (long long)c->line);
+  if (*n == sizeof c->cell - 1)
+    return fault(f, "%s:%lld: a cell is too long", c->path, (long long)c->line);
   c->cell[(*n)++] = (char)byte;
   return true;
 }
@@ -103,11 +104,13 @@ static int64_t count_row(Csv *c, Fault *f) {
   return n;
 }
 
-/* scikit-learn's files begin `150,4,setosa,versicolor,virginica`: rows, features, the classes' names. */
+/* scikit-learn's files begin `150,4,setosa,versicolor,virginica`: rows, features, the classes'
+ * names. */
 static bool is_count_line(const CsvShape *s, int64_t rows, int64_t columns) {
   double said_rows, said_features;
   if (s->header || s->columns < 4) return false; /* two classes at least */
-  if (!csv_number(s->classes[0], &said_rows) || !csv_number(s->classes[1], &said_features)) return false;
+  if (!csv_number(s->classes[0], &said_rows) || !csv_number(s->classes[1], &said_features))
+    return false;
   for (int64_t i = 2; i < s->columns; i++)
     if (csv_number(s->classes[i], &(double){0})) return false;
   return said_rows == (double)rows && said_features == (double)(columns - 1);
@@ -126,11 +129,11 @@ static bool count_rows(Csv *c, CsvShape *out, Fault *f) {
   }
   bool counted = columns && is_count_line(out, out->rows, columns);
   if (!counted && columns && columns != out->columns)
-    return fault(f, "%s:%lld: %lld cells, the first line has %lld", c->path, (long long)out->body_line + 1,
-                 (long long)columns, (long long)out->columns);
+    return fault(f, "%s:%lld: %lld cells, the first line has %lld", c->path,
+                 (long long)out->body_line + 1, (long long)columns, (long long)out->columns);
   if (odd_line)
-    return fault(f, "%s:%lld: %lld cells, the lines before have %lld", c->path, (long long)odd_line, (long long)odd,
-                 (long long)columns);
+    return fault(f, "%s:%lld: %lld cells, the lines before have %lld", c->path, (long long)odd_line,
+                 (long long)odd, (long long)columns);
   out->class_count = counted ? out->columns - 2 : 0;
   out->classes = counted ? out->classes + 2 : NULL;
   if (counted) out->columns = columns;

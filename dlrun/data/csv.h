@@ -8,24 +8,26 @@
 typedef struct {
   Bytes left;
   const char *path;
-  int64_t line; /* of the cell read last, from 1 */
-  bool at_start; /* the next cell is the first of its row */
+  int64_t line;              /* of the cell read last, from 1 */
+  bool at_start;             /* the next cell is the first of its row */
   char cell[LIMIT_CSV_CELL]; /* the cell read last, NUL-terminated */
 } Csv;
 
 typedef enum { CSV_CELL, CSV_LAST_CELL, CSV_END, CSV_BAD } CsvStep;
 
 void csv_open(Csv *c, const char *path, Bytes text);
-/* The next cell; CSV_LAST_CELL when its row ends with it. Empty lines are passed over. CSV_BAD after a fault. */
+/* The next cell; CSV_LAST_CELL when its row ends with it. Empty lines are passed over. CSV_BAD
+ * after a fault. */
 CsvStep csv_next(Csv *c, Fault *f);
 /* A finite decimal number that is the whole cell. */
 bool csv_number(const char *cell, double *out);
 
-/* The shape of the file: its first line's cells, whether they name the columns, and how many rows follow. */
+/* The shape of the file: its first line's cells, whether they name the columns, and how many rows
+ * follow. */
 typedef struct {
   int64_t columns, rows, body_line; /* the line at which rows start */
   const char *const *header;        /* NULL: none */
-  const char *const *classes;       /* class names of a first line `rows,features,class,...`, or NULL */
+  const char *const *classes; /* class names of a first line `rows,features,class,...`, or NULL */
   int64_t class_count;
   Bytes body;
 } CsvShape;

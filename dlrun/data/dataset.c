@@ -14,7 +14,8 @@ static bool has_suffix(const char *path, size_t length, const char *suffix) {
 /* FILE.npz:part */
 static const char *npz_part(Arena *a, const char **path) {
   const char *colon = strrchr(*path, ':');
-  if (!colon || strchr(colon, '/') || !has_suffix(*path, (size_t)(colon - *path), ".npz")) return NULL;
+  if (!colon || strchr(colon, '/') || !has_suffix(*path, (size_t)(colon - *path), ".npz"))
+    return NULL;
   *path = arena_strndup(a, *path, (size_t)(colon - *path));
   return colon + 1;
 }
@@ -23,10 +24,12 @@ static bool read_text(RawSet *s, const char *path, const DataSpec *spec, Bytes b
   return spec->window ? read_series(s, path, spec, b, f) : read_csv(s, path, spec, b, f);
 }
 
-static bool read_loaded(RawSet *s, const char *path, const char *part, const DataSpec *spec, Bytes b, Fault *f) {
+static bool read_loaded(RawSet *s, const char *path, const char *part, const DataSpec *spec,
+                        Bytes b, Fault *f) {
   size_t n = strlen(path);
   if (has_suffix(path, n, ".gz")) n -= 3;
-  if (has_suffix(path, n, ".csv") || has_suffix(path, n, ".txt")) return read_text(s, path, spec, b, f);
+  if (has_suffix(path, n, ".csv") || has_suffix(path, n, ".txt"))
+    return read_text(s, path, spec, b, f);
   if (bytes_start_with(b, "\x93NUMPY", 6)) return read_npy(s, path, NULL, b, f);
   if (bytes_start_with(b, "PK", 2)) return read_npz(s, path, part, b, f);
   if (has_suffix(path, n, ".bin")) return read_cifar(s, path, b, f);
@@ -39,7 +42,8 @@ static bool read_file(RawSet *s, const char *path, const DataSpec *spec, bool *c
   void *owner;
   const char *part = npz_part(s->arena, &path);
   if (has_suffix(path, strlen(path), ".safetensors")) return read_tensors(s, path, f);
-  if (!part && spec->part && has_suffix(path, strlen(path), ".npz") && !spec->split[0] && !spec->folds)
+  if (!part && spec->part && has_suffix(path, strlen(path), ".npz") && !spec->split[0] &&
+      !spec->folds)
     part = strcmp(spec->part, "valid") == 0 ? "val" : spec->part;
   if (part || spec->window) *cut = true;
   if (!bytes_load(path, &b, &owner, f)) return false;
@@ -48,7 +52,8 @@ static bool read_file(RawSet *s, const char *path, const DataSpec *spec, bool *c
   return fine;
 }
 
-bool dataset_open(Arena *a, const char *text, const dlc_model *model, bool targets, Dataset *out, Fault *f) {
+bool dataset_open(Arena *a, const char *text, const dlc_model *model, bool targets, Dataset *out,
+                  Fault *f) {
   DataSpec spec;
   RawSet set = {.arena = a, .model = model};
   bool cut = false;
@@ -63,7 +68,8 @@ Batch dataset_batch(Arena *a, const Dataset *d, int64_t most) {
   Batch b = {.data = ARENA_ARRAY(a, char *, d->tensors + 1)};
   b.inputs = ARENA_ARRAY(a, const void *, d->tensors + 1);
   b.targets = b.inputs + d->inputs;
-  for (int32_t i = 0; i < d->tensors; i++) b.inputs[i] = b.data[i] = arena_alloc(a, (size_t)most, d->bytes[i]);
+  for (int32_t i = 0; i < d->tensors; i++)
+    b.inputs[i] = b.data[i] = arena_alloc(a, (size_t)most, d->bytes[i]);
   return b;
 }
 
@@ -72,6 +78,7 @@ void dataset_gather(const Dataset *d, const int64_t *order, int64_t first, int64
     int64_t i = order ? order[first + k] : first + k;
     if (d->row) i = d->row[i];
     for (int32_t t = 0; t < d->tensors; t++)
-      memcpy(b->data[t] + (size_t)k * d->bytes[t], d->data[t] + (size_t)i * d->bytes[t], d->bytes[t]);
+      memcpy(b->data[t] + (size_t)k * d->bytes[t], d->data[t] + (size_t)i * d->bytes[t],
+             d->bytes[t]);
   }
 }

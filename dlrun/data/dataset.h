@@ -1,5 +1,5 @@
-/* Samples in the types and shapes of a network's inputs and targets, read from whatever --data names:
- *   IDX pairs, CIFAR-10 binary, CSV, windows of a CSV series, npy, npz, safetensors. */
+/* Samples in the types and shapes of a network's inputs and targets, read from whatever --data
+ * names: IDX pairs, CIFAR-10 binary, CSV, windows of a CSV series, npy, npz, safetensors. */
 #ifndef DLC_DLRUN_DATASET_H
 #define DLC_DLRUN_DATASET_H
 
@@ -22,7 +22,8 @@ typedef struct {
 } Batch;
 
 /* `spec` as the user wrote it. With `targets`, data without them is a fault. */
-bool dataset_open(Arena *a, const char *spec, const dlc_model *model, bool targets, Dataset *out, Fault *f);
+bool dataset_open(Arena *a, const char *spec, const dlc_model *model, bool targets, Dataset *out,
+                  Fault *f);
 Batch dataset_batch(Arena *a, const Dataset *d, int64_t most);
 /* Samples order[first], ..., order[first + n - 1] (order NULL: the identity) into the batch. */
 void dataset_gather(const Dataset *d, const int64_t *order, int64_t first, int64_t n, Batch *b);

@@ -15,7 +15,8 @@ static bool idx_scalar(uint8_t code, Scalar *out) {
 bool read_idx(RawSet *s, const char *path, Bytes b, Fault *f) {
   const uint8_t *magic = bytes_take(&b, 4);
   Scalar scalar;
-  if (!magic || magic[0] || magic[1] || !idx_scalar(magic[2], &scalar) || !magic[3] || magic[3] > RAW_RANK)
+  if (!magic || magic[0] || magic[1] || !idx_scalar(magic[2], &scalar) || !magic[3] ||
+      magic[3] > RAW_RANK)
     return fault(f, "%s: not an IDX file", path);
   int rank = magic[3];
   int64_t dim[RAW_RANK], count;
@@ -25,18 +26,22 @@ bool read_idx(RawSet *s, const char *path, Bytes b, Fault *f) {
     dim[d] = (int64_t)v;
   }
   if (!raw_count(rank, dim, (int64_t)(b.left / (size_t)scalar.size), &count))
-    return fault(f, "%s: the file is cut off: its header promises more than %zu bytes", path, b.left);
-  if ((uint64_t)count * (size_t)scalar.size != b.left) return fault(f, "%s: bytes follow the last element", path);
+    return fault(f, "%s: the file is cut off: its header promises more than %zu bytes", path,
+                 b.left);
+  if ((uint64_t)count * (size_t)scalar.size != b.left)
+    return fault(f, "%s: bytes follow the last element", path);
   RawArray *r = raw_add(s, NULL, path, raw_elem_for(scalar), rank, dim, f);
   return r && raw_fill(r, scalar, &b, f);
 }
 
 enum { CIFAR_IMAGE = 3 * 32 * 32, CIFAR_RECORD = 1 + CIFAR_IMAGE };
 
-/* Records of a label and a [3, 32, 32] image; images become the first unnamed array, labels the second. */
+/* Records of a label and a [3, 32, 32] image; images become the first unnamed array, labels the
+ * second. */
 bool read_cifar(RawSet *s, const char *path, Bytes b, Fault *f) {
   if (!b.left || b.left % CIFAR_RECORD)
-    return fault(f, "%s: not CIFAR-10 records: %zu bytes is no multiple of %d", path, b.left, CIFAR_RECORD);
+    return fault(f, "%s: not CIFAR-10 records: %zu bytes is no multiple of %d", path, b.left,
+                 CIFAR_RECORD);
   int64_t n = (int64_t)(b.left / CIFAR_RECORD);
   RawArray *images = raw_add(s, NULL, path, RAW_U8, 4, (int64_t[]){n, 3, 32, 32}, f);
   uint8_t *pixel = images ? images->data : NULL;

@@ -6,8 +6,8 @@
 #define LIMIT_DATA_FILES 16                /* files of one --data */
 #define LIMIT_DATA_ARRAYS 256              /* arrays taken from one --data */
 #define LIMIT_CSV_COLUMNS (1 << 20)
-#define LIMIT_CSV_CELL 4096                /* bytes of one cell */
-#define LIMIT_CSV_CLASSES 10000            /* different words of a label column */
+#define LIMIT_CSV_CELL 4096     /* bytes of one cell */
+#define LIMIT_CSV_CLASSES 10000 /* different words of a label column */
 #define LIMIT_ZIP_ENTRIES 65536
 #define LIMIT_NPY_HEADER 65536
 

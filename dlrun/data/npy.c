@@ -1,5 +1,5 @@
-/* NumPy's .npy: magic, version, a Python dictionary of descr, fortran_order and shape, data. Only this dictionary
- * is understood, in any order of its keys; no objects, no structures. */
+/* NumPy's .npy: magic, version, a Python dictionary of descr, fortran_order and shape, data. Only
+ * this dictionary is understood, in any order of its keys; no objects, no structures. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +52,8 @@ static bool dimension(Bytes *b, int64_t *out) {
   *out = 0;
   bool any = false;
   while (b->left && *b->at >= '0' && *b->at <= '9') {
-    if (__builtin_mul_overflow(*out, 10, out) || __builtin_add_overflow(*out, *b->at - '0', out)) return false;
+    if (__builtin_mul_overflow(*out, 10, out) || __builtin_add_overflow(*out, *b->at - '0', out))
+      return false;
     bytes_take(b, 1);
     any = true;
   }
@@ -102,7 +103,8 @@ bool read_npy(RawSet *s, const char *path, const char *name, Bytes b, Fault *f) 
   uint64_t length;
   if (!magic || memcmp(magic, "\x93NUMPY", 6) || magic[6] < 1 || magic[6] > 3)
     return fault(f, "%s: not an npy array", path);
-  if (!bytes_little(&b, magic[6] == 1 ? 2 : 4, &length) || length > LIMIT_NPY_HEADER || length > b.left)
+  if (!bytes_little(&b, magic[6] == 1 ? 2 : 4, &length) || length > LIMIT_NPY_HEADER ||
+      length > b.left)
     return fault(f, "%s: the array's header is cut off", path);
   NpyHeader h = {.rank = 0};
   Bytes text = {bytes_take(&b, (size_t)length), (size_t)length};
@@ -112,7 +114,8 @@ bool read_npy(RawSet *s, const char *path, const char *name, Bytes b, Fault *f) 
   if (!h.rank) h.dim[h.rank++] = 1; /* a scalar is one sample */
   if (!raw_count(h.rank, h.dim, (int64_t)(b.left / (size_t)h.scalar.size), &count))
     return fault(f, "%s: the array is cut off", path);
-  if ((uint64_t)count * (size_t)h.scalar.size != b.left) return fault(f, "%s: bytes follow the array", path);
+  if ((uint64_t)count * (size_t)h.scalar.size != b.left)
+    return fault(f, "%s: bytes follow the array", path);
   RawArray *r = raw_add(s, name, path, raw_elem_for(h.scalar), h.rank, h.dim, f);
   return r && raw_fill(r, h.scalar, &b, f);
 }

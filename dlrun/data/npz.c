@@ -1,5 +1,6 @@
-/* .npz: a zip archive of .npy members, stored or deflated. The central directory is believed only as far as it
- * agrees with the file: places, sizes and the checksum are checked, and deflate cannot expand more than 1032 to 1. */
+/* .npz: a zip archive of .npy members, stored or deflated. The central directory is believed only
+ * as far as it agrees with the file: places, sizes and the checksum are checked, and deflate cannot
+ * expand more than 1032 to 1. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -29,7 +30,8 @@ static bool fields(Bytes *b, int count, const int *sizes, uint64_t *out) {
   return true;
 }
 
-/* The zip64 extra field holds, in this order, those of size, packed and offset that are all ones. */
+/* The zip64 extra field holds, in this order, those of size, packed and offset that are all ones.
+ */
 static bool zip64(Bytes extra, Member *m) {
   while (extra.left >= 4) {
     uint64_t id = 0, length = 0;
@@ -53,7 +55,8 @@ static bool next_member(Bytes *directory, Member *m) {
   if (!magic || memcmp(magic, "PK\1\2", 4) || !fields(directory, 16, sizes, v)) return false;
   const uint8_t *name = bytes_take(directory, (size_t)v[9]);
   const uint8_t *extra = bytes_take(directory, (size_t)v[10]);
-  if (!name || !extra || !bytes_take(directory, (size_t)v[11]) || v[9] >= sizeof m->name) return false;
+  if (!name || !extra || !bytes_take(directory, (size_t)v[11]) || v[9] >= sizeof m->name)
+    return false;
   *m = (Member){.method = v[3], .crc = v[6], .packed = v[7], .size = v[8], .offset = v[15]};
   if (v[2] & 1) m->method = 99; /* encrypted */
   memcpy(m->name, name, (size_t)v[9]);
@@ -67,7 +70,9 @@ static bool locate(Bytes whole, const Member *m, Bytes *out) {
   if (m->offset > whole.left || !bytes_take(&whole, (size_t)m->offset)) return false;
   const uint8_t *magic = bytes_take(&whole, 4);
   if (!magic || memcmp(magic, "PK\3\4", 4) || !fields(&whole, 10, sizes, v)) return false;
-  if (!bytes_take(&whole, (size_t)v[8]) || !bytes_take(&whole, (size_t)v[9]) || m->packed > whole.left) return false;
+  if (!bytes_take(&whole, (size_t)v[8]) || !bytes_take(&whole, (size_t)v[9]) ||
+      m->packed > whole.left)
+    return false;
   *out = (Bytes){whole.at, (size_t)m->packed};
   return true;
 }
@@ -94,16 +99,21 @@ static bool inflate_raw(Bytes from, uint8_t *to, size_t size) {
 }
 
 static bool unpack(Bytes from, const Member *m, uint8_t *to) {
-  if (m->method == 0) memcpy(to, from.at, (size_t)m->size);
-  else if (!inflate_raw(from, to, (size_t)m->size)) return false;
+  if (m->method == 0)
+    memcpy(to, from.at, (size_t)m->size);
+  else if (!inflate_raw(from, to, (size_t)m->size))
+    return false;
   return crc32_z(0, to, (size_t)m->size) == m->crc;
 }
 
-static bool read_member(RawSet *s, const char *path, const char *name, const Member *m, Bytes whole, Fault *f) {
+static bool read_member(RawSet *s, const char *path, const char *name, const Member *m, Bytes whole,
+                        Fault *f) {
   Bytes packed;
   if (!locate(whole, m, &packed)) return fault(f, "%s: %s lies outside the file", path, m->name);
-  if (m->method != 0 && m->method != 8) return fault(f, "%s: %s is compressed in an unknown way", path, m->name);
-  if (m->size > LIMIT_DATA_BYTES || (m->method == 0 ? m->size != m->packed : m->size / 1032 > m->packed + 1))
+  if (m->method != 0 && m->method != 8)
+    return fault(f, "%s: %s is compressed in an unknown way", path, m->name);
+  if (m->size > LIMIT_DATA_BYTES ||
+      (m->method == 0 ? m->size != m->packed : m->size / 1032 > m->packed + 1))
     return fault(f, "%s: %s has an impossible size", path, m->name);
   uint8_t *data = malloc((size_t)m->size + 1);
   if (!data) return fault(f, "%s: out of memory", path);
@@ -121,8 +131,8 @@ static const char *model_tensor(const dlc_model *m, const char *name) {
   return NULL;
 }
 
-/* Which of the model's tensors the array is: by its own name, or as MedMNIST names them, <part>_images and
- * <part>_labels for the first input and target. NULL: not wanted. */
+/* Which of the model's tensors the array is: by its own name, or as MedMNIST names them,
+ * <part>_images and <part>_labels for the first input and target. NULL: not wanted. */
 static const char *role_of(const dlc_model *m, const char *name, const char *part) {
   size_t n = part ? strlen(part) : 0;
   if (!part) return model_tensor(m, name);
@@ -132,11 +142,12 @@ static const char *role_of(const dlc_model *m, const char *name, const char *par
   return model_tensor(m, name + n + 1);
 }
 
-static bool read_directory(RawSet *s, const char *path, const char *part, Bytes whole, Bytes directory,
-                           uint64_t entries, Fault *f) {
+static bool read_directory(RawSet *s, const char *path, const char *part, Bytes whole,
+                           Bytes directory, uint64_t entries, Fault *f) {
   for (uint64_t i = 0; i < entries; i++) {
     Member m;
-    if (!next_member(&directory, &m)) return fault(f, "%s: the archive's directory is malformed", path);
+    if (!next_member(&directory, &m))
+      return fault(f, "%s: the archive's directory is malformed", path);
     char *dot = strrchr(m.name, '.');
     if (!dot || strcmp(dot, ".npy")) continue;
     *dot = 0;
@@ -150,12 +161,14 @@ bool read_npz(RawSet *s, const char *path, const char *part, Bytes whole, Fault 
   static const int sizes[] = {2, 2, 2, 2, 4, 4, 2};
   Bytes end, directory = whole;
   uint64_t v[7];
-  if (!find_end(whole, &end) || !fields(&end, 7, sizes, v)) return fault(f, "%s: not an npz archive", path);
+  if (!find_end(whole, &end) || !fields(&end, 7, sizes, v))
+    return fault(f, "%s: not an npz archive", path);
   if (v[3] > LIMIT_ZIP_ENTRIES || v[5] > whole.left || !bytes_take(&directory, (size_t)v[5]))
     return fault(f, "%s: the archive's directory is malformed", path);
   int before = s->list.count;
   if (!read_directory(s, path, part, whole, directory, v[3], f)) return false;
   if (s->list.count > before) return true;
-  return fault(f, "%s: no array is named as an input of the network%s%s%s", path, part ? " or as part " : "",
-               part ? part : "", part ? "" : "; name the part of a MedMNIST file: FILE.npz:train");
+  return fault(f, "%s: no array is named as an input of the network%s%s%s", path,
+               part ? " or as part " : "", part ? part : "",
+               part ? "" : "; name the part of a MedMNIST file: FILE.npz:train");
 }

@@ -1,4 +1,5 @@
-/* Arrays as files hold them: counts checked, numbers of any width and byte order brought to four kinds. */
+/* Arrays as files hold them: counts checked, numbers of any width and byte order brought to four
+ * kinds. */
 #include <stdio.h>
 #include <string.h>
 
@@ -21,11 +22,12 @@ bool raw_count(int rank, const int64_t *dim, int64_t most, int64_t *out) {
   return true;
 }
 
-RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, int rank, const int64_t *dim,
-                  Fault *f) {
+RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, int rank,
+                  const int64_t *dim, Fault *f) {
   RawArray r = {.name = name, .where = where, .elem = elem, .rank = rank};
   int64_t count;
-  if (rank < 1 || rank > RAW_RANK) return fault(f, "%s: an array of %d dimensions", where, rank), NULL;
+  if (rank < 1 || rank > RAW_RANK)
+    return fault(f, "%s: an array of %d dimensions", where, rank), NULL;
   if (s->list.count == LIMIT_DATA_ARRAYS) return fault(f, "%s: too many arrays", where), NULL;
   if (!raw_count(rank, dim, (int64_t)(LIMIT_DATA_BYTES / 8), &count) ||
       !raw_count(rank - 1, dim + 1, (int64_t)(LIMIT_DATA_BYTES / 8), &r.each))
@@ -52,10 +54,14 @@ static float half_to_float(uint16_t h) {
 
 static void store_one(RawArray *r, Scalar s, int64_t i, uint64_t bits) {
   uint32_t low = (uint32_t)bits;
-  if (s.kind == 'f' && s.size == 8) memcpy((double *)r->data + i, &bits, 8);
-  else if (s.kind == 'f' && s.size == 4) memcpy((float *)r->data + i, &low, 4);
-  else if (s.kind == 'f') ((float *)r->data)[i] = half_to_float((uint16_t)bits);
-  else if (r->elem == RAW_U8) ((uint8_t *)r->data)[i] = (uint8_t)bits;
+  if (s.kind == 'f' && s.size == 8)
+    memcpy((double *)r->data + i, &bits, 8);
+  else if (s.kind == 'f' && s.size == 4)
+    memcpy((float *)r->data + i, &low, 4);
+  else if (s.kind == 'f')
+    ((float *)r->data)[i] = half_to_float((uint16_t)bits);
+  else if (r->elem == RAW_U8)
+    ((uint8_t *)r->data)[i] = (uint8_t)bits;
   else {
     int unused = 64 - 8 * s.size;
     int64_t v = (int64_t)(bits << unused);
@@ -65,7 +71,8 @@ static void store_one(RawArray *r, Scalar s, int64_t i, uint64_t bits) {
 
 bool raw_fill(RawArray *r, Scalar s, Bytes *b, Fault *f) {
   int64_t count = r->dim[0] * r->each;
-  if ((uint64_t)count > b->left / (size_t)s.size) return fault(f, "%s: the file is cut off", r->where);
+  if ((uint64_t)count > b->left / (size_t)s.size)
+    return fault(f, "%s: the file is cut off", r->where);
   if (r->elem == RAW_U8) {
     memcpy(r->data, bytes_take(b, (size_t)count), (size_t)count);
     return true;

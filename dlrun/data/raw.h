@@ -1,4 +1,5 @@
-/* What a reader makes of a file: arrays, their first dimension the samples; and one reader a format. */
+/* What a reader makes of a file: arrays, their first dimension the samples; and one reader a
+ * format. */
 #ifndef DLC_DLRUN_RAW_H
 #define DLC_DLRUN_RAW_H
 
@@ -40,9 +41,10 @@ typedef struct {
 
 bool raw_spec_parse(Arena *a, const char *text, DataSpec *out, Fault *f);
 
-/* Adds an array with room for its elements; checks the count against `available` bytes of source each taking
- * `source_size`. NULL after a fault. */
-RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, int rank, const int64_t *dim, Fault *f);
+/* Adds an array with room for its elements; checks the count against `available` bytes of source
+ * each taking `source_size`. NULL after a fault. */
+RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, int rank,
+                  const int64_t *dim, Fault *f);
 size_t raw_size(RawElem elem);
 double raw_double(const RawArray *r, int64_t i);
 /* Product of dimensions; false when it passes `most`. */
@@ -50,8 +52,8 @@ bool raw_count(int rank, const int64_t *dim, int64_t most, int64_t *out);
 
 /* How numbers lie in a file. */
 typedef struct {
-  char kind;      /* 'u', 'i' or 'f' */
-  int size;       /* 1, 2, 4 or 8; 'f' 2 too */
+  char kind; /* 'u', 'i' or 'f' */
+  int size;  /* 1, 2, 4 or 8; 'f' 2 too */
   bool big_endian;
 } Scalar;
 RawElem raw_elem_for(Scalar s);

@@ -1,5 +1,5 @@
-/* Which samples: part= with split= cuts the data in order, part= with fold=K/N takes all but the K-th fold of a
- * fixed shuffle (train) or that fold (test), limit= keeps the first ones. */
+/* Which samples: part= with split= cuts the data in order, part= with fold=K/N takes all but the
+ * K-th fold of a fixed shuffle (train) or that fold (test), limit= keeps the first ones. */
 #include <string.h>
 
 #include "dlrun/data/bind.h"
@@ -29,14 +29,18 @@ static bool keep_part(Arena *a, const DataSpec *s, Dataset *d, Fault *f) {
     return fault(f, "%lld samples, fewer than split= adds up to", (long long)d->n);
   if (strcmp(s->part, "train") == 0) keep_range(a, d, 0, first);
   /* split=A:B is train and test */
-  else if (!third || strcmp(s->part, "valid") == 0) keep_range(a, d, first, first + second);
-  else keep_range(a, d, first + second, first + second + third);
+  else if (!third || strcmp(s->part, "valid") == 0)
+    keep_range(a, d, first, first + second);
+  else
+    keep_range(a, d, first + second, first + second + third);
   return true;
 }
 
 bool bind_rows(Arena *a, const DataSpec *s, bool whole, Dataset *d, Fault *f) {
-  if (s->folds) keep_fold(a, s, d);
-  else if (s->part && !whole && !keep_part(a, s, d, f)) return false;
+  if (s->folds)
+    keep_fold(a, s, d);
+  else if (s->part && !whole && !keep_part(a, s, d, f))
+    return false;
   if (s->limit && s->limit < d->n) keep_range(a, d, 0, s->limit);
   return d->n > 0 ? true : fault(f, "no sample is left");
 }

@@ -1,5 +1,6 @@
 /* The argument of --data and --inputs: files and options between commas,
- *   images.gz,labels.gz   iris.csv,fold=1/5,part=test   ETTh1.csv,window=96,horizon=96   set.npz:train */
+ *   images.gz,labels.gz   iris.csv,fold=1/5,part=test   ETTh1.csv,window=96,horizon=96
+ * set.npz:train */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,8 @@ static bool split_numbers(const char *text, int64_t out[3]) {
 
 static bool fold_numbers(const char *text, DataSpec *s) {
   const char *end;
-  return number(text, &s->fold, &end) && *end == '/' && one_number(end + 1, &s->folds) && s->fold >= 1 &&
-         s->fold <= s->folds && s->folds >= 2;
+  return number(text, &s->fold, &end) && *end == '/' && one_number(end + 1, &s->folds) &&
+         s->fold >= 1 && s->fold <= s->folds && s->folds >= 2;
 }
 
 static bool part_name(const char *text) {
@@ -44,14 +45,24 @@ static bool option(DataSpec *s, const char *item, const char *value, Fault *f) {
   size_t n = (size_t)(value - item - 1);
 #define KEY(name) (n == strlen(name) && memcmp(item, name, n) == 0)
   bool fine;
-  if (KEY("window")) fine = one_number(value, &s->window);
-  else if (KEY("horizon")) fine = one_number(value, &s->horizon);
-  else if (KEY("limit")) fine = one_number(value, &s->limit);
-  else if (KEY("split")) fine = split_numbers(value, s->split);
-  else if (KEY("fold")) fine = fold_numbers(value, s);
-  else if (KEY("part")) fine = part_name(s->part = value);
-  else if (KEY("label")) fine = *(s->label = value) != 0;
-  else return fault(f, "%s: no such option; there are window, horizon, part, split, fold, limit and label", item);
+  if (KEY("window"))
+    fine = one_number(value, &s->window);
+  else if (KEY("horizon"))
+    fine = one_number(value, &s->horizon);
+  else if (KEY("limit"))
+    fine = one_number(value, &s->limit);
+  else if (KEY("split"))
+    fine = split_numbers(value, s->split);
+  else if (KEY("fold"))
+    fine = fold_numbers(value, s);
+  else if (KEY("part"))
+    fine = part_name(s->part = value);
+  else if (KEY("label"))
+    fine = *(s->label = value) != 0;
+  else
+    return fault(
+        f, "%s: no such option; there are window, horizon, part, split, fold, limit and label",
+        item);
 #undef KEY
   return fine || fault(f, "%s: not a value of this option", item);
 }
@@ -76,7 +87,8 @@ bool raw_spec_parse(Arena *a, const char *text, DataSpec *out, Fault *f) {
   }
   if (!out->files.count) return fault(f, "%s: no file is named", text);
   if (!out->window != !out->horizon) return fault(f, "window and horizon go together");
-  if (out->folds && out->part && strcmp(out->part, "valid") == 0) return fault(f, "a fold has no part=valid");
+  if (out->folds && out->part && strcmp(out->part, "valid") == 0)
+    return fault(f, "a fold has no part=valid");
   if (out->folds && out->split[0]) return fault(f, "fold and split exclude each other");
   return true;
 }

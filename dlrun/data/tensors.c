@@ -1,4 +1,5 @@
-/* safetensors as data: tensors named as the network's inputs and targets, the first dimension the samples. */
+/* safetensors as data: tensors named as the network's inputs and targets, the first dimension the
+ * samples. */
 #include <string.h>
 
 #include "dlrun/data/limits.h"
@@ -34,7 +35,8 @@ static bool read_one(RawSet *s, const char *path, StFile *file, const dlc_tensor
   if (!t->rank) return fault(f, "%s: %s has no dimension for the samples", path, d->name);
   RawArray *r = raw_add(s, d->name, path, elem_for(t->type), t->rank, t->dim, f);
   if (!r) return false;
-  return read_elements(file, t, r, s->arena) == DLC_OK || fault(f, "%s: %s: %s", path, d->name, file->error);
+  return read_elements(file, t, r, s->arena) == DLC_OK ||
+         fault(f, "%s: %s: %s", path, d->name, file->error);
 }
 
 bool read_tensors(RawSet *s, const char *path, Fault *f) {
@@ -43,9 +45,12 @@ bool read_tensors(RawSet *s, const char *path, Fault *f) {
   bool fine = true;
   int before = s->list.count;
   const dlc_model *m = s->model;
-  for (int i = 0; i < m->input_count && fine; i++) fine = read_one(s, path, &file, &m->inputs[i], f);
-  for (int i = 0; i < m->target_count && fine; i++) fine = read_one(s, path, &file, &m->targets[i], f);
-  if (fine && s->list.count == before) fine = fault(f, "%s: no tensor is named as an input of the network", path);
+  for (int i = 0; i < m->input_count && fine; i++)
+    fine = read_one(s, path, &file, &m->inputs[i], f);
+  for (int i = 0; i < m->target_count && fine; i++)
+    fine = read_one(s, path, &file, &m->targets[i], f);
+  if (fine && s->list.count == before)
+    fine = fault(f, "%s: no tensor is named as an input of the network", path);
   st_close(&file);
   return fine;
 }

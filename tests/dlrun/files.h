@@ -41,7 +41,9 @@ static inline void write_blob(const char *path, const void *bytes, size_t n) {
   fclose(f);
 }
 
-static inline void write_text(const char *path, const char *text) { write_blob(path, text, strlen(text)); }
+static inline void write_text(const char *path, const char *text) {
+  write_blob(path, text, strlen(text));
+}
 
 static inline void write_gzip(const char *path, const void *bytes, size_t n) {
   gzFile f = gzopen(path, "wb");
@@ -56,17 +58,25 @@ static inline dlc_model *tensors_model(dlc_tensor input, dlc_tensor target) {
   static dlc_model m;
   in = input;
   out = target;
-  m = (dlc_model){.name = "test", .real_bytes = 4, .input_count = 1, .target_count = 1, .inputs = &in, .targets = &out};
+  m = (dlc_model){.name = "test",
+                  .real_bytes = 4,
+                  .input_count = 1,
+                  .target_count = 1,
+                  .inputs = &in,
+                  .targets = &out};
   return &m;
 }
 
-static inline dlc_tensor tensor(const char *name, int32_t elem, int32_t classes, int rank, const int64_t *dim) {
+static inline dlc_tensor tensor(const char *name, int32_t elem, int32_t classes, int rank,
+                                const int64_t *dim) {
   dlc_tensor t = {.name = name, .elem = elem, .classes = classes, .rank = rank, .elements = 1};
   for (int d = 0; d < rank; d++) t.elements *= t.dim[d] = dim[d];
   return t;
 }
 
-static inline dlc_tensor label_of(int32_t classes) { return tensor("label", DLC_I32, classes, 0, NULL); }
+static inline dlc_tensor label_of(int32_t classes) {
+  return tensor("label", DLC_I32, classes, 0, NULL);
+}
 
 /* The data must be refused, with `why` in the reason. */
 static inline void refuse_with(const dlc_model *m, const char *spec, const char *why) {
@@ -91,7 +101,8 @@ static inline double data_at(const Dataset *d, const dlc_model *m, int t, int64_
   int64_t row = d->row ? d->row[s] : s, at = row * k->elements + i;
   if (k->elem == DLC_U8) return ((const uint8_t *)d->data[t])[at];
   if (k->elem == DLC_I32) return ((const int32_t *)d->data[t])[at];
-  return k->elem == DLC_F64 ? ((const double *)d->data[t])[at] : (double)((const float *)d->data[t])[at];
+  return k->elem == DLC_F64 ? ((const double *)d->data[t])[at]
+                            : (double)((const float *)d->data[t])[at];
 }
 
 #endif

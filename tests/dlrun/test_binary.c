@@ -80,7 +80,8 @@ static void test_idx(void **state) {
 
 static void test_idx_types(void **state) {
   (void)state;
-  const dlc_model *m = tensors_model(tensor("x", DLC_F32, 0, 0, NULL), tensor("y", DLC_F32, 0, 0, NULL));
+  const dlc_model *m =
+      tensors_model(tensor("x", DLC_F32, 0, 0, NULL), tensor("y", DLC_F32, 0, 0, NULL));
   Blob x = idx(0x0b, 1, (uint32_t[]){2}, "\xff\xfe\x01\x00", 4);
   Blob y = idx(0x0d, 1, (uint32_t[]){2}, "\x3f\xc0\x00\x00\xc0\x00\x00\x00", 8);
   write_blob(IMAGES, x.at, x.length);
@@ -99,7 +100,8 @@ static void test_idx_types(void **state) {
 
 static void test_gzip_cut(void **state) {
   (void)state;
-  Blob x = idx(8, 3, (uint32_t[]){2, 2, 3}, pixels, 12), y = idx(8, 1, (uint32_t[]){2}, classes, 2), packed = {0};
+  Blob x = idx(8, 3, (uint32_t[]){2, 2, 3}, pixels, 12), y = idx(8, 1, (uint32_t[]){2}, classes, 2),
+       packed = {0};
   write_blob(LABELS, y.at, y.length);
   write_gzip(IMAGES, x.at, x.length);
   char buffer[256];
@@ -118,7 +120,8 @@ static void test_cifar(void **state) {
     for (int i = 0; i < 3072; i++) put_little(&b, (uint64_t)(i * 7 + r) & 0xff, 1);
   }
   write_gzip(FILE_BIN ".gz", b.at, b.length);
-  const dlc_model *m = tensors_model(tensor("image", DLC_U8, 0, 3, (int64_t[]){3, 32, 32}), label_of(3));
+  const dlc_model *m =
+      tensors_model(tensor("image", DLC_U8, 0, 3, (int64_t[]){3, 32, 32}), label_of(3));
   Arena *a = arena_new();
   Dataset d = open_data(a, m, FILE_BIN ".gz");
   assert_int_equal(d.n, 3);
@@ -144,12 +147,14 @@ static Blob npy(const char *dictionary, const void *data, size_t n) {
   return b;
 }
 
-static const char float_dictionary[] = "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }\n";
+static const char float_dictionary[] =
+    "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }\n";
 static const double six[6] = {1, -2, 3, 4.5, 5, 1e300};
 
 static void test_npy(void **state) {
   (void)state;
-  Blob b = npy(float_dictionary, six, sizeof six), y = npy("{'descr':'|b1','fortran_order':False,'shape':(2,)}", "\1\0", 2);
+  Blob b = npy(float_dictionary, six, sizeof six),
+       y = npy("{'descr':'|b1','fortran_order':False,'shape':(2,)}", "\1\0", 2);
   const dlc_model *m = tensors_model(tensor("x", DLC_F64, 0, 1, (int64_t[]){3}), label_of(2));
   write_blob(FILE_NPY, b.at, b.length);
   write_blob(LABELS, y.at, y.length);
@@ -194,7 +199,9 @@ static Blob zip(const ZipEntry *e, int count) {
   for (int i = 0; i < count; i++) {
     uLong crc = crc32(0, (const Bytef *)e[i].data.at, (uInt)e[i].data.length);
     uint8_t packed[8192];
-    z_stream z = {.next_in = (Bytef *)e[i].data.at, .avail_in = (uInt)e[i].data.length, .next_out = packed,
+    z_stream z = {.next_in = (Bytef *)e[i].data.at,
+                  .avail_in = (uInt)e[i].data.length,
+                  .next_out = packed,
                   .avail_out = sizeof packed};
     size_t size = e[i].data.length;
     if (e[i].deflate) {
@@ -240,8 +247,10 @@ static void test_npz(void **state) {
   uint8_t hwc[36];
   for (int i = 0; i < 36; i++) hwc[i] = (uint8_t)i;
   Blob x = npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2, 3, 3), }", hwc, 36);
-  Blob y = npy("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 1), }", "\1\0\0\0\0\0\0\0", 8);
-  const dlc_model *m = tensors_model(tensor("image", DLC_F32, 0, 3, (int64_t[]){3, 2, 3}), label_of(2));
+  Blob y =
+      npy("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 1), }", "\1\0\0\0\0\0\0\0", 8);
+  const dlc_model *m =
+      tensors_model(tensor("image", DLC_F32, 0, 3, (int64_t[]){3, 2, 3}), label_of(2));
   for (int mode = 0; mode < 4; mode++) {
     bool named = mode & 1;
     ZipEntry e[] = {{"ignored.npy", x, false},
@@ -255,7 +264,8 @@ static void test_npz(void **state) {
     assert_int_equal(d.n, 2);
     for (int s = 0; s < 2; s++)
       for (int c = 0; c < 3; c++)
-        for (int p = 0; p < 6; p++) assert_int_equal(data_at(&d, m, 0, s, c * 6 + p), s * 18 + p * 3 + c);
+        for (int p = 0; p < 6; p++)
+          assert_int_equal(data_at(&d, m, 0, s, c * 6 + p), s * 18 + p * 3 + c);
     assert_int_equal(data_at(&d, m, 1, 0, 0), 1);
     arena_free(a);
     if (mode == 3) torture(m, FILE_NPZ, spec, &b);
@@ -329,9 +339,11 @@ static void test_batches(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_idx),        cmocka_unit_test(test_idx_types), cmocka_unit_test(test_gzip_cut),
-      cmocka_unit_test(test_cifar),      cmocka_unit_test(test_npy),       cmocka_unit_test(test_npz),
-      cmocka_unit_test(test_npz_damage), cmocka_unit_test(test_safetensors), cmocka_unit_test(test_batches),
+      cmocka_unit_test(test_idx),        cmocka_unit_test(test_idx_types),
+      cmocka_unit_test(test_gzip_cut),   cmocka_unit_test(test_cifar),
+      cmocka_unit_test(test_npy),        cmocka_unit_test(test_npz),
+      cmocka_unit_test(test_npz_damage), cmocka_unit_test(test_safetensors),
+      cmocka_unit_test(test_batches),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   static const char *const files[] = {IMAGES, LABELS, FILE_NPY, FILE_NPZ, FILE_ST, FILE_BIN};

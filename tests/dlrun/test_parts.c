@@ -57,7 +57,8 @@ enum { SIDE = 5, PIXELS = SIDE * SIDE };
 
 /* One batch of n images, all 1..25, changed as `t` says. */
 static void augment(const dlc_training *t, int64_t n, float *out) {
-  dlc_tensor image = {.name = "x", .elem = DLC_F32, .rank = 3, .dim = {1, SIDE, SIDE}, .elements = PIXELS};
+  dlc_tensor image = {
+      .name = "x", .elem = DLC_F32, .rank = 3, .dim = {1, SIDE, SIDE}, .elements = PIXELS};
   dlc_model m = {.name = "m", .input_count = 1, .inputs = &image, .training = t};
   Arena *a = arena_new();
   Augment g = augment_new(a, &m, 3);
@@ -93,7 +94,8 @@ static void test_augmentation(void **state) {
     for (int dy = -2; dy <= 2; dy++)
       for (int dx = -2; dx <= 2; dx++) {
         int same = 1;
-        for (int i = 0; i < PIXELS; i++) same &= x[k * PIXELS + i] == at(plain, i / SIDE + dy, i % SIDE + dx);
+        for (int i = 0; i < PIXELS; i++)
+          same &= x[k * PIXELS + i] == at(plain, i / SIDE + dy, i % SIDE + dx);
         matches += same;
       }
     assert_int_equal(matches, 1);
@@ -114,7 +116,8 @@ static void test_ticks(void **state) {
   assert_int_equal(plot_ticks(0, 1, t), 6);
   near(t[0], 0);
   near(t[5], 1);
-  static const double ranges[][2] = {{0, 0}, {1, 1}, {-5, 3}, {1e-9, 2e-9}, {3, 4000}, {-1e300, 1e300}, {0.1, 0.10001}};
+  static const double ranges[][2] = {{0, 0},    {1, 1},          {-5, 3},       {1e-9, 2e-9},
+                                     {3, 4000}, {-1e300, 1e300}, {0.1, 0.10001}};
   for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
     int n = plot_ticks(ranges[i][0], ranges[i][1], t);
     assert_true(n >= 2 && n <= PLOT_TICKS);
@@ -151,8 +154,9 @@ static void test_svg(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_schedules), cmocka_unit_test(test_permutations), cmocka_unit_test(test_augmentation),
-      cmocka_unit_test(test_ticks),     cmocka_unit_test(test_chart),        cmocka_unit_test(test_svg),
+      cmocka_unit_test(test_schedules),    cmocka_unit_test(test_permutations),
+      cmocka_unit_test(test_augmentation), cmocka_unit_test(test_ticks),
+      cmocka_unit_test(test_chart),        cmocka_unit_test(test_svg),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,9 @@ static void test_tables(void **state) {
   (void)state;
   write_text(P, "1.5,2,0\n-3e2,4,2\n");
   check_flowers(P, 2, (double[]){1.5, 2, 0, -300, 4, 2});
-  write_text(P, "\xef\xbb\xbf" "a,b,kind\r\n1,2,1\r\n\r\n3,4,0");
+  write_text(P,
+             "\xef\xbb\xbf"
+             "a,b,kind\r\n1,2,1\r\n\r\n3,4,0");
   check_flowers(P, 2, (double[]){1, 2, 1, 3, 4, 0});
   write_text(P, "label,a,b\n2,5,6\n0,7,8\n");
   check_flowers(P, 2, (double[]){5, 6, 2, 7, 8, 0});
@@ -40,7 +42,8 @@ static void test_tables(void **state) {
 
 static void test_named_columns(void **state) {
   (void)state;
-  const dlc_tensor in[] = {tensor("age", DLC_F32, 0, 0, NULL), tensor("rest", DLC_F32, 0, 1, (int64_t[]){2})};
+  const dlc_tensor in[] = {tensor("age", DLC_F32, 0, 0, NULL),
+                           tensor("rest", DLC_F32, 0, 1, (int64_t[]){2})};
   const dlc_tensor out[] = {tensor("price", DLC_F32, 0, 0, NULL)};
   dlc_model m = {.name = "t", .input_count = 2, .target_count = 1, .inputs = in, .targets = out};
   write_text(P, "price,u,age,v\n10,1,40,2\n20,3,50,4\n");
@@ -120,14 +123,26 @@ static void test_rows(void **state) {
 static void test_specs(void **state) {
   (void)state;
   static const char *const bad[][2] = {
-      {"", "empty name"}, {",", "empty name"}, {"limit=3", "no file"}, {"x.csv,limit=0", "not a value"},
-      {"x.csv,limit=-1", "not a value"}, {"x.csv,limit=99999999999999999999", "not a value"},
-      {"x.csv,fold=0/5", "not a value"}, {"x.csv,fold=6/5", "not a value"}, {"x.csv,fold=1/1", "not a value"},
-      {"x.csv,window=3", "go together"}, {"x.csv,part=all", "not a value"}, {"x.csv,split=3", "not a value"},
-      {"x.csv,split=1:2:3:4", "not a value"}, {"x.csv,colour=red", "no such option"},
-      {"x.csv,fold=1/2,split=1:2", "exclude"}, {TEST_BINARY_DIR, "not a regular file"}, {"/no/such.csv", "No such file"},
+      {"", "empty name"},
+      {",", "empty name"},
+      {"limit=3", "no file"},
+      {"x.csv,limit=0", "not a value"},
+      {"x.csv,limit=-1", "not a value"},
+      {"x.csv,limit=99999999999999999999", "not a value"},
+      {"x.csv,fold=0/5", "not a value"},
+      {"x.csv,fold=6/5", "not a value"},
+      {"x.csv,fold=1/1", "not a value"},
+      {"x.csv,window=3", "go together"},
+      {"x.csv,part=all", "not a value"},
+      {"x.csv,split=3", "not a value"},
+      {"x.csv,split=1:2:3:4", "not a value"},
+      {"x.csv,colour=red", "no such option"},
+      {"x.csv,fold=1/2,split=1:2", "exclude"},
+      {TEST_BINARY_DIR, "not a regular file"},
+      {"/no/such.csv", "No such file"},
   };
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) refuse_with(flowers(), bad[i][0], bad[i][1]);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    refuse_with(flowers(), bad[i][0], bad[i][1]);
 }
 
 /* Two columns, a and 10 a + 5, which standardise to the same numbers. */
@@ -138,13 +153,12 @@ static void write_series(void) {
   fclose(f);
 }
 
-static double standard(double v) { /* by rows 0..11 */
-  return (v - 5.5) / sqrt(143.0 / 12);
-}
+static double standard(double v) { /* by rows 0..11 */ return (v - 5.5) / sqrt(143.0 / 12); }
 
 static void test_series(void **state) {
   (void)state;
-  dlc_model *m = tensors_model(tensor("x", DLC_F64, 0, 1, (int64_t[]){4}), tensor("y", DLC_F64, 0, 1, (int64_t[]){2}));
+  dlc_model *m = tensors_model(tensor("x", DLC_F64, 0, 1, (int64_t[]){4}),
+                               tensor("y", DLC_F64, 0, 1, (int64_t[]){2}));
   Arena *a = arena_new();
   write_series();
   Dataset d = open_data(a, m, P ",window=4,horizon=2,split=12:4:4,part=train");
@@ -156,7 +170,8 @@ static void test_series(void **state) {
     }
   d = open_data(a, m, P ",window=4,horizon=2,split=12:4:4,part=test");
   assert_int_equal(d.n, 2 * (4 - 2 + 1));
-  assert_true(fabs(data_at(&d, m, 0, 0, 0) - standard(12)) < 1e-6); /* reaches back into the part before */
+  assert_true(fabs(data_at(&d, m, 0, 0, 0) - standard(12)) <
+              1e-6); /* reaches back into the part before */
   assert_true(fabs(data_at(&d, m, 1, 2, 1) - standard(19)) < 1e-6);
   d = open_data(a, m, P ",window=4,horizon=2");
   assert_int_equal(d.n, 2 * (20 - 6 + 1));
@@ -173,21 +188,24 @@ static void test_series_together(void **state) {
   write_series();
   for (int turned = 0; turned < 2; turned++) {
     int64_t dim[] = {turned ? 2 : 4, turned ? 4 : 2}, target[] = {turned ? 2 : 3, turned ? 3 : 2};
-    dlc_model *m = tensors_model(tensor("x", DLC_F32, 0, 2, dim), tensor("y", DLC_F32, 0, 2, target));
+    dlc_model *m =
+        tensors_model(tensor("x", DLC_F32, 0, 2, dim), tensor("y", DLC_F32, 0, 2, target));
     Arena *a = arena_new();
     Dataset d = open_data(a, m, P ",window=4,horizon=3,split=12:4:4");
     assert_int_equal(d.n, 20 - 7 + 1);
     for (int t = 0; t < 4; t++)
       for (int c = 0; c < 2; c++)
-        assert_true(fabs(data_at(&d, m, 0, 3, turned ? c * 4 + t : t * 2 + c) - standard(3 + t)) < 1e-6);
+        assert_true(fabs(data_at(&d, m, 0, 3, turned ? c * 4 + t : t * 2 + c) - standard(3 + t)) <
+                    1e-6);
     arena_free(a);
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tables), cmocka_unit_test(test_named_columns), cmocka_unit_test(test_bad_tables),
-      cmocka_unit_test(test_rows),   cmocka_unit_test(test_specs),         cmocka_unit_test(test_series),
+      cmocka_unit_test(test_tables),          cmocka_unit_test(test_named_columns),
+      cmocka_unit_test(test_bad_tables),      cmocka_unit_test(test_rows),
+      cmocka_unit_test(test_specs),           cmocka_unit_test(test_series),
       cmocka_unit_test(test_series_together),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* The tool from end to end, on the hand-written network: exit statuses, what is printed, what is written. */
+/* The tool from end to end, on the hand-written network: exit statuses, what is printed, what is
+ * written. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +37,8 @@ static int dlrun(const char *fmt, ...) {
 }
 
 static void expect(int status, const char *text, int got) {
-  if (got != status || !strstr(output, text)) fail_msg("status %d, \"%s\" expected: %d\n%s", status, text, got, output);
+  if (got != status || !strstr(output, text))
+    fail_msg("status %d, \"%s\" expected: %d\n%s", status, text, got, output);
 }
 
 static int files_equal(const char *a, const char *b) {
@@ -54,7 +56,8 @@ static int write_data(void **state) {
   (void)state;
   FILE *f = fopen(CSV, "w");
   for (int i = 0; i < 90; i++)
-    fprintf(f, "%g,%g,%g,%g,%d\n", i % 3 + 0.1 * (i % 7), 1 - 0.1 * (i % 5), i % 3 == 1 ? 2.0 : 0.5, 0.01 * i, i % 3);
+    fprintf(f, "%g,%g,%g,%g,%d\n", i % 3 + 0.1 * (i % 7), 1 - 0.1 * (i % 5), i % 3 == 1 ? 2.0 : 0.5,
+            0.01 * i, i % 3);
   fclose(f);
   return 0;
 }
@@ -93,8 +96,10 @@ static void test_summary(void **state) {
 
 static void test_training(void **state) {
   (void)state;
-  expect(0, "epoch 40/40", dlrun("train %s --data %s --valid %s,limit=30 --epochs 40 --save " B "a.safetensors --log " B "log",
-                                 FAKE, CSV, CSV));
+  expect(0, "epoch 40/40",
+         dlrun("train %s --data %s --valid %s,limit=30 --epochs 40 --save " B
+               "a.safetensors --log " B "log",
+               FAKE, CSV, CSV));
   assert_non_null(strstr(output, "loss of the training steps"));
   assert_null(strstr(output, "\x1b"));
   expect(0, "accuracy", dlrun("eval %s --weights " B "a.safetensors --data %s --json", FAKE, CSV));
@@ -124,8 +129,11 @@ static void test_resume(void **state) {
   expect(0, "", dlrun("%s 10 --save " B "one.safetensors", line));
   expect(0, "", dlrun("%s 4 --save " B "part.safetensors --log " B "rlog", line));
   assert_false(files_equal(B "one.safetensors", B "part.safetensors"));
-  snprintf(line, sizeof line, "train %s --data %s --batch 16 --quiet --threads 2 --epochs 10", FAKE, CSV);
-  expect(0, "", dlrun("%s --resume " B "part.safetensors --save " B "two.safetensors --log " B "rlog", line));
+  snprintf(line, sizeof line, "train %s --data %s --batch 16 --quiet --threads 2 --epochs 10", FAKE,
+           CSV);
+  expect(
+      0, "",
+      dlrun("%s --resume " B "part.safetensors --save " B "two.safetensors --log " B "rlog", line));
   assert_true(files_equal(B "one.safetensors", B "two.safetensors"));
   assert_true(files_equal(B "one.resume.safetensors", B "two.resume.safetensors"));
   char text[256];
@@ -142,8 +150,12 @@ static void test_resume(void **state) {
 static void test_predictions(void **state) {
   (void)state;
   expect(0, "", dlrun("init %s --seed 7 -o " B "w.safetensors", FAKE));
-  expect(0, "", dlrun("predict %s --weights " B "w.safetensors --inputs %s -o " B "p.safetensors --batch 7", FAKE, CSV));
-  expect(0, "", dlrun("predict %s --weights " B "w.safetensors --inputs %s -o " B "p.csv", FAKE, CSV));
+  expect(
+      0, "",
+      dlrun("predict %s --weights " B "w.safetensors --inputs %s -o " B "p.safetensors --batch 7",
+            FAKE, CSV));
+  expect(0, "",
+         dlrun("predict %s --weights " B "w.safetensors --inputs %s -o " B "p.csv", FAKE, CSV));
   StFile st;
   double p[270];
   assert_int_equal(st_open(&st, B "p.safetensors"), 0);
@@ -168,7 +180,9 @@ static void test_predictions(void **state) {
 static void test_gradients(void **state) {
   (void)state;
   expect(0, "", dlrun("init %s --seed 7 -o " B "w.safetensors", FAKE));
-  expect(0, "", dlrun("grad %s --weights " B "w.safetensors --inputs %s,limit=5 -o " B "g.safetensors", FAKE, CSV));
+  expect(0, "",
+         dlrun("grad %s --weights " B "w.safetensors --inputs %s,limit=5 -o " B "g.safetensors",
+               FAKE, CSV));
   StFile f;
   assert_int_equal(st_open(&f, B "g.safetensors"), 0);
   assert_int_equal(f.count, 5);
@@ -180,15 +194,17 @@ static void test_gradients(void **state) {
   st_read_doubles(&f, st_find(&f, "grad.fc.bias"), 0, 3, bias);
   assert_true(fabs(bias[0] + bias[1] + bias[2]) < 1e-6 && fabs(bias[0]) > 1e-4);
   st_close(&f);
-  expect(1, "at most 64 at once", dlrun("grad %s --weights " B "w.safetensors --inputs %s -o x", FAKE, CSV));
+  expect(1, "at most 64 at once",
+         dlrun("grad %s --weights " B "w.safetensors --inputs %s -o x", FAKE, CSV));
 }
 
 static void test_bench(void **state) {
   (void)state;
   expect(0, "{", dlrun("bench %s --json --seconds 0.01 --batch 3", FAKE));
   json_t *o = json_loads(output, 0, NULL);
-  static const char *const keys[] = {"train_step_ms", "inference_ms", "flops_per_step", "arena_bytes_train",
-                                     "arena_bytes_inference", "parameter_bytes", "threads"};
+  static const char *const keys[] = {
+      "train_step_ms",         "inference_ms",    "flops_per_step", "arena_bytes_train",
+      "arena_bytes_inference", "parameter_bytes", "threads"};
   assert_non_null(o);
   assert_int_equal(json_integer_value(json_object_get(o, "batch")), 3);
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -200,17 +216,21 @@ static void test_bench(void **state) {
 static void test_bad_data(void **state) {
   (void)state;
   expect(1, "No such file", dlrun("train %s --data /no/such.csv", FAKE));
-  expect(1, "/tool-data.csv: no column is named nothing", dlrun("train %s --data %s,label=nothing", FAKE, CSV));
-  expect(1, "No such file", dlrun("train %s --data %s --save /no/such/dir/w.safetensors --epochs 1", FAKE, CSV));
+  expect(1, "/tool-data.csv: no column is named nothing",
+         dlrun("train %s --data %s,label=nothing", FAKE, CSV));
+  expect(1, "No such file",
+         dlrun("train %s --data %s --save /no/such/dir/w.safetensors --epochs 1", FAKE, CSV));
   expect(1, "the loss is", dlrun("train %s --data %s --lr 1e30 --epochs 3", FAKE, CSV));
   assert_non_null(strstr(output, "smaller --lr"));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_usage),       cmocka_unit_test(test_bad_models), cmocka_unit_test(test_summary),
-      cmocka_unit_test(test_training),    cmocka_unit_test(test_resume),     cmocka_unit_test(test_predictions),
-      cmocka_unit_test(test_gradients),   cmocka_unit_test(test_bench),      cmocka_unit_test(test_bad_data),
+      cmocka_unit_test(test_usage),     cmocka_unit_test(test_bad_models),
+      cmocka_unit_test(test_summary),   cmocka_unit_test(test_training),
+      cmocka_unit_test(test_resume),    cmocka_unit_test(test_predictions),
+      cmocka_unit_test(test_gradients), cmocka_unit_test(test_bench),
+      cmocka_unit_test(test_bad_data),
   };
   return cmocka_run_group_tests(tests, write_data, NULL);
 }

@@ -1,5 +1,5 @@
-/* See fake_model.h. Compiled once a precision: FAKE_REAL and FAKE_MODEL are given on the command line; the program
- * for float also holds fake_last_call. */
+/* See fake_model.h. Compiled once a precision: FAKE_REAL and FAKE_MODEL are given on the command
+ * line; the program for float also holds fake_last_call. */
 #include <math.h>
 #include <string.h>
 
@@ -11,7 +11,14 @@ typedef FAKE_REAL Real;
 #define STRING2(x) #x
 #define STRING(x) STRING2(x)
 
-enum { AT_WEIGHT = 0, AT_BIAS = 16, AT_MEAN = 32, AT_STATE = 48, AT_BIAS_STATE = 64, AT_END = 80 }; /* reals */
+enum {
+  AT_WEIGHT = 0,
+  AT_BIAS = 16,
+  AT_MEAN = 32,
+  AT_STATE = 48,
+  AT_BIAS_STATE = 64,
+  AT_END = 80
+}; /* reals */
 
 typedef struct {
   Real dlogits[FAKE_MAX_BATCH][FAKE_OUT], loss[FAKE_MAX_BATCH], hit[FAKE_MAX_BATCH];
@@ -57,8 +64,10 @@ static void lose_range(void *context, int64_t begin, int64_t end) {
 
 static void loop(const dlc_call *c, dlc_range body) {
   fake_last_call = *c;
-  if (c->threads > 1) c->parallel_for(c->executor, c->n, body, (void *)(uintptr_t)c);
-  else body((void *)(uintptr_t)c, 0, c->n);
+  if (c->threads > 1)
+    c->parallel_for(c->executor, c->n, body, (void *)(uintptr_t)c);
+  else
+    body((void *)(uintptr_t)c, 0, c->n);
 }
 
 static void infer(const dlc_call *c) { loop(c, infer_range); }
@@ -77,7 +86,8 @@ static void forward(const dlc_call *c) {
   evaluate(c);
   for (int k = 0; k < FAKE_IN; k++) {
     Real mean = 0;
-    for (int64_t i = 0; i < c->n; i++) mean += ((const Real *)c->inputs[0])[i * FAKE_IN + k] / (Real)c->n;
+    for (int64_t i = 0; i < c->n; i++)
+      mean += ((const Real *)c->inputs[0])[i * FAKE_IN + k] / (Real)c->n;
     p[AT_MEAN + k] = (Real)0.9 * p[AT_MEAN + k] + (Real)0.1 * mean;
   }
 }
@@ -90,7 +100,8 @@ static void gradients(const dlc_call *c, Real *dweight, Real *dbias) {
     for (int o = 0; o < FAKE_OUT; o++) {
       dbias[o] += a->dlogits[i][o];
       for (int k = 0; k < FAKE_IN; k++)
-        dweight[k * FAKE_OUT + o] += a->dlogits[i][o] * ((const Real *)c->inputs[0])[i * FAKE_IN + k];
+        dweight[k * FAKE_OUT + o] +=
+            a->dlogits[i][o] * ((const Real *)c->inputs[0])[i * FAKE_IN + k];
     }
 }
 
@@ -137,26 +148,55 @@ static void apply(const dlc_call *c) {
   update(c, g + AT_WEIGHT, g + AT_BIAS);
 }
 
-static const dlc_tensor inputs[] = {
-    {.name = "x", .elem = sizeof(Real) == 8 ? DLC_F64 : DLC_F32, .rank = 1, .dim = {4}, .elements = 4}};
-static const dlc_tensor targets[] = {{.name = "label", .elem = DLC_I32, .elements = 1, .classes = 3}};
-static const dlc_tensor outputs[] = {{.name = "probabilities", .elem = sizeof(Real) == 8 ? DLC_F64 : DLC_F32,
-                                      .rank = 1, .dim = {3}, .elements = 3}};
+static const dlc_tensor inputs[] = {{.name = "x",
+                                     .elem = sizeof(Real) == 8 ? DLC_F64 : DLC_F32,
+                                     .rank = 1,
+                                     .dim = {4},
+                                     .elements = 4}};
+static const dlc_tensor targets[] = {
+    {.name = "label", .elem = DLC_I32, .elements = 1, .classes = 3}};
+static const dlc_tensor outputs[] = {{.name = "probabilities",
+                                      .elem = sizeof(Real) == 8 ? DLC_F64 : DLC_F32,
+                                      .rank = 1,
+                                      .dim = {3},
+                                      .elements = 3}};
 static const char *const metrics[] = {"accuracy"};
 
-#define MATRIX .rank = 2, .store_rank = 2, .dim = {3, 4}, .store_dim = {3, 4}, .store_order = {1, 0}, .elements = 12
+#define MATRIX                                                                           \
+  .rank = 2, .store_rank = 2, .dim = {3, 4}, .store_dim = {3, 4}, .store_order = {1, 0}, \
+  .elements = 12
 #define VECTOR(n) .rank = 1, .store_rank = 1, .dim = {n}, .store_dim = {n}, .elements = n
 static const dlc_parameter parameters[] = {
-    {.name = "fc.weight", .trainable = 1, MATRIX, .offset = AT_WEIGHT * SIZE, .init = 2, .init_a = -0.5,
+    {.name = "fc.weight",
+     .trainable = 1,
+     MATRIX,
+     .offset = AT_WEIGHT * SIZE,
+     .init = 2,
+     .init_a = -0.5,
      .init_b = 0.5},
-    {.name = "fc.bias", .trainable = 1, VECTOR(3), .offset = AT_BIAS * SIZE, .init = 3, .init_a = 0, .init_b = 0.1},
+    {.name = "fc.bias",
+     .trainable = 1,
+     VECTOR(3),
+     .offset = AT_BIAS * SIZE,
+     .init = 3,
+     .init_a = 0,
+     .init_b = 0.1},
     {.name = "fc.running_mean", .role = DLC_BUFFER, VECTOR(4), .offset = AT_MEAN * SIZE, .init = 1},
     {.name = "fc.weight.momentum", .role = DLC_STATE, MATRIX, .offset = AT_STATE * SIZE, .init = 1},
-    {.name = "fc.bias.momentum", .role = DLC_STATE, VECTOR(3), .offset = AT_BIAS_STATE * SIZE, .init = 1},
+    {.name = "fc.bias.momentum",
+     .role = DLC_STATE,
+     VECTOR(3),
+     .offset = AT_BIAS_STATE * SIZE,
+     .init = 1},
 };
 
-static const dlc_training training = {
-    .optimizer = "sgd", .lr = 0.05, .momentum = 0.9, .schedule = "constant", .batch = 16, .epochs = 30, .seed = 1};
+static const dlc_training training = {.optimizer = "sgd",
+                                      .lr = 0.05,
+                                      .momentum = 0.9,
+                                      .schedule = "constant",
+                                      .batch = 16,
+                                      .epochs = 30,
+                                      .seed = 1};
 
 __attribute__((visibility("default"))) const dlc_model FAKE_MODEL = {
     .abi_version = DLC_ABI_VERSION,

@@ -1,4 +1,5 @@
-/* Saving and loading sessions: row-major on disk, whatever the layout; resumed bit for bit; misfits named. */
+/* Saving and loading sessions: row-major on disk, whatever the layout; resumed bit for bit; misfits
+ * named. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ static size_t block_bytes(const dlc_session *s) {
 
 static void test_weights(void **state) {
   (void)state;
-  dlc_session *a = session(&dlc_v1_fake32, DLC_TRAINING, 1), *b = session(&dlc_v1_fake32, DLC_TRAINING, 2);
+  dlc_session *a = session(&dlc_v1_fake32, DLC_TRAINING, 1),
+              *b = session(&dlc_v1_fake32, DLC_TRAINING, 2);
   assert_memory_not_equal(a->parameters, b->parameters, block_bytes(a));
   assert_int_equal(api->save(a, path), DLC_OK);
   assert_int_equal(api->load(b, path), DLC_OK);
@@ -85,7 +87,8 @@ static void test_resume(void **state) {
 
 static void test_precisions(void **state) {
   (void)state;
-  dlc_session *narrow = session(&dlc_v1_fake32, DLC_INFERENCE, 1), *wide = session(&dlc_v1_fake64, DLC_INFERENCE, 2);
+  dlc_session *narrow = session(&dlc_v1_fake32, DLC_INFERENCE, 1),
+              *wide = session(&dlc_v1_fake64, DLC_INFERENCE, 2);
   float a[12];
   double b[12];
   assert_int_equal(api->save(narrow, path), DLC_OK);
@@ -103,7 +106,8 @@ static void test_precisions(void **state) {
   api->destroy(wide);
 }
 
-/* A file with the three tensors as given by `type`, bias of `bias` elements, and PyTorch's counter beside them. */
+/* A file with the three tensors as given by `type`, bias of `bias` elements, and PyTorch's counter
+ * beside them. */
 static void write_file(StType type, int64_t bias, const char *mean) {
   StTensor t[] = {{.name = "fc.weight", .type = type, .rank = 2, .dim = {3, 4}},
                   {.name = "fc.bias", .type = type, .rank = 1, .dim = {bias}},
@@ -166,8 +170,9 @@ static void test_bad_positions(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_weights), cmocka_unit_test(test_resume),        cmocka_unit_test(test_precisions),
-      cmocka_unit_test(test_misfits), cmocka_unit_test(test_bad_positions),
+      cmocka_unit_test(test_weights),       cmocka_unit_test(test_resume),
+      cmocka_unit_test(test_precisions),    cmocka_unit_test(test_misfits),
+      cmocka_unit_test(test_bad_positions),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   unlink(path);

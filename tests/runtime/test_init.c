@@ -1,4 +1,5 @@
-/* Philox against Random123's known answers; initial values: moments, layouts, precisions, orthogonality. */
+/* Philox against Random123's known answers; initial values: moments, layouts, precisions,
+ * orthogonality. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,8 @@
 
 static const dlc_api *const api = &dlc_api_v1;
 
-static void check_philox(uint32_t fill, const uint32_t *counter, const uint32_t *key, const uint32_t *answer) {
+static void check_philox(uint32_t fill, const uint32_t *counter, const uint32_t *key,
+                         const uint32_t *answer) {
   uint32_t c[4] = {fill, fill, fill, fill}, k[2] = {fill, fill}, out[4];
   rt_philox(key ? key : k, counter ? counter : c, out);
   for (int i = 0; i < 4; i++) assert_int_equal(out[i], answer[i]);
@@ -21,17 +23,27 @@ static void check_philox(uint32_t fill, const uint32_t *counter, const uint32_t 
 static void test_philox(void **state) {
   (void)state;
   check_philox(0, NULL, NULL, (uint32_t[]){0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
-  check_philox(0xffffffff, NULL, NULL, (uint32_t[]){0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+  check_philox(0xffffffff, NULL, NULL,
+               (uint32_t[]){0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
   check_philox(0, (uint32_t[]){0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-               (uint32_t[]){0xa4093822, 0x299f31d0}, (uint32_t[]){0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+               (uint32_t[]){0xa4093822, 0x299f31d0},
+               (uint32_t[]){0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
 /* A session of one parameter, [rows, columns], with the given layout and initialiser. */
 enum { ROWS = 60, COLUMNS = 100, COUNT = ROWS * COLUMNS };
 
 static dlc_parameter matrix(int init, double a, double b, int transposed) {
-  dlc_parameter p = {.name = "w", .trainable = 1, .rank = 2, .store_rank = 2, .dim = {ROWS, COLUMNS},
-                     .store_dim = {ROWS, COLUMNS}, .elements = COUNT, .init = init, .init_a = a, .init_b = b};
+  dlc_parameter p = {.name = "w",
+                     .trainable = 1,
+                     .rank = 2,
+                     .store_rank = 2,
+                     .dim = {ROWS, COLUMNS},
+                     .store_dim = {ROWS, COLUMNS},
+                     .elements = COUNT,
+                     .init = init,
+                     .init_a = a,
+                     .init_b = b};
   p.store_order[transposed ? 1 : 0] = 0;
   p.store_order[transposed ? 0 : 1] = 1;
   return p;
@@ -48,7 +60,8 @@ static void drawn(const dlc_parameter *p, const dlc_model *like, uint64_t seed, 
   assert_int_equal(api->initialize(s, seed), DLC_OK);
   void *raw = malloc((size_t)m.parameter_bytes);
   assert_int_equal(api->get_parameter(s, 0, raw), DLC_OK);
-  for (int64_t i = 0; i < p->elements; i++) out[i] = m.real_bytes == 8 ? ((double *)raw)[i] : (double)((float *)raw)[i];
+  for (int64_t i = 0; i < p->elements; i++)
+    out[i] = m.real_bytes == 8 ? ((double *)raw)[i] : (double)((float *)raw)[i];
   free(raw);
   api->destroy(s);
 }
@@ -62,7 +75,8 @@ static double mean_of(const double *x, double power) {
 static void test_moments(void **state) {
   (void)state;
   double v[COUNT];
-  dlc_parameter uniform = matrix(2, -1, 3, 0), normal = matrix(3, 2, 0.5, 0), constant = matrix(1, 7, 0, 0);
+  dlc_parameter uniform = matrix(2, -1, 3, 0), normal = matrix(3, 2, 0.5, 0),
+                constant = matrix(1, 7, 0, 0);
   drawn(&uniform, &dlc_v1_fake64, 5, v);
   assert_true(fabs(mean_of(v, 1) - 1) < 0.05);
   for (int i = 0; i < COUNT; i++) assert_true(v[i] >= -1 && v[i] < 3), v[i] -= 1;
@@ -115,13 +129,22 @@ static void test_orthogonal(void **state) {
     }
 }
 
-/* conv weight [2, 3, 2, 2] kept as [kh][kw][ic][oc]; linear [2, 12] kept as if its columns were [3, 2, 2] -> HWC */
+/* conv weight [2, 3, 2, 2] kept as [kh][kw][ic][oc]; linear [2, 12] kept as if its columns were [3,
+ * 2, 2] -> HWC */
 static void test_layouts(void **state) {
   (void)state;
-  dlc_parameter conv = {.rank = 4, .store_rank = 4, .dim = {2, 3, 2, 2}, .store_dim = {2, 3, 2, 2},
-                        .store_order = {2, 3, 1, 0}, .elements = 24};
-  dlc_parameter linear = {.rank = 2, .store_rank = 4, .dim = {2, 12}, .store_dim = {2, 3, 2, 2},
-                          .store_order = {2, 3, 1, 0}, .elements = 24};
+  dlc_parameter conv = {.rank = 4,
+                        .store_rank = 4,
+                        .dim = {2, 3, 2, 2},
+                        .store_dim = {2, 3, 2, 2},
+                        .store_order = {2, 3, 1, 0},
+                        .elements = 24};
+  dlc_parameter linear = {.rank = 2,
+                          .store_rank = 4,
+                          .dim = {2, 12},
+                          .store_dim = {2, 3, 2, 2},
+                          .store_order = {2, 3, 1, 0},
+                          .elements = 24};
   float in[24], stored[24], out[24];
   for (int i = 0; i < 24; i++) in[i] = (float)i;
   layout_pack(&conv, 4, in, stored);
@@ -139,8 +162,11 @@ static void test_layouts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_philox),  cmocka_unit_test(test_moments), cmocka_unit_test(test_seeds_layouts_precisions),
-      cmocka_unit_test(test_orthogonal), cmocka_unit_test(test_layouts),
+      cmocka_unit_test(test_philox),
+      cmocka_unit_test(test_moments),
+      cmocka_unit_test(test_seeds_layouts_precisions),
+      cmocka_unit_test(test_orthogonal),
+      cmocka_unit_test(test_layouts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The thread pool: each index exactly once, whatever the counts, again and again, asleep or awake. */
+/* The thread pool: each index exactly once, whatever the counts, again and again, asleep or awake.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -76,21 +76,23 @@ static void test_round_trip(void **state) {
 
 static void test_conversions(void **state) {
   (void)state;
-  const char *header = "{\"h\":{\"dtype\":\"F16\",\"shape\":[6],\"data_offsets\":[0,12]},"
-                       "\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[12,16]},"
-                       "\"i\":{\"dtype\":\"I8\",\"shape\":[2],\"data_offsets\":[16,18]},"
-                       "\"u\":{\"dtype\":\"U16\",\"shape\":[1],\"data_offsets\":[18,20]}}";
+  const char *header =
+      "{\"h\":{\"dtype\":\"F16\",\"shape\":[6],\"data_offsets\":[0,12]},"
+      "\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[12,16]},"
+      "\"i\":{\"dtype\":\"I8\",\"shape\":[2],\"data_offsets\":[16,18]},"
+      "\"u\":{\"dtype\":\"U16\",\"shape\":[1],\"data_offsets\":[18,20]}}";
   char bytes[1024];
   size_t n = compose(bytes, header, 20);
-  static const uint8_t data[] = {0x00, 0x3c, 0x00, 0xc0, 0x01, 0x00, 0x00, 0x7c, 0xff, 0x7b, 0x01, 0x7e,
-                                 0x80, 0x3f, 0x20, 0xc1, 0x80, 0x7f, 0xff, 0xff};
+  static const uint8_t data[] = {0x00, 0x3c, 0x00, 0xc0, 0x01, 0x00, 0x00, 0x7c, 0xff, 0x7b,
+                                 0x01, 0x7e, 0x80, 0x3f, 0x20, 0xc1, 0x80, 0x7f, 0xff, 0xff};
   memcpy(bytes + n - 20, data, 20);
   put_file(bytes, n);
   StFile f;
   double v[6];
   assert_int_equal(st_open(&f, path), DLC_OK);
   assert_int_equal(st_read_doubles(&f, st_find(&f, "h"), 0, 6, v), DLC_OK);
-  assert_true(v[0] == 1 && v[1] == -2 && v[2] == 0x1p-24 && isinf(v[3]) && v[4] == 65504 && isnan(v[5]));
+  assert_true(v[0] == 1 && v[1] == -2 && v[2] == 0x1p-24 && isinf(v[3]) && v[4] == 65504 &&
+              isnan(v[5]));
   assert_int_equal(st_read_doubles(&f, st_find(&f, "b"), 0, 2, v), DLC_OK);
   assert_true(v[0] == 1 && v[1] == -10);
   assert_int_equal(st_read_doubles(&f, st_find(&f, "i"), 0, 2, v), DLC_OK);
@@ -100,8 +102,9 @@ static void test_conversions(void **state) {
   st_close(&f);
 }
 
-static const char good[] = "{\"__metadata__\":{\"a\":\"b\"},\"x\":{\"dtype\":\"F32\",\"shape\":[1,2],"
-                           "\"data_offsets\":[0,8]}, \"y\" : {\"data_offsets\":[8,10],\"shape\":[2],\"dtype\":\"U8\"}}  ";
+static const char good[] =
+    "{\"__metadata__\":{\"a\":\"b\"},\"x\":{\"dtype\":\"F32\",\"shape\":[1,2],"
+    "\"data_offsets\":[0,8]}, \"y\" : {\"data_offsets\":[8,10],\"shape\":[2],\"dtype\":\"U8\"}}  ";
 
 static void test_truncation(void **state) {
   (void)state;
@@ -143,7 +146,8 @@ static void test_every_byte_changed(void **state) {
 
 static void test_malformed(void **state) {
   (void)state;
-#define X(shape, offsets) "{\"x\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" offsets "]}}"
+#define X(shape, offsets) \
+  "{\"x\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" offsets "]}}"
   static const struct {
     const char *header;
     size_t data;
@@ -170,12 +174,15 @@ static void test_malformed(void **state) {
       {X("4294967296,4294967296", "0,0"), 0, "too large"},
       {X("4611686018427387904", "0,0"), 0, "too large"},
       {"{\"x\":{\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "dtype"},
-      {"{\"x\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "twice"},
+      {"{\"x\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+       "twice"},
       {"{\"x\":{\"type\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "unknown property"},
       {"{\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-       "\"y\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 3, "overlap"},
+       "\"y\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
+       3, "overlap"},
       {"{\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-       "\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2, "one name"},
+       "\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
+       2, "one name"},
       {"{\"__metadata__\":{\"a\":1}}", 0, "string"},
       {"{\"__metadata__\":[]}", 0, "object"},
       {"{\"__metadata__\":{\"a\":{\"b\":\"c\"}}}", 0, "string"},
@@ -190,7 +197,8 @@ static void test_malformed(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     StFile f;
     assert_int_equal(open_text(&f, cases[i].header, cases[i].data), DLC_EFORMAT);
-    if (!strstr(f.error, cases[i].why)) fail_msg("case %zu: \"%s\" lacks \"%s\"", i, f.error, cases[i].why);
+    if (!strstr(f.error, cases[i].why))
+      fail_msg("case %zu: \"%s\" lacks \"%s\"", i, f.error, cases[i].why);
   }
 }
 
@@ -246,10 +254,10 @@ static void test_write_failures(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_conversions),
-      cmocka_unit_test(test_truncation),    cmocka_unit_test(test_every_byte_changed),
-      cmocka_unit_test(test_malformed),     cmocka_unit_test(test_header_length),
-      cmocka_unit_test(test_nesting),       cmocka_unit_test(test_write_failures),
+      cmocka_unit_test(test_round_trip), cmocka_unit_test(test_conversions),
+      cmocka_unit_test(test_truncation), cmocka_unit_test(test_every_byte_changed),
+      cmocka_unit_test(test_malformed),  cmocka_unit_test(test_header_length),
+      cmocka_unit_test(test_nesting),    cmocka_unit_test(test_write_failures),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   unlink(path);

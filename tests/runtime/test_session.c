@@ -20,7 +20,8 @@ static const void *const targets[] = {label};
 static void make_data(void) {
   for (int i = 0; i < FAKE_MAX_BATCH; i++) {
     label[i] = i % 3;
-    for (int k = 0; k < FAKE_IN; k++) x[i * FAKE_IN + k] = (float)((i * 7 + k * 3) % 11) / 10 + (float)(k == label[i]);
+    for (int k = 0; k < FAKE_IN; k++)
+      x[i * FAKE_IN + k] = (float)((i * 7 + k * 3) % 11) / 10 + (float)(k == label[i]);
   }
 }
 
@@ -33,7 +34,8 @@ static dlc_session *training_session(void) {
 
 static void test_memory(void **state) {
   (void)state;
-  size_t training = api->session_bytes(model, DLC_TRAINING), inference = api->session_bytes(model, DLC_INFERENCE);
+  size_t training = api->session_bytes(model, DLC_TRAINING),
+         inference = api->session_bytes(model, DLC_INFERENCE);
   assert_true(inference > 0 && training > inference);
   assert_int_equal(api->session_bytes(NULL, DLC_TRAINING), 0);
   char *memory = aligned_alloc(64, (training + 127) / 64 * 64);
@@ -44,7 +46,8 @@ static void test_memory(void **state) {
   assert_non_null(strstr(api->error_text(NULL, DLC_ENOMEM), "needs"));
   assert_int_equal(api->create_in(model, DLC_TRAINING, memory, training, &s), DLC_OK);
   assert_ptr_equal(s, memory);
-  for (int i = 0; i < FAKE_PARAMETERS; i++) assert_int_equal((uintptr_t)api->parameter_data(s, i) % 64, 0);
+  for (int i = 0; i < FAKE_PARAMETERS; i++)
+    assert_int_equal((uintptr_t)api->parameter_data(s, i) % 64, 0);
   api->destroy(s);
   free(memory);
   api->destroy(NULL);
@@ -80,7 +83,8 @@ static void test_training_learns(void **state) {
   dlc_session *s = training_session();
   double first, loss = 0, accuracy = 0;
   assert_int_equal(api->evaluate(s, 60, inputs, targets, NULL, &first, &accuracy), DLC_OK);
-  for (int i = 0; i < 200; i++) assert_int_equal(api->train_step(s, 60, inputs, targets, &loss, NULL), DLC_OK);
+  for (int i = 0; i < 200; i++)
+    assert_int_equal(api->train_step(s, 60, inputs, targets, &loss, NULL), DLC_OK);
   assert_int_equal(api->step(s), 200);
   assert_int_equal(api->evaluate(s, 60, inputs, targets, NULL, &loss, &accuracy), DLC_OK);
   assert_true(loss < 0.5 * first);
@@ -102,7 +106,8 @@ static void test_parts_are_the_step(void **state) {
     assert_true(a == b);
   }
   assert_int_equal(api->step(parts), 5);
-  assert_memory_equal(whole->parameters, parts->parameters, model->parameter_bytes + model->state_bytes);
+  assert_memory_equal(whole->parameters, parts->parameters,
+                      model->parameter_bytes + model->state_bytes);
   api->destroy(whole);
   api->destroy(parts);
 }
@@ -239,7 +244,8 @@ static void test_threads_same_bits(void **state) {
     assert_int_equal(api->set_threads(many, threads), DLC_OK);
     for (int i = 0; i < 20; i++) api->train_step(many, 61, inputs, targets, NULL, NULL);
     assert_int_equal(fake_last_call.threads, threads);
-    assert_memory_equal(one->parameters, many->parameters, model->parameter_bytes + model->state_bytes);
+    assert_memory_equal(one->parameters, many->parameters,
+                        model->parameter_bytes + model->state_bytes);
     api->destroy(many);
   }
   dlc_session *own = training_session();
@@ -248,7 +254,8 @@ static void test_threads_same_bits(void **state) {
   assert_int_equal(api->set_parallel_for(own, odd_executor, &add, 4), DLC_OK);
   for (int i = 0; i < 20; i++) api->train_step(own, 61, inputs, targets, NULL, NULL);
   assert_int_equal(executor_calls, 20);
-  assert_memory_equal(one->parameters, own->parameters, model->parameter_bytes + model->state_bytes);
+  assert_memory_equal(one->parameters, own->parameters,
+                      model->parameter_bytes + model->state_bytes);
   assert_int_equal(api->set_parallel_for(own, NULL, NULL, 0), DLC_OK);
   api->train_step(own, 1, inputs, targets, NULL, NULL);
   assert_int_equal(fake_last_call.threads, 1);
@@ -258,10 +265,14 @@ static void test_threads_same_bits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_memory),          cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_training_learns), cmocka_unit_test(test_parts_are_the_step),
-      cmocka_unit_test(test_gradients),       cmocka_unit_test(test_order_of_calls),
-      cmocka_unit_test(test_arguments),       cmocka_unit_test(test_hyper),
+      cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_training_learns),
+      cmocka_unit_test(test_parts_are_the_step),
+      cmocka_unit_test(test_gradients),
+      cmocka_unit_test(test_order_of_calls),
+      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_hyper),
       cmocka_unit_test(test_threads_same_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
