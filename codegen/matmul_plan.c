@@ -144,7 +144,8 @@ static void choose_blocks(Cg *cg, Matmul *mm) {
   int64_t tall = round_up(MC, mm->mr), panels = (mm->n + mm->panel - 1) / mm->panel;
   mm->rows = least(round_up(mm->m, mm->mr), tall);
   double unit = UNIT_WORK * cg->lanes / 16.0, work = 2.0 * (double)mm->panel * (double)mm->k;
-  int64_t floor = mm->packed ? 96 : 4 * mm->mr;
+  bool costly = mm->packed && mm->s.b.stride[mm->s.nbatch + 1] != 1;
+  int64_t floor = costly ? 192 : mm->packed ? 96 : 4 * mm->mr;
   while (mm->rows >= 2 * floor && work * (double)mm->rows > 2 * unit &&
          mm->batch * panels * ((mm->m + mm->rows - 1) / mm->rows) < UNITS)
     mm->rows = round_up(mm->rows / 2, mm->mr);
@@ -176,7 +177,7 @@ static bool must_pack(Cg *cg, const Matmul *mm) {
   if (mm->s.b.stride[nb + 1] != 1 && mm->n > 1) return true;
   if (!cg->masks && (mm->n % cg->lanes || mm->s.n.each)) return true; /* masked loads would be scalar */
   if (cg->lanes * cg->real_bytes < 64) return mm->m > 12;
-  return mm->m >= 96 || (mm->m > 8 && rows_held(mm, cg->real_bytes) < least(mm->k, 192));
+  return mm->m >= 96 || (mm->m >= 24 && mm->n * mm->k > 1<<20) || (mm->m > 8 && rows_held(mm, cg->real_bytes) < least(mm->k, 192));
 }
 
 static void set_problem(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
@@ -234,9 +235,12 @@ static void plan_dot(Cg *cg, Matmul *mm) {
   mm->columns = mm->packed ? mm->panel : round_up(least(mm->n, most(wanted / least(mm->m, mm->rows), mm->nr)), mm->nr);
 }
 
-/* Both operands lie along k: the smaller traffic of packing B, or packing A and turning C round. */
+/* Both operands lie along k: the smaller traffic of packing B, or packing A and turning C round. A narrow C whose A
+ * lies along m: full vectors. */
 static bool wants_turn(Cg *cg, const Matmul *mm) {
   int nb = mm->s.nbatch;
+  bool narrow = mm->n <= cg->lanes * 3 / 4 && mm->m >= 2 * cg->lanes && mm->k >= 2 * cg->lanes;
+  if (narrow && mm->s.a.stride[nb] == 1 && mm->n > 1) return true;
   if (!along_k(mm, false) || mm->s.b.stride[nb + 1] == 1 || mm->m < cg->lanes) return false;
   double packing = (double)mm->n * (double)mm->k * (double)((mm->m + MC - 1) / MC);
   double turning = (double)mm->m * ((double)mm->k * (double)((mm->n + MC - 1) / MC) + (double)mm->n);

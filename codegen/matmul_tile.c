@@ -69,6 +69,38 @@ static void row_offsets(Product *p, const Rows *rows, int64_t stride, LLVMValueR
   }
 }
 
+/* A is read rows later, or steps later where its rows lie together and its steps not a page apart. */
+static void prefetch_ahead(const Product *p, const Rows *rows, Micro *m) {
+  const Matmul *mm = p->mm;
+  int64_t am = mm->s.a.stride[mm->s.nbatch];
+  if (m->ak == 1) m->prefetch = mm->m > rows->rows ? rows->rows * am : 0;
+  else if (m->ak * p->cg->real_bytes < 4096) m->prefetch = PREFETCH_STEPS * m->ak;
+}
+
+/* What a packing tile will read next, the next K block of the panel or the next panel, comes to the L2 cache while
+ * the tiles before it compute: each takes a share of lines and rows, so that enough tiles, or 16, have asked for all. */
+static void prefetch_next(Product *p, const Rows *rows, const Columns *c, Micro *m) {
+  Cg *cg = p->cg;
+  const Matmul *mm = p->mm;
+  int64_t tiles = mm->rows / mm->mr, turns = mm->kc / MICRO_UNROLL, line = 64 / cg->real_bytes;
+  int64_t bk = mm->s.b.stride[mm->s.nbatch], width = (int64_t)c->vectors * cg->lanes / line;
+  if (!mm->packed || rows->packing || rows->clamped || mm->s.b.stride[mm->s.nbatch + 1] != 1) return;
+  if (rows->rows != mm->mr || tiles < MICRO_UNROLL || turns < 16) return;
+  int64_t shares = tiles >= 16 ? 4 : tiles >= 8 ? 2 : 1; /* of a row's lines */
+  if (width % shares) return;
+  LLVMValueRef tile = LLVMBuildUDiv(cg->builder, LLVMBuildSub(cg->builder, rows->row, p->m0, ""), cg_int(cg, mm->mr), "");
+  tile = LLVMBuildURem(cg->builder, tile, cg_int(cg, MICRO_UNROLL * shares), "");
+  LLVMValueRef share = LLVMBuildURem(cg->builder, tile, cg_int(cg, shares), "");
+  LLVMValueRef row = cg_mul(cg, LLVMBuildUDiv(cg->builder, tile, cg_int(cg, shares), ""), cg_int(cg, turns));
+  LLVMValueRef column = cg_add(cg, c->column, cg_mul(cg, share, cg_int(cg, width / shares * line)));
+  if (mm->kc < mm->k) row = cg_add(cg, row, cg_int(cg, mm->kc));
+  else column = cg_add(cg, column, cg_int(cg, mm->panel));
+  row = cg_add(cg, row, p->k0);
+  m->ahead = cg_at(cg, cg->real, p->b, cg_add(cg, cg_mul(cg, row, cg_int(cg, bk)), column));
+  m->ahead_lines = (int)(width / shares);
+  m->ahead_step = bk;
+}
+
 static void tile_operands(Product *p, const Rows *rows, const Columns *c, Micro *m) {
   Cg *cg = p->cg;
   const Matmul *mm = p->mm;
@@ -79,7 +111,8 @@ static void tile_operands(Product *p, const Rows *rows, const Columns *c, Micro 
   m->a = cg_at(cg, cg->real, p->a, at);
   b_operand(p, rows, c, m);
   row_offsets(p, rows, am, m->row);
-  m->prefetch = mm->m <= rows->rows ? 0 : ak == 1 ? 64 : rows->rows * am;
+  prefetch_ahead(p, rows, m);
+  prefetch_next(p, rows, c, m);
 }
 
 /* Where sums wait between K blocks: C itself when it is stored without an epilogue. */

@@ -62,7 +62,7 @@ void micro_loop_end(Cg *cg, Micro *m, CgLoop *l) {
 
 /* Where the inner loop stands. */
 typedef struct {
-  LLVMValueRef a, b, copy;
+  LLVMValueRef a, b, copy, ahead;
 } Cursor;
 
 static LLVMValueRef row_vector(Cg *cg, const Micro *m, LLVMValueRef at, int v) {
@@ -92,9 +92,11 @@ static void run_step(Cg *cg, Micro *m, const MicroTap *t, const Cursor *c, int64
   }
 }
 
-static void prefetch(Cg *cg, LLVMValueRef base, int64_t offset) {
+enum { TO_L2 = 2, TO_L1 = 3 };
+
+static void prefetch(Cg *cg, LLVMValueRef base, int64_t offset, unsigned locality) {
   LLVMValueRef args[] = {cg_at(cg, cg->real, base, cg_int(cg, offset)), LLVMConstInt(cg->i32, 0, false),
-                         LLVMConstInt(cg->i32, 3, false), LLVMConstInt(cg->i32, 1, false)};
+                         LLVMConstInt(cg->i32, locality, false), LLVMConstInt(cg->i32, 1, false)};
   cg_call(cg, "llvm.prefetch", 1, &cg->ptr, 4, args);
 }
 
@@ -103,11 +105,12 @@ static void prefetch_turn(Cg *cg, const Micro *m, const Cursor *c, int unroll) {
   bool along = m->ak == 1;
   for (int i = 0; m->prefetch && i < (along ? m->rows : unroll); i++) {
     LLVMValueRef at = cg_at(cg, cg->real, c->a, along ? m->row[i] : m->row[0]);
-    prefetch(cg, at, m->prefetch + (along ? 0 : i * m->ak));
+    prefetch(cg, at, m->prefetch + (along ? 0 : i * m->ak), TO_L1);
   }
   int64_t line = 64 / cg->real_bytes, width = (int64_t)m->vectors * micro_lanes(cg, m);
   for (int i = 0; m->prefetch_b && i < unroll; i++)
-    for (int64_t at = 0; at < width; at += line) prefetch(cg, c->b, (m->prefetch_b + i) * m->bk + at);
+    for (int64_t at = 0; at < width; at += line) prefetch(cg, c->b, (m->prefetch_b + i) * m->bk + at, TO_L1);
+  for (int i = 0; m->ahead && i < m->ahead_lines; i++) prefetch(cg, c->ahead, i * line, TO_L2);
 }
 
 static void move(Cg *cg, CgLoop *l, LLVMValueRef phi, int64_t by) {
@@ -117,18 +120,21 @@ static void move(Cg *cg, CgLoop *l, LLVMValueRef phi, int64_t by) {
 /* `steps` steps, in turns of `unroll`; the cursor moves on and is left behind the last one. */
 static void run_loop(Cg *cg, Micro *m, const MicroTap *t, Cursor *c, LLVMValueRef steps, int unroll) {
   CgLoop l = micro_loop(cg, m, cg_int(cg, 0), steps, unroll);
-  Cursor at = {cg_carry(cg, &l, c->a), cg_carry(cg, &l, c->b), m->copy ? cg_carry(cg, &l, c->copy) : NULL};
+  Cursor at = {cg_carry(cg, &l, c->a), cg_carry(cg, &l, c->b), NULL, NULL};
+  if (m->copy) at.copy = cg_carry(cg, &l, c->copy);
+  if (m->ahead) at.ahead = cg_carry(cg, &l, c->ahead);
   prefetch_turn(cg, m, &at, unroll);
   for (int i = 0; i < unroll; i++) run_step(cg, m, t, &at, i);
   move(cg, &l, at.a, unroll * m->ak);
   move(cg, &l, at.b, unroll * m->bk);
   if (m->copy) move(cg, &l, at.copy, unroll * m->copy_step);
+  if (m->ahead) move(cg, &l, at.ahead, m->ahead_step);
   micro_loop_end(cg, m, &l);
   *c = at;
 }
 
 static void run_tap(Cg *cg, Micro *m, const MicroTap *t) {
-  Cursor c = {m->a, m->b, m->copy};
+  Cursor c = {m->a, m->b, m->copy, m->ahead};
   if (t->a) c.a = cg_at(cg, cg->real, c.a, t->a);
   if (t->b) c.b = cg_at(cg, cg->real, c.b, t->b);
   int unroll = m->unroll ? m->unroll : MICRO_UNROLL;

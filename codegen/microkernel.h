@@ -50,6 +50,9 @@ typedef struct {
   bool vector_a;                /* A is read as vectors beside B's: channel by channel, not broadcast */
   int64_t prefetch;             /* elements ahead at which A is prefetched; 0: not */
   int64_t prefetch_b;           /* steps ahead at which B is; for a B that comes from far and is used once */
+  LLVMValueRef ahead;           /* what is wanted soon, or NULL: each turn asks for `ahead_lines` cache lines there */
+  int ahead_lines;
+  int64_t ahead_step;           /* elements from one turn's lines to the next's */
   LLVMValueRef copy;            /* where the vectors of B that are read are also written, or NULL: packs B in passing */
   int64_t copy_step;            /* elements per step there */
   LLVMValueRef acc[MICRO_ACCUMULATORS]; /* [r * vectors + v] */

@@ -38,7 +38,7 @@ void bench_kernel_begin(BenchKernel *k) {
 
 static double now(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* what others run beside us does not count */
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
