@@ -23,17 +23,17 @@ extern "C" {
 
 enum {
   DLC_OK = 0,
-  DLC_EINVAL =
-      -1, /* an argument is out of range: a NULL pointer, n < 1 or n > max_batch, an unknown name */
+  /* an argument is out of range: a NULL pointer, n < 1 or n > max_batch, an unknown name */
+  DLC_EINVAL = -1,
   DLC_ENOMEM = -2, /* memory could not be had, or the memory given is too small */
-  DLC_ECPU =
-      -3, /* this processor lacks an instruction set that the code needs; see dlc_error_text */
+  /* this processor lacks an instruction set that the code needs; error_text names it */
+  DLC_ECPU = -3,
   DLC_EIO = -4,     /* a file could not be read or written */
   DLC_EFORMAT = -5, /* a file is not what it should be */
-  DLC_EMISMATCH =
-      -6, /* a file's tensor has another shape or type than the network's, or is missing */
-  DLC_ESTATE =
-      -7, /* called out of order: backward before forward, training on an inference session */
+  /* a file's tensor has another shape or type than the network's, or is missing */
+  DLC_EMISMATCH = -6,
+  /* called out of order: backward before forward, training on an inference session */
+  DLC_ESTATE = -7,
   DLC_ELABEL = -8 /* a label or index is outside its range */
 };
 
