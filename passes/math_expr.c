@@ -21,7 +21,8 @@ static bool is_one_element(const Node *x) { return type_elements(&x->type) == 1;
 /* 1/6 where that is shorter than the decimals. */
 static Formula number(const MathContext *c, double value) {
   Str s = str_new(c->arena);
-  str_double(&s, value);
+  if (value == round(value) && fabs(value) < 1e9) str_printf(&s, "%.0f", value);
+  else str_double(&s, value);
   double inverse = round(1 / value);
   if (s.length > 8 && fabs(value) < 1 && fabs(value * inverse - 1) < 1e-12)
     return formula(BIND_PRODUCT, arena_printf(c->arena, "%s1/%.0f", value < 0 ? "-" : "", fabs(inverse)));

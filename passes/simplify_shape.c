@@ -52,6 +52,13 @@ static Node *broadcast_nothing(Graph *g, Node *n) {
   return type_equal(&n->type, &n->in[0]->type) ? n->in[0] : NULL;
 }
 
+/* Nothing repeated, only dimensions of size 1 put in front. */
+static Node *broadcast_ones(Graph *g, Node *n) {
+  const Type *x = &n->in[0]->type;
+  if (x->batched != n->type.batched || type_elements(x) != type_elements(&n->type)) return NULL;
+  return ir_reshape(g, n->in[0], n->type.rank, n->type.dim);
+}
+
 static Node *broadcast_broadcast(Graph *g, Node *n) {
   Node *x = n->in[0];
   return x->op == OP_broadcast ? ir_broadcast(g, x->in[0], &n->type) : NULL;
@@ -222,7 +229,7 @@ static Node *exp_log_softmax(Graph *g, Node *n) {
 Rewrite *const *const simplify_rewrite[OP_COUNT] = {
     [OP_reshape] = LIST(reshape_nothing, reshape_reshape, moved_scalar),
     [OP_permute] = LIST(permute_nothing, permute_permute, moved_scalar),
-    [OP_broadcast] = LIST(broadcast_nothing, broadcast_broadcast),
+    [OP_broadcast] = LIST(broadcast_nothing, broadcast_ones, broadcast_broadcast),
     [OP_cut] = LIST(same_type_as_operand, moved_scalar),
     [OP_surround] = LIST(same_type_as_operand),
     [OP_real] = LIST(same_type_as_operand),
