@@ -52,10 +52,39 @@ static void mnist_cnn(void **state) {
   arena_free(a);
 }
 
+static Graph *load_own(Arena *a, const char *name) {
+  return golden_load(a, arena_printf(a, "%s/tests/golden/%s.net", TEST_SOURCE_DIR, name));
+}
+
+static void second_derivatives(void **state) {
+  (void)state;
+  Arena *a = arena_new();
+  Graph *g = load_own(a, "second");
+  for (int level = 0; level <= 3; level += 3)
+    for (int real = 4; real <= 8; real += 4)
+      check(g, (GoldenCase){.real_bytes = real, .level = level, .n = 3, .max_batch = 6});
+  arena_free(a);
+}
+
+/* Divided by the batch at the end: with one sample nothing is rounded. */
+static void whole_numbers_are_exact(void **state) {
+  (void)state;
+  Arena *a = arena_new();
+  Graph *g = load_own(a, "integer");
+  for (int level = 0; level <= 3; level += 3) {
+    GoldenCase c = {.real_bytes = 4, .level = level, .n = 1, .max_batch = 4, .tolerance = 0, .seed = 3, .integers = true};
+    assert_true(golden_check(g, &c) > 0);
+    c.n = 4; /* a power of two divides exactly as well */
+    assert_true(golden_check(g, &c) > 0);
+  }
+  arena_free(a);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(iris),           cmocka_unit_test(regression_mlp), cmocka_unit_test(mixer),
       cmocka_unit_test(concat_dropout), cmocka_unit_test(residual),       cmocka_unit_test(mnist_cnn),
+      cmocka_unit_test(second_derivatives), cmocka_unit_test(whole_numbers_are_exact),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Every row of the op table, compiled: outputs and gradients of loss = sum((op(x) * c)^2) against the interpreter's, in
- * f64 and f32, at -O0 and -O3, for batches of 1, 3 and the maximum. The settings are those of the derivative tests. */
+/* Every row of the op table, compiled: outputs and gradients of loss = sum((op(x) * c)^2), and of
+ * loss = sum((dL/dx)^2) for second derivatives, against the interpreter's, in f64 and f32, at -O0 and -O3, for batches
+ * of 1, 3 and the maximum. The settings are those of the derivative tests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -55,7 +56,22 @@ static int put_operand(Build *b, const char *word, OpDomain domain, int i) {
   return b->count++;
 }
 
-static Graph *build(Arena *a, const OpInfo *info, const char *operands, const char *attrs) {
+/* sum over the real leaves x of |dL/dx|^2; L itself where there is none. */
+static Node *second_loss(Graph *g, Node *loss) {
+  static const int64_t dims[LIMIT_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+  Node *sum = NULL;
+  for (int i = 0, count = g->nodes.count; i < count; i++) {
+    Node *x = g->nodes.at[i];
+    bool real = (x->op == OP_input || x->op == OP_param) && x->type.elem == ELEM_F32;
+    if (!real) continue;
+    Node *d = ir_unary(g, OP_square, ir_binary(g, OP_grad, loss, x));
+    d = ir_sum(g, d, d->type.rank, dims, false);
+    sum = sum ? ir_binary(g, OP_add, sum, d) : d;
+  }
+  return sum ? sum : loss;
+}
+
+static Graph *build(Arena *a, const OpInfo *info, const char *operands, const char *attrs, bool second) {
   Build b = {.arena = a, .text = str_new(a)};
   int at[8], n = 0;
   char *rest = arena_strdup(a, operands), *word;
@@ -72,10 +88,10 @@ static Graph *build(Arena *a, const OpInfo *info, const char *operands, const ch
                       : ir_make(g, OP_param, 0, NULL,
                                 (Attr[]){attr_str("c"), attr_ints(t.rank, t.dim),
                                          attr_init((Init){INIT_CONSTANT, 1, 0}), attr_bool(true)});
-  int64_t dims[LIMIT_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+  static const int64_t dims[LIMIT_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
   Node *part = ir_unary(g, OP_square, ir_binary(g, OP_mul, g->results.at[0].node, c)); /* no cancellation */
   Node *loss = ir_sum(g, part, t.rank, dims, false);
-  ir_result(g, RESULT_LOSS, "loss", loss, NULL);
+  ir_result(g, RESULT_LOSS, "loss", second ? second_loss(g, loss) : loss, NULL);
   return g;
 }
 
@@ -87,6 +103,8 @@ static const GoldenCase ways[] = {
     {.real_bytes = 4, .level = 3, .n = 1, .max_batch = MAX_BATCH, .tolerance = 1e-5},
 };
 
+enum { WAYS = sizeof ways / sizeof *ways };
+
 static bool is_tried(const OpInfo *info) {
   return info->kind != KIND_LEAF && strcmp(info->name, "grad") != 0;
 }
@@ -94,12 +112,12 @@ static bool is_tried(const OpInfo *info) {
 static int64_t check_setting(const OpInfo *info, const char *operands, const char *attrs) {
   int64_t compared = 0;
   Arena *a = arena_new();
-  Graph *g = build(a, info, operands, attrs);
-  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-    print_message("%s (%s) {%s} way %zu\n", info->name, operands, attrs, i);
-    GoldenCase c = ways[i];
+  for (size_t i = 0; i < 2 * WAYS; i++) {
+    bool second = i >= WAYS;
+    print_message("%s (%s) {%s} way %zu%s\n", info->name, operands, attrs, i % WAYS, second ? ", second" : "");
+    GoldenCase c = ways[i % WAYS];
     c.seed = (unsigned)i + 1;
-    compared += golden_check(g, &c);
+    compared += golden_check(build(a, info, operands, attrs, second), &c);
   }
   arena_free(a);
   return compared;
