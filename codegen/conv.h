@@ -24,7 +24,7 @@ typedef struct {
 
 /* Equal tiles of channels, next to each other: `tiles` of `width` channels from `at` on, in vectors of `lanes`. Of
  * the last vector of a tile `active` lanes count. */
-enum { CONV_RUNS = 8, CONV_GRIDS = 64 };
+enum { CONV_RUNS = 8 };
 typedef struct {
   int64_t at, tiles, width;
   int vectors, lanes, active;
@@ -65,9 +65,13 @@ typedef struct {
 
 bool conv_is_depthwise(const ConvSpec *spec); /* as many groups as channels, in and out */
 
-/* The tile for `rows` (pixels, or input channels) by `vectors` of channels: at most mr rows, at most nr vectors. */
-void conv_choose_tile(const Cg *cg, int64_t rows, int64_t vectors, bool depthwise, int *mr, int *nr);
-int conv_most_rows(const Cg *cg, int nr);
+/* More rows than this, a multiple of 4 KiB apart, fall into the same ways of the cache. */
+enum { CONV_FAR_ROWS = 8 };
+
+/* The tile for `rows` (pixels, or input channels) by `vectors` of channels: at most mr rows, never above `most`, and
+ * at most nr vectors. */
+void conv_choose_tile(const Cg *cg, int64_t rows, int64_t vectors, int most, int *mr, int *nr);
+int conv_most_rows(const Cg *cg, int nr, int most);
 
 /* The kernel of all grids. */
 Kernel conv_grids(const ConvPlan *plan);

@@ -70,8 +70,7 @@ Micro conv_tile(Cg *cg, int rows, const ConvColumns *columns) {
 
 /* ---- the shape of tiles ---- */
 
-int conv_most_rows(const Cg *cg, int nr) {
-  int most = 8; /* more rows, a multiple of 4 KiB apart, fall into the same ways of the cache */
+int conv_most_rows(const Cg *cg, int nr, int most) {
   while (most > 1 && !micro_fits(cg, most, nr)) most--;
   return most;
 }
@@ -97,12 +96,11 @@ static double total_cost(int64_t rows, int64_t vectors, int mr, int nr) {
   return cost;
 }
 
-void conv_choose_tile(const Cg *cg, int64_t rows, int64_t vectors, bool depthwise, int *mr, int *nr) {
+void conv_choose_tile(const Cg *cg, int64_t rows, int64_t vectors, int most, int *mr, int *nr) {
   double best = 0;
   *nr = 0;
   for (int v = 1; v <= 4 && v <= vectors; v++) {
-    int m = conv_most_rows(cg, v);
-    if (depthwise && v > 2) break;
+    int m = conv_most_rows(cg, v, most);
     if (!micro_fits(cg, m, v)) break;
     double cost = total_cost(rows, vectors, m, v);
     if (*nr && cost > best) continue;

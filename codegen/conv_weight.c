@@ -7,7 +7,7 @@
  * number of shares, each summed into its own copy of dW in scratch, and a second stage adds the copies in order. */
 #include "codegen/conv_weight.h"
 
-#include <stdlib.h>
+enum { PREFETCH_PIXELS = 8 };
 
 /* ---- tiles ---- */
 
@@ -28,8 +28,8 @@ static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr
   t.vector_a = w->depthwise;
   t.ak = w->spec.stride[1] * w->spec.ic;
   t.bk = w->spec.oc;
-  t.unroll = getenv("WU") ? atoi(getenv("WU")) : 2;
-  t.prefetch = (getenv("WP") ? atoi(getenv("WP")) : 0) * t.ak;
+  t.unroll = w->stacked ? 2 : MICRO_UNROLL;
+  t.prefetch = w->taps_h * w->taps_w > 1 ? PREFETCH_PIXELS * t.ak : 0;
   for (int r = 0; r < mr; r++) {
     t.row[r] = cg_int(cg, r);
     sums[r] = cg_int(cg, r * w->spec.oc);
@@ -206,7 +206,7 @@ static void choose_block(ConvWeight *w) {
   const ConvSpec *s = &w->spec;
   int64_t inputs = w->stacked ? s->ic : conv_min_int(w->icg, w->ptiles * (w->rsmall + 1));
   int64_t bytes = (s->ow * w->channels.run[0].width + s->stride[0] * s->iw * inputs) * w->cg->real_bytes;
-  int64_t pixels = getenv("WB") ? atoi(getenv("WB")) : 448, fit = (384 << 10) / bytes;
+  int64_t pixels = s->kh * s->kw > 1 ? 160 : 112, fit = (384 << 10) / bytes;
   w->block_rows = conv_max_int(1, conv_min_int(conv_ceil_div(pixels, s->ow), fit));
   w->block_samples = 1;
   if (w->block_rows < s->oh) return;
@@ -220,7 +220,7 @@ static void choose_tiles(ConvWeight *w) {
   w->rows = w->stacked ? s->kh * s->kw * s->ic : w->icg;
   w->taps_h = w->stacked ? 1 : s->kh;
   w->taps_w = w->stacked ? 1 : s->kw;
-  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->depthwise, &mr, &nr);
+  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->stacked ? 12 : MICRO_ROWS, &mr, &nr);
   if (w->depthwise) nr = 4;
   w->rtiles = conv_ceil_div(w->rows, mr);
   w->rsmall = w->rows / w->rtiles;

@@ -61,7 +61,18 @@ typedef struct {
   LLVMValueRef kh[MICRO_ROWS];      /* of each row of the tile */
   LLVMValueRef element[MICRO_ROWS]; /* kw * IC + i */
   LLVMValueRef top, bottom;         /* [top, bottom): rows of pixels with all kh inside */
+  LLVMValueRef left, right;         /* [left, right): columns with all elements inside */
 } Stack;
+
+/* The columns o with 0 <= (o * stride - pad) * IC + e < IW * IC for all elements e from `low` to `high`. */
+static void stack_columns(Stack *k, LLVMValueRef low, LLVMValueRef high) {
+  Cg *cg = k->w->cg;
+  const ConvSpec *s = &k->w->spec;
+  int64_t step = s->stride[1] * s->ic;
+  k->left = conv_ceil(cg, conv_sub(cg, cg_int(cg, s->pad[2] * s->ic), low), step);
+  LLVMValueRef room = conv_sub(cg, cg_int(cg, (s->iw + s->pad[2]) * s->ic), high);
+  k->right = conv_min(cg, conv_ceil(cg, room, step), cg_int(cg, s->ow));
+}
 
 static void open_stack(Stack *k) {
   const ConvWeight *w = k->w;
@@ -77,6 +88,10 @@ static void open_stack(Stack *k) {
   }
   valid(cg, k->kh[0], s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &k->top, &hi);
   valid(cg, k->kh[k->m->rows - 1], s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &lo, &k->bottom);
+  LLVMValueRef first = k->element[0], last = k->element[k->m->rows - 1];
+  LLVMValueRef wraps = LLVMBuildICmp(cg->builder, LLVMIntNE, k->kh[0], k->kh[k->m->rows - 1], "");
+  stack_columns(k, LLVMBuildSelect(cg->builder, wraps, cg_int(cg, 0), first, ""),
+                LLVMBuildSelect(cg->builder, wraps, cg_int(cg, s->kw * s->ic - 1), last, ""));
 }
 
 /* One pixel of which some taps may be padding. */
@@ -108,31 +123,30 @@ static void guarded_pixel(Stack *k, LLVMValueRef sample, LLVMValueRef row, LLVMV
   }
 }
 
+static bool stack_is_inside(const ConvSpec *s) {
+  return s->pad[0] == 0 && s->pad[2] == 0 && (s->ow - 1) * s->stride[1] + s->kw <= s->iw &&
+         (s->oh - 1) * s->stride[0] + (s->kh - 1) * s->dilation[0] < s->ih;
+}
+
 /* Pixels [left, right) of a row plainly, what is on both sides of them guarded. */
 static void stack_row(Stack *k, LLVMValueRef sample, LLVMValueRef row) {
   const ConvWeight *w = k->w;
   Cg *cg = w->cg;
-  const ConvSpec *s = &w->spec;
-  LLVMValueRef width = cg_int(cg, s->ow), zero = cg_int(cg, 0);
-  int64_t lo = conv_ceil_div(s->pad[2], s->stride[1]);
-  int64_t hi = conv_ceil_div(s->iw + s->pad[2] - (s->kw - 1), s->stride[1]);
-  hi = conv_min_int(hi, s->ow);
-  bool none = lo >= hi, inside = lo == 0 && hi == s->ow && s->pad[0] == 0 &&
-                                 (s->oh - 1) * s->stride[0] + (s->kh - 1) * s->dilation[0] < s->ih;
-  LLVMValueRef all = LLVMBuildAnd(cg->builder, LLVMBuildICmp(cg->builder, LLVMIntSGE, row, k->top, ""),
-                                  LLVMBuildICmp(cg->builder, LLVMIntSLT, row, k->bottom, ""), "");
-  LLVMValueRef left = none ? zero : LLVMBuildSelect(cg->builder, all, cg_int(cg, lo), zero, "");
-  LLVMValueRef right = none ? zero : LLVMBuildSelect(cg->builder, all, cg_int(cg, hi), zero, "");
-  if (inside) {
-    left = zero;
-    right = width;
+  LLVMValueRef width = cg_int(cg, w->spec.ow), left = cg_int(cg, 0), right = width;
+  bool inside = stack_is_inside(&w->spec);
+  if (!inside) {
+    LLVMValueRef all = LLVMBuildAnd(cg->builder, LLVMBuildICmp(cg->builder, LLVMIntSGE, row, k->top, ""),
+                                    LLVMBuildICmp(cg->builder, LLVMIntSLT, row, k->bottom, ""), "");
+    all = LLVMBuildAnd(cg->builder, all, LLVMBuildICmp(cg->builder, LLVMIntSLT, k->left, k->right, ""), "");
+    right = LLVMBuildSelect(cg->builder, all, k->right, left, "");
+    left = LLVMBuildSelect(cg->builder, all, k->left, left, "");
   }
   k->m->a = cg_at(cg, cg->real, w->x, pixel_of_x(w, sample, row, left));
   k->m->b = pixel_of_dy(w, k->tile, sample, row, left);
   k->m->k = conv_sub(cg, right, left);
   micro_run(cg, k->m);
   if (inside) return;
-  CgLoop edge = micro_loop(cg, k->m, zero, conv_sub(cg, width, k->m->k), 1);
+  CgLoop edge = micro_loop(cg, k->m, cg_int(cg, 0), conv_sub(cg, width, k->m->k), 1);
   LLVMValueRef before = LLVMBuildICmp(cg->builder, LLVMIntSLT, edge.index, left, "");
   LLVMValueRef after = cg_add(cg, edge.index, conv_sub(cg, right, left));
   guarded_pixel(k, sample, row, LLVMBuildSelect(cg->builder, before, edge.index, after, ""));
