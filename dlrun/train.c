@@ -4,6 +4,7 @@
  * writes the weights, in PyTorch's names, and beside them the checkpoint, FILE with .resume before
  * the suffix; --resume takes either name. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,28 @@ static bool finish_epoch(Trainer *r, int64_t epoch, const Sums *s, double start)
   return save(r) && (!r->options->log || history_write(&r->history, r->options->log, &t->fault));
 }
 
+/* The first interrupt ends training after the step in progress, with everything saved; a second one
+ * kills. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number) {
+  (void)signal_number;
+  interrupted = 1;
+}
+
+static void catch_interrupt(void) {
+  struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGINT, &action, NULL);
+}
+
+static bool stop_here(Trainer *r) {
+  Tool *t = r->tool;
+  if (!save(r)) return false;
+  return fault(&t->fault, "interrupted after step %lld%s%s", (long long)t->api->step(t->session),
+               r->options->save ? "; go on with --resume " : "",
+               r->options->save ? r->options->save : "");
+}
+
 static bool train_epoch(Trainer *r, uint64_t seed, int64_t epoch) {
   double start = tool_seconds();
   Sums s = {.done = r->tool->api->step(r->tool->session) % r->steps * r->batch};
@@ -180,6 +203,7 @@ static bool train_epoch(Trainer *r, uint64_t seed, int64_t epoch) {
   while (s.done < r->data.n) {
     if (!step(r, epoch, &s)) return false;
     show(r, epoch, &s);
+    if (interrupted && s.done < r->data.n) return stop_here(r);
   }
   return finish_epoch(r, epoch, &s, start);
 }
@@ -200,8 +224,9 @@ static bool train(Tool *t, const TrainOptions *o, uint64_t seed) {
     return fault(&t->fault,
                  "the checkpoint has done %lld epochs already; --epochs %lld asks for no more",
                  (long long)epoch, (long long)r.epochs);
+  catch_interrupt();
   for (; epoch < r.epochs; epoch++)
-    if (!train_epoch(&r, seed, epoch)) {
+    if (!train_epoch(&r, seed, epoch) || (interrupted && epoch + 1 < r.epochs && !stop_here(&r))) {
       progress_clear(&r.progress);
       return false;
     }

@@ -1,56 +1,14 @@
 /* The tool from end to end, on the hand-written network: exit statuses, what is printed, what is
  * written. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "tests/dlrun/run.h"
 
-#include <cmocka.h>
 #include <jansson.h>
+#include <math.h>
 
 #include "runtime/safetensors.h"
 
 #define B TEST_BINARY_DIR "/tool-"
 #define CSV B "data.csv"
-
-static char output[1 << 16];
-
-/* Runs dlrun with these arguments; its output and messages are in `output`. */
-static int dlrun(const char *fmt, ...) {
-  char args[2048], line[4096];
-  va_list ap;
-  va_start(ap, fmt);
-  vsnprintf(args, sizeof args, fmt, ap);
-  va_end(ap);
-  snprintf(line, sizeof line, DLRUN " %s 2>&1", args);
-  FILE *f = popen(line, "r");
-  assert_non_null(f);
-  size_t n = fread(output, 1, sizeof output - 1, f);
-  output[n] = 0;
-  int status = pclose(f);
-  assert_true(WIFEXITED(status));
-  return WEXITSTATUS(status);
-}
-
-static void expect(int status, const char *text, int got) {
-  if (got != status || !strstr(output, text))
-    fail_msg("status %d, \"%s\" expected: %d\n%s", status, text, got, output);
-}
-
-static int files_equal(const char *a, const char *b) {
-  static char x[1 << 16], y[1 << 16];
-  FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
-  assert_non_null(f);
-  assert_non_null(g);
-  size_t n = fread(x, 1, sizeof x, f), m = fread(y, 1, sizeof y, g);
-  fclose(f);
-  fclose(g);
-  return n > 0 && n == m && memcmp(x, y, n) == 0;
-}
 
 static int write_data(void **state) {
   (void)state;
@@ -64,8 +22,8 @@ static int write_data(void **state) {
 
 static void test_usage(void **state) {
   (void)state;
-  expect(2, "usage: dlrun COMMAND", dlrun(""));
-  expect(0, "usage: dlrun COMMAND", dlrun("--help"));
+  expect(2, "usage: dlrun COMMAND", dlrun("%s", ""));
+  expect(0, "usage: dlrun COMMAND", dlrun("%s", "--help"));
   expect(2, "did you mean train?", dlrun("trian"));
   expect(2, "MODEL.so is missing", dlrun("summary"));
   expect(2, "this option is needed: --data", dlrun("train %s", FAKE));
