@@ -270,6 +270,18 @@ static void test_units(void **state) {
   check(&t, 40 * 300 * MAX_BATCH, 0);
 }
 
+/* Units numbered over three dimensions. */
+static void test_deep_units(void **state) {
+  (void)state;
+  Node add = node_of(OP_add);
+  BodyValue v[] = {LOAD(0, 126000, 42000, 21000, 1), LOAD(1, 0, 1, 0, 0), LOAD(1, 0, 0, 3, 0),
+                   OP2(add, 0, 1), OP2(add, 3, 2)};
+  BodyStore st[] = {{4, {.slot = 2, .stride = {126000, 42000, 21000, 1}}}};
+  PointwiseSpec s = SPEC(.rank = 4, .extent = {{1, 0}, {0, 3}, {0, 2}, {0, 21000}});
+  check_on(&s, 126000 * MAX_BATCH, "native", 4, 0);
+  check_on(&s, 126000 * MAX_BATCH, "x86-64", 8, 0);
+}
+
 static void test_levels(void **state) {
   (void)state;
   Node add = node_of(OP_add), exp_ = node_of(OP_exp);
@@ -292,6 +304,7 @@ int main(void) {
       cmocka_unit_test(test_uniform_and_coordinates),
       cmocka_unit_test(test_transcendental),
       cmocka_unit_test(test_units),
+      cmocka_unit_test(test_deep_units),
       cmocka_unit_test(test_levels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
