@@ -30,7 +30,8 @@ for command in $commands; do
   plain "$source/docs/dlrun.1" | grep -qx "$command" || complain "docs/dlrun.1: the command $command is missing"
 done
 
-# Completion of the last word.
+# Completion of the last word. Interactive shells, for which it is written, run without -e.
+set +e
 . "$source/scripts/dlc-completion.bash"
 compopt() { :; }
 offers() { # expected word, words of the command line...
@@ -48,4 +49,4 @@ offers iris.net dlc iri
 offers train dlrun tr
 offers --data dlrun train --d
 offers --json dlrun bench x.so --j
-exit $((failures > 0))
+[ $failures = 0 ]
