@@ -33,8 +33,10 @@ static double product_flops(const Node *n) {
   return 2 * result;
 }
 
+/* Of one sample: what is shared by the batch, such as the optimizer's update, is not counted. */
 static double step_flops(const Node *n) {
-  return fusible_product(n->op) || n->op == OP_conv_weight ? product_flops(n) : (double)type_elements(&n->type);
+  if (fusible_product(n->op) || n->op == OP_conv_weight) return product_flops(n);
+  return n->type.batched ? (double)type_elements(&n->type) : 0;
 }
 
 /* The member that the kernel is built around: the one that is no part of a sweep, if there is such a one. */
