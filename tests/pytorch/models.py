@@ -1,0 +1,124 @@
+"""The example networks as a PyTorch user writes them: the peers of tests and benchmarks.
+
+Parameter names and shapes are the ones that the compiled networks save, so state dicts go both ways unedited.
+`NETWORKS[name]` gives (module, optimizer, batch, sample inputs, loss); `forward` returns what the example's output
+returns, `logits` what its loss takes.
+"""
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Classifier(nn.Module):
+    def forward(self, x):
+        return F.softmax(self.logits(x), -1)
+
+    def loss(self, x, label):
+        return F.cross_entropy(self.logits(x), label)
+
+
+class Iris(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(4, 16), nn.Linear(16, 3)
+
+    def logits(self, x):
+        return self.fc2(F.relu(self.fc1(x)))
+
+
+class MnistCnn(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 32, 2), nn.Conv2d(32, 64, 3, stride=2)
+        self.fc1, self.fc2 = nn.Linear(576, 1024), nn.Linear(1024, 10)
+
+    def logits(self, x):
+        x = (x.to(self.fc1.weight.dtype) / 255 - 0.1307) / 0.3081
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.dropout(F.relu(self.fc1(x.flatten(1))), 0.6, self.training)
+        return self.fc2(x)
+
+
+class RegressionMlp(nn.Module):
+    def __init__(self, n=5, m=7):
+        super().__init__()
+        for name, shape in (("W", (m, n)), ("b", (m,)), ("U", (1, m)), ("d", (1,))):
+            self.register_parameter(name, nn.Parameter(torch.randn(shape) / 3))
+
+    def forward(self, x):
+        return F.relu(x @ self.W.T + self.b) @ self.U.T + self.d
+
+    def loss(self, x, y):
+        return ((y - self(x)[:, 0]) ** 2).mean()
+
+
+class Mixer(Classifier):
+    def __init__(self, L=6, D=5, K=4):
+        super().__init__()
+        shapes = {"T1": (L, L), "b1": (L,), "T2": (D, D), "b2": (D,), "T3": (L, K), "b3": (K,)}
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.randn(shape) / 3))
+
+    def logits(self, X):
+        Z = F.relu(X.transpose(1, 2) @ self.T1 + self.b1).transpose(1, 2) + X
+        return F.relu(Z @ self.T2 + self.b2).mean(2) @ self.T3 + self.b3
+
+
+class ConcatDropout(Classifier):
+    def __init__(self, n=6, hidden=8, classes=4):
+        super().__init__()
+        shapes = {"W1": (n, hidden), "b1": (hidden,), "W2": (hidden + n, classes), "b2": (classes,)}
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.randn(shape) / 3))
+
+    def logits(self, x):
+        h2 = torch.cat([F.relu(x @ self.W1 + self.b1), x], -1)
+        if self.training:
+            h2 = h2 * (torch.rand_like(h2) < 0.5)
+        return h2 @ self.W2 + self.b2
+
+
+class Basic(nn.Module):
+    def __init__(self, inputs, channels, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        if stride != 1 or inputs != channels:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + (self.downsample(x) if hasattr(self, "downsample") else x))
+
+
+class Residual(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(1, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8)
+        self.layer1, self.layer2, self.fc = Basic(8, 8), Basic(8, 16, 2), nn.Linear(16, 10)
+
+    def logits(self, x):
+        x = F.relu(self.bn1(self.conv1(x / 16)))
+        return self.fc(self.layer2(self.layer1(x)).mean((2, 3)))
+
+
+def classes(k):
+    return lambda n: torch.randint(0, k, (n,))
+
+
+# module, optimizer, batch, input name and maker, target maker
+NETWORKS = {
+    "iris": (Iris, lambda p: torch.optim.Adam(p, 0.01), 16, "flower", lambda n: torch.rand(n, 4), classes(3)),
+    "mnist_cnn": (MnistCnn, lambda p: torch.optim.Adam(p, 1e-4), 64, "image",
+                  lambda n: torch.randint(0, 256, (n, 1, 28, 28), dtype=torch.uint8), classes(10)),
+    "regression_mlp": (RegressionMlp, lambda p: torch.optim.SGD(p, 0.01), 8, "x", lambda n: torch.randn(n, 5),
+                       lambda n: torch.randn(n)),
+    "mixer": (Mixer, lambda p: torch.optim.SGD(p, 0.05, 0.9), 16, "X", lambda n: torch.randn(n, 6, 5), classes(4)),
+    "concat_dropout": (ConcatDropout, lambda p: torch.optim.SGD(p, 0.1), 16, "x", lambda n: torch.randn(n, 6),
+                       classes(4)),
+    "residual": (Residual, lambda p: torch.optim.SGD(p, 0.1, 0.9, weight_decay=1e-4), 32, "digit",
+                 lambda n: 16 * torch.rand(n, 1, 8, 8), classes(10)),
+}
