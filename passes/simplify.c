@@ -6,7 +6,8 @@
  *
  * Each round walks the nodes in order, with what earlier steps of the round replaced already put in, and gives
  * each node to constant folding, the rule lines, the rewrites of its op, and the table of common subexpressions.
- * New nodes are appended and so walked in the same round. Rounds go on until one changes nothing. */
+ * New nodes are appended and so walked in the same round. Rounds go on until one changes nothing; their number, and
+ * the growth of the graph in one, are bounded. */
 #include "passes/simplify.h"
 
 #include "passes/pass.h"
@@ -103,7 +104,8 @@ static bool simplify_round(Simplify *s) {
   s->to.count = 0;
   s->common = common_new(s->scratch, s->g->nodes.count);
   find_relus(s);
-  for (int i = 0; i < s->g->nodes.count; i++) {
+  int most = 16 * s->g->nodes.count + 4096;
+  for (int i = 0; i < s->g->nodes.count && i < most; i++) {
     while (s->to.count < s->g->nodes.count) vec_push(s->scratch, &s->to, NULL);
     visit(s, s->g->nodes.at[i]);
   }

@@ -55,7 +55,9 @@ static Node *broadcast_nothing(Graph *g, Node *n) {
 /* Nothing repeated, only dimensions of size 1 put in front. */
 static Node *broadcast_ones(Graph *g, Node *n) {
   const Type *x = &n->in[0]->type;
-  if (x->batched != n->type.batched || type_elements(x) != type_elements(&n->type)) return NULL;
+  double value; /* of constants this is the normal form */
+  if (constant_value(n, &value) || x->batched != n->type.batched) return NULL;
+  if (type_elements(x) != type_elements(&n->type)) return NULL;
   return ir_reshape(g, n->in[0], n->type.rank, n->type.dim);
 }
 
