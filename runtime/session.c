@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "runtime/rt.h"
 
@@ -186,15 +187,26 @@ int session_create_in(const dlc_model *m, dlc_mode mode, void *memory, size_t by
   return build(m, mode, memory, &plan, out);
 }
 
+enum { HUGE_PAGE = 2 << 20 };
+
+/* Large sessions ask for huge pages: fewer misses of the TLB, nothing else. Freed by free(). */
+static void *allocate(size_t bytes) {
+  void *memory = NULL;
+  if (posix_memalign(&memory, bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : RT_ALIGN, bytes)) return NULL;
+#ifdef MADV_HUGEPAGE
+  if (bytes >= 2 * HUGE_PAGE) madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
+  return memory;
+}
+
 int session_create(const dlc_model *m, dlc_mode mode, dlc_session **out) {
   if (!out) return create_failed(DLC_EINVAL, "no place for the session");
   *out = NULL;
   int code = refuse(m, mode);
   if (code != DLC_OK) return code;
   Plan plan = plan_session(m, mode);
-  void *memory = NULL;
-  if (!plan.total || posix_memalign(&memory, RT_ALIGN, plan.total))
-    return create_failed(DLC_ENOMEM, "the session needs %zu bytes", plan.total);
+  void *memory = plan.total ? allocate(plan.total) : NULL;
+  if (!memory) return create_failed(DLC_ENOMEM, "the session needs %zu bytes", plan.total);
   code = build(m, mode, memory, &plan, out);
   if (code == DLC_OK)
     (*out)->owns_memory = 1;
