@@ -80,6 +80,9 @@ Kernel conv_grids(const ConvPlan *plan);
  * the taps in reverse order. */
 Kernel conv_pack(const ConvPlan *plan);
 
+/* One tile's channels, from one address to another. */
+void conv_copy(Cg *cg, const ConvColumns *columns, LLVMValueRef from, LLVMValueRef to);
+
 KernelList conv_weight(Cg *cg, const ConvSpec *spec);
 
 /* A tile of `rows` by the columns, without operands. */

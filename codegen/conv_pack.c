@@ -109,7 +109,7 @@ static void transpose_unit(const Unit *u) {
 
 /* ---- forward ---- */
 
-static void copy_row(Cg *cg, const ConvColumns *columns, LLVMValueRef from, LLVMValueRef to) {
+void conv_copy(Cg *cg, const ConvColumns *columns, LLVMValueRef from, LLVMValueRef to) {
   LLVMValueRef mask = NULL;
   if (columns->active < columns->lanes) mask = cg_mask(cg, cg_int(cg, columns->active), columns->lanes);
   for (int v = 0; v < columns->vectors; v++) {
@@ -131,7 +131,7 @@ static void copy_unit(const ConvPlan *p, LLVMValueRef begin, LLVMValueRef end, L
     CgLoop row = cg_loop(cg, begin, end, 1);
     LLVMValueRef source = conv_move(cg, cg_at(cg, cg->real, from, tile.index), row.index, p->cc);
     LLVMValueRef panel = conv_move(cg, to, tile.index, height);
-    copy_row(cg, run, source, conv_move(cg, panel, row.index, run->width));
+    conv_copy(cg, run, source, conv_move(cg, panel, row.index, run->width));
     cg_loop_end(cg, &row);
     cg_loop_end(cg, &tile);
   }

@@ -3,11 +3,14 @@
  * A unit is a tile, so that every sum is in an order given by the shapes. A call does its tiles [begin, end) panel by
  * panel: a panel is a tile of output channels with some 128 input channels and all taps. A panel goes over the batch
  * in blocks, some rows of a sample or several small samples, that stay in the second-level cache while all tiles of
- * the panel use them; between blocks the sums lie in dW. Where there are few tiles the batch is cut into a fixed
- * number of shares, each summed into its own copy of dW in scratch, and a second stage adds the copies in order. */
+ * the panel use them; between blocks the sums lie in dW. Pixels of dy are often a power of two apart and fall into
+ * few of the caches' sets: the panel's part of the block is copied where enough tiles use it. Where there are few
+ * tiles the batch is cut into a fixed number of shares, each summed into its own copy of dW in scratch, and a second
+ * stage adds the copies in order. */
 #include "codegen/conv_weight.h"
 
-enum { PREFETCH_PIXELS = 8 };
+/* A copied block is read by COPY_TILES tiles at least, or the copy would not pay. */
+enum { PREFETCH_PIXELS = 8, COPY_BYTES = 128 << 10, COPY_TILES = 48 };
 
 /* ---- tiles ---- */
 
@@ -27,8 +30,8 @@ static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr
   LLVMValueRef address = tile_address(w, tile), sums[MICRO_ROWS];
   t.vector_a = w->depthwise;
   t.ak = w->spec.stride[1] * w->spec.ic;
-  t.bk = w->spec.oc;
-  t.unroll = w->stacked ? 2 : MICRO_UNROLL;
+  t.bk = w->dy_copied ? columns->width : w->spec.oc;
+  t.unroll = w->stacked ? (int)conv_min_int(MICRO_UNROLL, t.ak) : MICRO_UNROLL;
   t.prefetch = w->taps_h * w->taps_w > 1 ? PREFETCH_PIXELS * t.ak : 0;
   for (int r = 0; r < mr; r++) {
     t.row[r] = cg_int(cg, r);
@@ -109,16 +112,36 @@ static CgLoop over_pieces(Cg *cg, Part whole, int64_t size) {
   return cg_loop(cg, LLVMBuildUDiv(cg->builder, whole.begin, by, ""), end, 1);
 }
 
+/* What of a block is copied for the panel: its channels are those of tile `column` of `group`. */
+static void copy_block(const ConvWeight *w, LLVMValueRef group, LLVMValueRef column, const ConvWeightBlock *block) {
+  Cg *cg = w->cg;
+  int64_t at = 0;
+  if (w->stacked) conv_weight_copy_x(w, block);
+  for (int i = 0; w->dy_copied && i < w->channels.count; i++) {
+    const ConvColumns *run = &w->channels.run[i];
+    CgIf chosen = cg_if(cg, between(cg, column, at, at + run->tiles));
+    LLVMValueRef channel = cg_mul(cg, conv_sub(cg, column, cg_int(cg, at)), cg_int(cg, run->width));
+    channel = cg_add(cg, channel, cg_add(cg, cg_mul(cg, group, cg_int(cg, w->ocg)), cg_int(cg, run->at)));
+    conv_weight_copy_dy(w, channel, run, block);
+    cg_if_end(cg, &chosen);
+    at += run->tiles;
+  }
+}
+
 /* Tiles of one panel over samples. */
-static void panel_blocks(const ConvWeight *w, Part tiles, Part samples) {
+static void panel_blocks(const ConvWeight *w, LLVMValueRef panel, Part tiles, Part samples) {
   Cg *cg = w->cg;
   const ConvSpec *s = &w->spec;
+  LLVMValueRef rest = panel;
+  conv_split(cg, &rest, w->panels);
+  LLVMValueRef column = conv_split(cg, &rest, w->ctiles), group = w->groups == 1 ? cg_int(cg, 0) : rest;
   all_tiles(w, tiles, NULL);
   CgLoop outer = cg_loop(cg, samples.begin, samples.end, w->block_samples);
   CgLoop inner = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->oh), w->block_rows);
   ConvWeightBlock block = {
     outer.index, conv_min(cg, cg_add(cg, outer.index, cg_int(cg, w->block_samples)), samples.end), inner.index,
     conv_min(cg, cg_add(cg, inner.index, cg_int(cg, w->block_rows)), cg_int(cg, s->oh))};
+  copy_block(w, group, column, &block);
   all_tiles(w, tiles, &block);
   cg_loop_end(cg, &inner);
   cg_loop_end(cg, &outer);
@@ -128,7 +151,7 @@ static void share_panels(const ConvWeight *w, Part tiles, Part samples) {
   Cg *cg = w->cg;
   int64_t size = w->ptiles * w->taps_h * w->taps_w;
   CgLoop l = over_pieces(cg, tiles, size);
-  panel_blocks(w, piece(cg, tiles, l.index, size), samples);
+  panel_blocks(w, l.index, piece(cg, tiles, l.index, size), samples);
   cg_loop_end(cg, &l);
 }
 
@@ -201,17 +224,43 @@ static void join_rows(ConvSpec *s) {
   s->ow = s->iw = s->ow * join;
 }
 
+/* Bytes of a block of one row of one sample: what it takes of the cache, and what is copied. */
+static int64_t row_bytes(const ConvWeight *w) {
+  const ConvSpec *s = &w->spec;
+  int64_t inputs = w->stacked ? s->ic : conv_min_int(w->icg, w->ptiles * (w->rsmall + 1));
+  return (s->ow * w->channels.run[0].width + s->stride[0] * s->iw * inputs) * w->cg->real_bytes;
+}
+
 /* A block's pixels: many for each load and store of the sums, as long as the panel's part of both images fits. */
 static void choose_block(ConvWeight *w) {
   const ConvSpec *s = &w->spec;
-  int64_t inputs = w->stacked ? s->ic : conv_min_int(w->icg, w->ptiles * (w->rsmall + 1));
-  int64_t bytes = (s->ow * w->channels.run[0].width + s->stride[0] * s->iw * inputs) * w->cg->real_bytes;
-  int64_t pixels = s->kh * s->kw > 1 ? 160 : 112, fit = (384 << 10) / bytes;
+  int64_t pixels = s->kh * s->kw > 1 ? 160 : 112, fit = (384 << 10) / row_bytes(w);
   w->block_rows = conv_max_int(1, conv_min_int(conv_ceil_div(pixels, s->ow), fit));
   w->block_samples = 1;
-  if (w->block_rows < s->oh) return;
-  w->block_rows = s->oh;
-  w->block_samples = conv_max_int(1, conv_min_int(pixels / (s->oh * s->ow), fit / s->oh));
+  if (w->block_rows >= s->oh) {
+    w->block_rows = s->oh;
+    w->block_samples = conv_max_int(1, conv_min_int(pixels / (s->oh * s->ow), fit / s->oh));
+  }
+  int64_t copy = w->block_samples * w->block_rows * s->ow * w->channels.run[0].width * w->cg->real_bytes;
+  bool others = s->oc > w->channels.run[0].width, pays = w->ptiles * w->taps_h * w->taps_w >= COPY_TILES;
+  w->dy_copied = others && pays && copy <= COPY_BYTES && !w->stacked;
+}
+
+/* Room for the copies of a block, in the function's frame. */
+static void make_copies(ConvWeight *w) {
+  Cg *cg = w->cg;
+  int64_t x = w->block_samples * conv_weight_lines(w, w->block_rows) * conv_weight_line(w);
+  int64_t dy = w->block_samples * w->block_rows * w->spec.ow * w->channels.run[0].width;
+  if (w->stacked) w->x_block = LLVMBuildArrayAlloca(cg->builder, cg->real, cg_int(cg, x), "");
+  if (w->dy_copied) w->dy_block = LLVMBuildArrayAlloca(cg->builder, cg->real, cg_int(cg, dy), "");
+}
+
+/* Few input channels, and lines short enough to be copied. */
+static bool can_stack(const ConvWeight *w) {
+  const ConvSpec *s = &w->spec;
+  int64_t least = conv_weight_lines(w, 1) * conv_weight_line(w) * w->cg->real_bytes;
+  return w->groups == 1 && !w->depthwise && s->ic < 8 && s->kh * s->kw > 1 && s->dilation[1] == 1 &&
+         least <= COPY_BYTES / 2;
 }
 
 static void choose_tiles(ConvWeight *w) {
@@ -220,7 +269,7 @@ static void choose_tiles(ConvWeight *w) {
   w->rows = w->stacked ? s->kh * s->kw * s->ic : w->icg;
   w->taps_h = w->stacked ? 1 : s->kh;
   w->taps_w = w->stacked ? 1 : s->kw;
-  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->stacked ? 12 : MICRO_ROWS, &mr, &nr);
+  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->stacked ? 10 : MICRO_ROWS, &mr, &nr);
   if (w->depthwise) nr = 4;
   w->rtiles = conv_ceil_div(w->rows, mr);
   w->rsmall = w->rows / w->rtiles;
@@ -242,7 +291,7 @@ KernelList conv_weight(Cg *cg, const ConvSpec *s) {
   int64_t groups = depthwise ? 1 : s->groups;
   ConvWeight w = {.cg = cg, .spec = *s, .icg = depthwise ? 1 : s->ic / groups, .ocg = s->oc / groups,
                   .groups = groups, .depthwise = depthwise};
-  w.stacked = groups == 1 && !depthwise && s->ic < 8 && s->kh * s->kw > 1 && s->dilation[1] == 1;
+  w.stacked = can_stack(&w);
   join_rows(&w.spec);
   choose_tiles(&w);
   choose_block(&w);
@@ -253,6 +302,7 @@ KernelList conv_weight(Cg *cg, const ConvSpec *s) {
   w.dy = conv_at(cg, cg_buffer(cg, buffers, s->y), s->y_offset);
   w.dw = w.shares > 1 ? cg_buffer(cg, buffers, s->scratch)
                       : conv_at(cg, cg_buffer(cg, buffers, s->weight), s->weight_offset);
+  make_copies(&w);
   each_share(&w, LLVMGetParam(f, 1), (Part){LLVMGetParam(f, 2), LLVMGetParam(f, 3)});
   LLVMBuildRetVoid(cg->builder);
   KernelList list = {.count = 1, .stage = {{.function = f, .units = {0, count_tiles(&w) * w.shares}}}};

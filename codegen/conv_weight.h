@@ -3,7 +3,8 @@
  *   dW[kh][kw][i][o] = sum over samples and pixels of x[pixel + tap][i] * dy[pixel][o]
  *
  * A tile is [rows][vectors of output channels] of dW. Its rows are input channels of one tap; or, "stacked", where
- * there are few input channels, any consecutive rows (kh, kw, i) of the matrix that dW is. */
+ * there are few input channels, any consecutive rows (kh, kw, i) of the matrix that dW is, summed from a copy of x
+ * that has the padding as zeros. */
 #ifndef DLC_CODEGEN_CONV_WEIGHT_H
 #define DLC_CODEGEN_CONV_WEIGHT_H
 
@@ -21,7 +22,9 @@ typedef struct {
   ConvChannels channels;
   int64_t ctiles;               /* tiles of output channels in a group */
   int64_t ptiles, panels;       /* tiles of rows in a panel, panels of rows */
+  bool dy_copied;               /* a block of dy is copied, too */
   LLVMValueRef x, dy, dw;
+  LLVMValueRef x_block, dy_block; /* copies on the stack: x with its padding (stacked), dy without other channels */
 } ConvWeight;
 
 typedef struct {
@@ -34,5 +37,13 @@ typedef struct {
 
 /* Adds a block to the accumulators of `m`. */
 void conv_weight_sum(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, const ConvWeightBlock *block);
+
+/* Extents of the copy of x for a sample: rows, and reals in a row. */
+int64_t conv_weight_lines(const ConvWeight *w, int64_t rows);
+int64_t conv_weight_line(const ConvWeight *w);
+void conv_weight_copy_x(const ConvWeight *w, const ConvWeightBlock *block);
+/* The channels from `channel` on of the columns. */
+void conv_weight_copy_dy(const ConvWeight *w, LLVMValueRef channel, const ConvColumns *columns,
+                         const ConvWeightBlock *block);
 
 #endif

@@ -11,24 +11,32 @@ static void valid(Cg *cg, LLVMValueRef k, int64_t in, int64_t out, int64_t strid
   *hi = conv_min(cg, conv_ceil(cg, cg_add(cg, start, cg_int(cg, in)), stride), cg_int(cg, out));
 }
 
+static LLVMValueRef weighted(Cg *cg, LLVMValueRef base, LLVMValueRef i, int64_t step) {
+  return cg_add(cg, base, cg_mul(cg, i, cg_int(cg, step)));
+}
+
 /* Element of channel 0 at the pixel of x that tap (0, 0) of (row, column) reads. */
 static LLVMValueRef pixel_of_x(const ConvWeight *w, LLVMValueRef sample, LLVMValueRef row, LLVMValueRef column) {
   Cg *cg = w->cg;
   const ConvSpec *s = &w->spec;
-  LLVMValueRef h = cg_add(cg, cg_mul(cg, row, cg_int(cg, s->stride[0])), cg_int(cg, -s->pad[0]));
-  LLVMValueRef v = cg_add(cg, cg_mul(cg, column, cg_int(cg, s->stride[1])), cg_int(cg, -s->pad[2]));
-  LLVMValueRef at = cg_add(cg, cg_mul(cg, sample, cg_int(cg, s->ih)), h);
-  return cg_mul(cg, cg_add(cg, cg_mul(cg, at, cg_int(cg, s->iw)), v), cg_int(cg, s->ic));
+  LLVMValueRef at = cg_int(cg, -(s->pad[0] * s->iw + s->pad[2]) * s->ic);
+  at = weighted(cg, at, sample, s->ih * s->iw * s->ic);
+  at = weighted(cg, at, row, s->stride[0] * s->iw * s->ic);
+  return weighted(cg, at, column, s->stride[1] * s->ic);
 }
 
-static LLVMValueRef pixel_of_dy(const ConvWeight *w, const ConvWeightTile *tile, LLVMValueRef sample, LLVMValueRef row,
-                                LLVMValueRef column) {
+/* Address of the tile's first channel of a pixel of dy. */
+static LLVMValueRef pixel_of_dy(const ConvWeight *w, const ConvWeightTile *tile, const Micro *m,
+                                const ConvWeightBlock *b, LLVMValueRef sample, LLVMValueRef row, LLVMValueRef column) {
   Cg *cg = w->cg;
-  LLVMValueRef at = cg_add(cg, cg_mul(cg, sample, cg_int(cg, w->spec.oh)), row);
-  at = cg_add(cg, cg_mul(cg, at, cg_int(cg, w->spec.ow)), column);
-  at = cg_mul(cg, at, cg_int(cg, w->spec.oc));
-  at = cg_add(cg, at, cg_add(cg, cg_mul(cg, tile->group, cg_int(cg, w->ocg)), tile->output));
-  return cg_at(cg, cg->real, w->dy, at);
+  const ConvSpec *s = &w->spec;
+  if (w->dy_copied) {
+    LLVMValueRef at = weighted(cg, conv_sub(cg, row, b->row), conv_sub(cg, sample, b->sample), w->block_rows);
+    return conv_move(cg, w->dy_block, weighted(cg, column, at, s->ow), m->bk);
+  }
+  LLVMValueRef at = weighted(cg, weighted(cg, column, row, s->ow), sample, s->oh * s->ow);
+  at = weighted(cg, tile->output, at, s->oc);
+  return cg_at(cg, cg->real, w->dy, weighted(cg, at, tile->group, w->ocg));
 }
 
 static void sum_channels(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, const ConvWeightBlock *b) {
@@ -37,129 +45,44 @@ static void sum_channels(const ConvWeight *w, const ConvWeightTile *tile, Micro 
   LLVMValueRef top, bottom, left, right;
   valid(cg, tile->kh, s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &top, &bottom);
   valid(cg, tile->kw, s->iw, s->ow, s->stride[1], s->dilation[1], s->pad[2], &left, &right);
-  LLVMValueRef tap = cg_mul(cg, tile->kh, cg_int(cg, s->dilation[0] * s->iw));
-  tap = cg_mul(cg, cg_add(cg, tap, cg_mul(cg, tile->kw, cg_int(cg, s->dilation[1]))), cg_int(cg, s->ic));
-  LLVMValueRef channel = w->depthwise ? tile->output
-                                      : cg_add(cg, cg_mul(cg, tile->group, cg_int(cg, w->icg)), tile->row);
-  LLVMValueRef x = cg_at(cg, cg->real, w->x, cg_add(cg, tap, channel));
+  LLVMValueRef at = w->depthwise ? tile->output : weighted(cg, tile->row, tile->group, w->icg);
+  at = weighted(cg, at, tile->kh, s->dilation[0] * s->iw * s->ic);
+  LLVMValueRef x = cg_at(cg, cg->real, w->x, weighted(cg, at, tile->kw, s->dilation[1] * s->ic));
   CgLoop samples = micro_loop(cg, m, b->sample, b->samples, 1);
   CgLoop rows = micro_loop(cg, m, conv_max(cg, top, b->row), conv_min(cg, bottom, b->rows), 1);
   m->a = cg_at(cg, cg->real, x, pixel_of_x(w, samples.index, rows.index, left));
-  m->b = pixel_of_dy(w, tile, samples.index, rows.index, left);
+  m->b = pixel_of_dy(w, tile, m, b, samples.index, rows.index, left);
   m->k = conv_sub(cg, right, left);
   micro_run(cg, m);
   micro_loop_end(cg, m, &rows);
   micro_loop_end(cg, m, &samples);
 }
 
-/* ---- stacked rows: pixels at which all of them count in a plain loop, the others row by row ---- */
+/* ---- stacked rows ---- */
 
-typedef struct {
-  const ConvWeight *w;
-  const ConvWeightTile *tile;
-  Micro *m;
-  LLVMValueRef kh[MICRO_ROWS];      /* of each row of the tile */
-  LLVMValueRef element[MICRO_ROWS]; /* kw * IC + i */
-  LLVMValueRef top, bottom;         /* [top, bottom): rows of pixels with all kh inside */
-  LLVMValueRef left, right;         /* [left, right): columns with all elements inside */
-} Stack;
-
-/* The columns o with 0 <= (o * stride - pad) * IC + e < IW * IC for all elements e from `low` to `high`. */
-static void stack_columns(Stack *k, LLVMValueRef low, LLVMValueRef high) {
-  Cg *cg = k->w->cg;
-  const ConvSpec *s = &k->w->spec;
-  int64_t step = s->stride[1] * s->ic;
-  k->left = conv_ceil(cg, conv_sub(cg, cg_int(cg, s->pad[2] * s->ic), low), step);
-  LLVMValueRef room = conv_sub(cg, cg_int(cg, (s->iw + s->pad[2]) * s->ic), high);
-  k->right = conv_min(cg, conv_ceil(cg, room, step), cg_int(cg, s->ow));
+int64_t conv_weight_lines(const ConvWeight *w, int64_t rows) {
+  return (rows - 1) * w->spec.stride[0] + (w->spec.kh - 1) * w->spec.dilation[0] + 1;
 }
 
-static void open_stack(Stack *k) {
-  const ConvWeight *w = k->w;
-  Cg *cg = w->cg;
-  const ConvSpec *s = &w->spec;
-  LLVMValueRef lo, hi;
-  for (int r = 0; r < k->m->rows; r++) {
-    LLVMValueRef row = cg_add(cg, k->tile->row, cg_int(cg, r));
-    k->element[r] = conv_split(cg, &row, s->kw * s->ic);
-    k->kh[r] = row;
-    LLVMValueRef line = cg_mul(cg, row, cg_int(cg, s->dilation[0] * s->iw * s->ic));
-    k->m->row[r] = cg_add(cg, line, k->element[r]);
-  }
-  valid(cg, k->kh[0], s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &k->top, &hi);
-  valid(cg, k->kh[k->m->rows - 1], s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &lo, &k->bottom);
-  LLVMValueRef first = k->element[0], last = k->element[k->m->rows - 1];
-  LLVMValueRef wraps = LLVMBuildICmp(cg->builder, LLVMIntNE, k->kh[0], k->kh[k->m->rows - 1], "");
-  stack_columns(k, LLVMBuildSelect(cg->builder, wraps, cg_int(cg, 0), first, ""),
-                LLVMBuildSelect(cg->builder, wraps, cg_int(cg, s->kw * s->ic - 1), last, ""));
-}
-
-/* One pixel of which some taps may be padding. */
-static void guarded_pixel(Stack *k, LLVMValueRef sample, LLVMValueRef row, LLVMValueRef column) {
-  const ConvWeight *w = k->w;
-  Cg *cg = w->cg;
-  Micro *m = k->m;
-  const ConvSpec *s = &w->spec;
-  LLVMValueRef dy = pixel_of_dy(w, k->tile, sample, row, column), b[MICRO_VECTORS];
-  for (int v = 0; v < m->vectors; v++) {
-    b[v] = cg_load(cg, cg->real, conv_at(cg, dy, v * m->lanes), m->lanes, v == m->vectors - 1 ? m->mask : NULL);
-  }
-  LLVMValueRef x = pixel_of_x(w, sample, row, column);
-  LLVMValueRef h = cg_add(cg, cg_mul(cg, row, cg_int(cg, s->stride[0])), cg_int(cg, -s->pad[0]));
-  LLVMValueRef e = cg_add(cg, cg_mul(cg, column, cg_int(cg, s->stride[1])), cg_int(cg, -s->pad[2]));
-  e = cg_mul(cg, e, cg_int(cg, s->ic));
-  for (int r = 0; r < m->rows; r++) {
-    LLVMValueRef line = cg_add(cg, h, cg_mul(cg, k->kh[r], cg_int(cg, s->dilation[0])));
-    LLVMValueRef in_height = LLVMBuildICmp(cg->builder, LLVMIntULT, line, cg_int(cg, s->ih), "");
-    LLVMValueRef element = cg_add(cg, e, k->element[r]);
-    LLVMValueRef in_width = LLVMBuildICmp(cg->builder, LLVMIntULT, element, cg_int(cg, s->iw * s->ic), "");
-    LLVMValueRef inside = LLVMBuildAnd(cg->builder, in_height, in_width, "");
-    LLVMValueRef at = LLVMBuildSelect(cg->builder, inside, cg_add(cg, x, m->row[r]), cg_int(cg, 0), "");
-    LLVMValueRef a = cg_splat(cg, cg_load(cg, cg->real, cg_at(cg, cg->real, w->x, at), 1, NULL), m->lanes);
-    for (int v = 0; v < m->vectors; v++) {
-      LLVMValueRef *acc = &m->acc[r * m->vectors + v];
-      *acc = LLVMBuildSelect(cg->builder, inside, cg_fma(cg, a, b[v], *acc), *acc, "");
-    }
-  }
-}
-
-static bool stack_is_inside(const ConvSpec *s) {
-  return s->pad[0] == 0 && s->pad[2] == 0 && (s->ow - 1) * s->stride[1] + s->kw <= s->iw &&
-         (s->oh - 1) * s->stride[0] + (s->kh - 1) * s->dilation[0] < s->ih;
-}
-
-/* Pixels [left, right) of a row plainly, what is on both sides of them guarded. */
-static void stack_row(Stack *k, LLVMValueRef sample, LLVMValueRef row) {
-  const ConvWeight *w = k->w;
-  Cg *cg = w->cg;
-  LLVMValueRef width = cg_int(cg, w->spec.ow), left = cg_int(cg, 0), right = width;
-  bool inside = stack_is_inside(&w->spec);
-  if (!inside) {
-    LLVMValueRef all = LLVMBuildAnd(cg->builder, LLVMBuildICmp(cg->builder, LLVMIntSGE, row, k->top, ""),
-                                    LLVMBuildICmp(cg->builder, LLVMIntSLT, row, k->bottom, ""), "");
-    all = LLVMBuildAnd(cg->builder, all, LLVMBuildICmp(cg->builder, LLVMIntSLT, k->left, k->right, ""), "");
-    right = LLVMBuildSelect(cg->builder, all, k->right, left, "");
-    left = LLVMBuildSelect(cg->builder, all, k->left, left, "");
-  }
-  k->m->a = cg_at(cg, cg->real, w->x, pixel_of_x(w, sample, row, left));
-  k->m->b = pixel_of_dy(w, k->tile, sample, row, left);
-  k->m->k = conv_sub(cg, right, left);
-  micro_run(cg, k->m);
-  if (inside) return;
-  CgLoop edge = micro_loop(cg, k->m, cg_int(cg, 0), conv_sub(cg, width, k->m->k), 1);
-  LLVMValueRef before = LLVMBuildICmp(cg->builder, LLVMIntSLT, edge.index, left, "");
-  LLVMValueRef after = cg_add(cg, edge.index, conv_sub(cg, right, left));
-  guarded_pixel(k, sample, row, LLVMBuildSelect(cg->builder, before, edge.index, after, ""));
-  micro_loop_end(cg, k->m, &edge);
+int64_t conv_weight_line(const ConvWeight *w) {
+  return ((w->spec.ow - 1) * w->spec.stride[1] + w->spec.kw) * w->spec.ic;
 }
 
 static void sum_stacked(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, const ConvWeightBlock *b) {
   Cg *cg = w->cg;
-  Stack k = {.w = w, .tile = tile, .m = m};
-  open_stack(&k);
+  const ConvSpec *s = &w->spec;
+  int64_t line = conv_weight_line(w), lines = conv_weight_lines(w, w->block_rows);
+  for (int r = 0; r < m->rows; r++) {
+    LLVMValueRef row = cg_add(cg, tile->row, cg_int(cg, r)), element = conv_split(cg, &row, s->kw * s->ic);
+    m->row[r] = weighted(cg, element, row, s->dilation[0] * line);
+  }
   CgLoop samples = micro_loop(cg, m, b->sample, b->samples, 1);
+  LLVMValueRef image = conv_move(cg, w->x_block, conv_sub(cg, samples.index, b->sample), lines * line);
   CgLoop rows = micro_loop(cg, m, b->row, b->rows, 1);
-  stack_row(&k, samples.index, rows.index);
+  m->a = conv_move(cg, image, conv_sub(cg, rows.index, b->row), s->stride[0] * line);
+  m->b = pixel_of_dy(w, tile, m, b, samples.index, rows.index, cg_int(cg, 0));
+  m->k = cg_int(cg, s->ow);
+  micro_run(cg, m);
   micro_loop_end(cg, m, &rows);
   micro_loop_end(cg, m, &samples);
 }
@@ -170,4 +93,72 @@ void conv_weight_sum(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, 
   } else {
     sum_channels(w, tile, m, block);
   }
+}
+
+/* ---- copies of a block ---- */
+
+/* `count` reals from `from` (NULL: zeros) to `to`. */
+static void copy_reals(Cg *cg, LLVMValueRef from, LLVMValueRef to, int64_t count) {
+  ConvChannels vectors = conv_channels(cg, count, 1);
+  for (int i = 0; i < vectors.count; i++) {
+    const ConvColumns *run = &vectors.run[i];
+    LLVMValueRef end = cg_int(cg, run->at + run->tiles * run->width);
+    LLVMValueRef mask = run->active < run->lanes ? cg_mask(cg, cg_int(cg, run->active), run->lanes) : NULL;
+    CgLoop l = cg_loop(cg, cg_int(cg, run->at), end, run->lanes);
+    LLVMValueRef v = LLVMConstNull(cg_vector(cg, cg->real, run->lanes));
+    if (from) v = cg_load(cg, cg->real, cg_at(cg, cg->real, from, l.index), run->lanes, mask);
+    cg_store(cg, v, cg_at(cg, cg->real, to, l.index), mask);
+    cg_loop_end(cg, &l);
+  }
+}
+
+/* One line of the copy: what it has of line `h` of the image, zeros left and right of that. */
+static void copy_line(const ConvWeight *w, LLVMValueRef sample, LLVMValueRef h, LLVMValueRef to) {
+  Cg *cg = w->cg;
+  const ConvSpec *s = &w->spec;
+  int64_t line = conv_weight_line(w), left = conv_min_int(s->pad[2] * s->ic, line);
+  int64_t middle = conv_min_int(line - left, s->iw * s->ic), right = line - left - middle;
+  LLVMValueRef inside = LLVMBuildICmp(cg->builder, LLVMIntULT, h, cg_int(cg, s->ih), "");
+  CgIf image = cg_if(cg, inside);
+  if (left) copy_reals(cg, NULL, to, left);
+  LLVMValueRef from = weighted(cg, cg_mul(cg, h, cg_int(cg, s->iw * s->ic)), sample, s->ih * s->iw * s->ic);
+  copy_reals(cg, cg_at(cg, cg->real, w->x, from), conv_at(cg, to, left), middle);
+  if (right) copy_reals(cg, NULL, conv_at(cg, to, left + middle), right);
+  cg_if_end(cg, &image);
+  CgIf padding = cg_if(cg, LLVMBuildNot(cg->builder, inside, ""));
+  copy_reals(cg, NULL, to, line);
+  cg_if_end(cg, &padding);
+}
+
+void conv_weight_copy_x(const ConvWeight *w, const ConvWeightBlock *b) {
+  Cg *cg = w->cg;
+  const ConvSpec *s = &w->spec;
+  int64_t line = conv_weight_line(w), all = conv_weight_lines(w, w->block_rows);
+  LLVMValueRef first = weighted(cg, cg_int(cg, -s->pad[0]), b->row, s->stride[0]);
+  LLVMValueRef lines = weighted(cg, cg_int(cg, all - w->block_rows * s->stride[0]), conv_sub(cg, b->rows, b->row),
+                                s->stride[0]);
+  CgLoop samples = cg_loop(cg, b->sample, b->samples, 1);
+  LLVMValueRef to = conv_move(cg, w->x_block, conv_sub(cg, samples.index, b->sample), all * line);
+  CgLoop l = cg_loop(cg, cg_int(cg, 0), lines, 1);
+  copy_line(w, samples.index, cg_add(cg, first, l.index), conv_move(cg, to, l.index, line));
+  cg_loop_end(cg, &l);
+  cg_loop_end(cg, &samples);
+}
+
+void conv_weight_copy_dy(const ConvWeight *w, LLVMValueRef channel, const ConvColumns *columns,
+                         const ConvWeightBlock *b) {
+  Cg *cg = w->cg;
+  const ConvSpec *s = &w->spec;
+  CgLoop samples = cg_loop(cg, b->sample, b->samples, 1);
+  CgLoop rows = cg_loop(cg, b->row, b->rows, 1);
+  LLVMValueRef from = weighted(cg, rows.index, samples.index, s->oh);
+  from = cg_at(cg, cg->real, w->dy, weighted(cg, channel, from, s->ow * s->oc));
+  LLVMValueRef to = weighted(cg, conv_sub(cg, rows.index, b->row), conv_sub(cg, samples.index, b->sample),
+                             w->block_rows);
+  to = conv_move(cg, w->dy_block, to, s->ow * columns->width);
+  CgLoop pixels = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->ow), 1);
+  conv_copy(cg, columns, conv_move(cg, from, pixels.index, s->oc), conv_move(cg, to, pixels.index, columns->width));
+  cg_loop_end(cg, &pixels);
+  cg_loop_end(cg, &rows);
+  cg_loop_end(cg, &samples);
 }

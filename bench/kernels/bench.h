@@ -46,5 +46,6 @@ void bench_kernel_run(void *user);
 
 /* The parts of the table. */
 void bench_gemm(void);
+void bench_conv(void);
 
 #endif

@@ -139,5 +139,6 @@ int main(int argc, char **argv) {
   printf("| work | us | dlc GFLOP/s | of peak | OpenBLAS (dlc is) | oneDNN | libxsmm | peak |\n"
          "|---|---|---|---|---|---|---|---|\n");
   bench_gemm();
+  bench_conv();
   return 0;
 }
