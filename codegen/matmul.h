@@ -65,12 +65,29 @@ LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u);
 /* Room for a packed panel, in the function's entry: call it first. */
 LLVMValueRef matmul_panel_room(Cg *cg, const Matmul *mm);
 /* Copies `steps` rows of B from row k0, columns [column, at most column + panel, end), to `to`: as [k][panel], or
- * for DOT as [column][kpad], zero up to whole vectors of k. Surplus columns hold numbers that nobody uses. */
-void matmul_pack(Cg *cg, const Matmul *mm, LLVMValueRef b, LLVMValueRef k0, LLVMValueRef steps, LLVMValueRef column,
-                 LLVMValueRef end, LLVMValueRef to);
+ * for DOT as [column][kpad]. What is surplus holds numbers that nobody uses. The code is a function of its own, made
+ * on the first call and kept in *function. */
+void matmul_pack(Cg *cg, const Matmul *mm, LLVMValueRef *function, LLVMValueRef b, LLVMValueRef k0,
+                 LLVMValueRef steps, LLVMValueRef column, LLVMValueRef end, LLVMValueRef to);
 
-/* Transposes a square of `lanes` vectors in registers. */
-void matmul_transpose(Cg *cg, LLVMValueRef *v, int lanes);
+/* Puts a tile that lies at `shelf`, rows `vectors` vectors long, to its place in C, of which there are height x width
+ * elements; turned if the plan says so. Also a function of its own. */
+void matmul_finish(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef *function, LLVMValueRef shelf,
+                   int vectors, LLVMValueRef row, LLVMValueRef column, LLVMValueRef height, LLVMValueRef width);
+
+/* A helper function beside the one that is being emitted: the builder is put into it, and back by the end. */
+typedef struct {
+  LLVMValueRef function;
+  LLVMBasicBlockRef back;
+} MatmulHelper;
+MatmulHelper matmul_helper(Cg *cg, const char *name, int count, LLVMTypeRef *types);
+void matmul_helper_end(Cg *cg, const MatmulHelper *h);
+void matmul_helper_call(Cg *cg, LLVMValueRef function, int count, LLVMValueRef *args);
+
+/* Transposes matmul_group(cg) lines of one vector each, a 128-bit register's worth: element j of line i goes to
+ * at + j * between + i. v is used up. */
+int matmul_group(const Cg *cg);
+void matmul_turn(Cg *cg, LLVMValueRef *v, LLVMValueRef at, int64_t between);
 
 /* One result vector at (row, column..column + lanes) of C. */
 void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row, LLVMValueRef column, int lanes,

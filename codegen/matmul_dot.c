@@ -8,7 +8,7 @@ typedef struct {
   Cg *cg;
   const Matmul *mm;
   MatmulUnits u;
-  LLVMValueRef a, b, room;
+  LLVMValueRef a, b, room, shelf;     /* shelf: sums on their way out, where there are several rows */
   LLVMValueRef row, column;           /* of the tile */
   LLVMValueRef rows_end, columns_end; /* of the unit */
   LLVMValueRef acc[MICRO_ACCUMULATORS];
@@ -98,29 +98,39 @@ static LLVMValueRef add_up(Cg *cg, LLVMValueRef *v, int count) {
 
 /* ---- tiles ---- */
 
-static void put_row(Dot *d, int r, LLVMValueRef mask) {
-  const Matmul *mm = d->mm;
-  LLVMValueRef v[64];
-  for (int c = 0; c < mm->nr; c++) v[c] = d->acc[r * mm->nr + c];
-  LLVMValueRef sums = add_up(d->cg, v, mm->nr);
-  matmul_put(d->cg, mm, &d->u, cg_add(d->cg, d->row, cg_int(d->cg, r)), d->column, power_of_two(mm->nr), mask, sums);
-}
-
-static void put_tile(Dot *d) {
+/* Adds up one row's accumulators and puts them. */
+static void put_row(Dot *d, LLVMValueRef row, LLVMValueRef *v) {
   Cg *cg = d->cg;
   const Matmul *mm = d->mm;
   int lanes = power_of_two(mm->nr);
   LLVMValueRef mask = NULL, left = LLVMBuildSub(cg->builder, d->columns_end, d->column, "");
   if (!whole_columns(mm)) mask = cg_mask(cg, matmul_min(cg, left, cg_int(cg, mm->nr)), lanes);
   else if (lanes != mm->nr) mask = cg_mask(cg, cg_int(cg, mm->nr), lanes);
-  for (int r = 0; r < mm->mr; r++) {
-    LLVMValueRef row = cg_add(cg, d->row, cg_int(cg, r));
-    bool sure = r == 0 || whole_rows(mm);
-    CgIf exists = {0};
-    if (!sure) exists = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, row, d->rows_end, ""));
-    put_row(d, r, mask);
-    if (!sure) cg_if_end(cg, &exists);
+  matmul_put(cg, mm, &d->u, row, d->column, lanes, mask, add_up(cg, v, mm->nr));
+}
+
+static LLVMValueRef shelf_at(Dot *d, LLVMValueRef row, int c) {
+  Cg *cg = d->cg;
+  LLVMValueRef at = cg_mul(cg, row, cg_int(cg, (int64_t)d->mm->nr * cg->lanes));
+  return cg_at(cg, cg->real, d->shelf, cg_add(cg, at, cg_int(cg, (int64_t)c * cg->lanes)));
+}
+
+/* Several rows go through memory, so that the tree and the epilogue are emitted once. */
+static void put_tile(Dot *d) {
+  Cg *cg = d->cg;
+  const Matmul *mm = d->mm;
+  LLVMValueRef v[64];
+  if (mm->mr == 1) {
+    put_row(d, d->row, d->acc);
+    return;
   }
+  for (int i = 0; i < mm->mr * mm->nr; i++) cg_store(cg, d->acc[i], shelf_at(d, cg_int(cg, 0), i), NULL);
+  LLVMValueRef count = cg_int(cg, mm->mr);
+  if (!whole_rows(mm)) count = matmul_min(cg, count, LLVMBuildSub(cg->builder, d->rows_end, d->row, ""));
+  CgLoop l = cg_loop(cg, cg_int(cg, 0), count, 1);
+  for (int c = 0; c < mm->nr; c++) v[c] = cg_load(cg, cg->real, shelf_at(d, l.index, c), cg->lanes, NULL);
+  put_row(d, cg_add(cg, d->row, l.index), v);
+  cg_loop_end(cg, &l);
 }
 
 static void emit_tile(Dot *d) {
@@ -147,7 +157,8 @@ static void emit_unit(Dot *d) {
   LLVMValueRef m0 = cg_mul(cg, d->u.row, cg_int(cg, mm->rows)), n0 = cg_mul(cg, d->u.column, cg_int(cg, mm->columns));
   d->rows_end = matmul_min(cg, cg_add(cg, m0, cg_int(cg, mm->rows)), d->u.m);
   d->columns_end = matmul_min(cg, cg_add(cg, n0, cg_int(cg, mm->columns)), d->u.n);
-  if (mm->packed) matmul_pack(cg, mm, d->b, cg_int(cg, 0), d->u.k, n0, d->columns_end, d->room);
+  LLVMValueRef pack = NULL;
+  if (mm->packed) matmul_pack(cg, mm, &pack, d->b, cg_int(cg, 0), d->u.k, n0, d->columns_end, d->room);
   CgLoop columns = cg_loop(cg, n0, d->columns_end, mm->nr);
   d->column = columns.index;
   CgLoop rows = cg_loop(cg, m0, d->rows_end, mm->mr);
@@ -161,6 +172,11 @@ Kernel matmul_emit_dot(Cg *cg, const Matmul *mm) {
   Kernel out = {.function = cg_function(cg, "dot")};
   Dot d = {.cg = cg, .mm = mm};
   if (mm->packed) d.room = matmul_panel_room(cg, mm);
+  if (mm->mr > 1) {
+    LLVMTypeRef type = LLVMArrayType2(cg->real, (uint64_t)(mm->mr * mm->nr * cg->lanes));
+    d.shelf = LLVMBuildAlloca(cg->builder, type, "shelf");
+    LLVMSetAlignment(d.shelf, 64);
+  }
   d.u = matmul_units(cg, mm, out.function);
   d.a = matmul_base(cg, mm, &d.u, &mm->s.a);
   d.b = matmul_base(cg, mm, &d.u, &mm->s.b);

@@ -1,5 +1,5 @@
 /* Copies a panel of B, so that the product reads it from one place in order. B with bn = 1 goes row by row; with
- * bk = 1, in squares transposed in registers; with other strides, element by element. */
+ * bk = 1, in small squares transposed in registers; with other strides, element by element. */
 #include "codegen/matmul.h"
 
 typedef struct {
@@ -39,49 +39,30 @@ static void pack_rows(Pack *p) {
   cg_if_end(cg, &no);
 }
 
-/* Transposes `count` lines of `length` elements, `stride` apart, at most `lanes` of them: a square after the other.
- * Lines past the last are the last one again; elements past the end are zero. */
-typedef struct {
-  LLVMValueRef from, count, length;
-  int64_t stride;
-  LLVMValueRef to;       /* the first line's first element */
-  int64_t next, between; /* distance in `to` from one square to the next, and between lines within one */
-} Strip;
-
-static void square(Cg *cg, const Strip *s, const LLVMValueRef *line, LLVMValueRef at, LLVMValueRef mask) {
-  LLVMValueRef v[64];
-  for (int i = 0; i < cg->lanes; i++) v[i] = cg_load(cg, cg->real, cg_at(cg, cg->real, line[i], at), cg->lanes, mask);
-  matmul_transpose(cg, v, cg->lanes);
-  LLVMValueRef to = cg_at(cg, cg->real, s->to, cg_mul(cg, at, cg_int(cg, s->next)));
-  for (int i = 0; i < cg->lanes; i++)
-    cg_store(cg, v[i], cg_at(cg, cg->real, to, cg_int(cg, i * s->between)), NULL);
+/* A group of lines from `first` of the source, a vector long from `at`; lines past the last are the last again. */
+static void load_group(Pack *p, LLVMValueRef first, LLVMValueRef count, int64_t stride, LLVMValueRef at,
+                       LLVMValueRef mask, LLVMValueRef *v) {
+  Cg *cg = p->cg;
+  LLVMValueRef last = LLVMBuildSub(cg->builder, count, cg_int(cg, 1), "");
+  for (int i = 0; i < matmul_group(cg); i++) {
+    LLVMValueRef line = matmul_min(cg, cg_add(cg, first, cg_int(cg, i)), last);
+    LLVMValueRef base = cg_at(cg, cg->real, p->from, cg_mul(cg, line, cg_int(cg, stride)));
+    v[i] = cg_load(cg, cg->real, cg_at(cg, cg->real, base, at), cg->lanes, mask);
+  }
 }
 
-static void transpose_strip(Cg *cg, const Strip *s) {
-  LLVMValueRef line[64], last = LLVMBuildSub(cg->builder, s->count, cg_int(cg, 1), "");
-  for (int i = 0; i < cg->lanes; i++)
-    line[i] = cg_at(cg, cg->real, s->from,
-                    cg_mul(cg, i ? matmul_min(cg, cg_int(cg, i), last) : cg_int(cg, 0), cg_int(cg, s->stride)));
-  LLVMValueRef whole = LLVMBuildAnd(cg->builder, s->length, cg_int(cg, -cg->lanes), "");
-  CgLoop l = cg_loop(cg, cg_int(cg, 0), whole, cg->lanes);
-  square(cg, s, line, l.index, NULL);
-  cg_loop_end(cg, &l);
-  if (LLVMIsAConstantInt(s->length) && LLVMConstIntGetZExtValue(s->length) % (unsigned)cg->lanes == 0) return;
-  CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, whole, s->length, ""));
-  square(cg, s, line, whole, cg_mask(cg, LLVMBuildSub(cg->builder, s->length, whole, ""), cg->lanes));
-  cg_if_end(cg, &some);
-}
-
-/* bk = 1: lines are columns of B, squares follow k. */
+/* bk = 1: lines are columns of B. A vector's worth of rows of the panel, which L1 holds, is finished at a time. */
 static void pack_columns(Pack *p) {
   Cg *cg = p->cg;
-  CgLoop n = cg_loop(cg, cg_int(cg, 0), matmul_min(cg, p->columns, cg_int(cg, p->mm->panel)), cg->lanes);
-  Strip s = {.length = p->steps, .stride = p->bn, .next = p->mm->panel, .between = p->mm->panel};
-  s.from = cg_at(cg, cg->real, p->from, cg_mul(cg, n.index, cg_int(cg, p->bn)));
-  s.count = LLVMBuildSub(cg->builder, p->columns, n.index, "");
-  s.to = cg_at(cg, cg->real, p->to, n.index);
-  transpose_strip(cg, &s);
+  LLVMValueRef v[4], zero = cg_int(cg, 0);
+  CgLoop k = cg_loop(cg, zero, p->steps, cg->lanes);
+  LLVMValueRef mask = cg_mask(cg, LLVMBuildSub(cg->builder, p->steps, k.index, ""), cg->lanes);
+  CgLoop n = cg_loop(cg, zero, matmul_min(cg, p->columns, cg_int(cg, p->mm->panel)), matmul_group(cg));
+  load_group(p, n.index, p->columns, p->bn, k.index, mask, v);
+  LLVMValueRef at = cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->mm->panel)), n.index);
+  matmul_turn(cg, v, cg_at(cg, cg->real, p->to, at), p->mm->panel);
   cg_loop_end(cg, &n);
+  cg_loop_end(cg, &k);
 }
 
 /* Any strides: one element after the other. */
@@ -101,17 +82,10 @@ static void pack_elements(Pack *p) {
 /* DOT: B [k][n] with bn = 1 to [n][kpad]; lines are rows of B, of which n is at most one vector. */
 static void pack_dot(Pack *p) {
   Cg *cg = p->cg;
-  CgLoop k = cg_loop(cg, cg_int(cg, 0), p->steps, cg->lanes);
-  LLVMValueRef v[64], mask = cg_mask(cg, p->columns, cg->lanes);
-  LLVMValueRef last = LLVMBuildSub(cg->builder, p->steps, cg_int(cg, 1), "");
-  for (int i = 0; i < cg->lanes; i++) {
-    LLVMValueRef row = matmul_min(cg, cg_add(cg, k.index, cg_int(cg, i)), last);
-    v[i] = cg_load(cg, cg->real, cg_at(cg, cg->real, p->from, cg_mul(cg, row, cg_int(cg, p->bk))), cg->lanes, mask);
-  }
-  matmul_transpose(cg, v, cg->lanes);
-  LLVMValueRef to = cg_at(cg, cg->real, p->to, k.index);
-  for (int i = 0; i < cg->lanes; i++)
-    cg_store(cg, v[i], cg_at(cg, cg->real, to, cg_int(cg, i * p->mm->kpad)), NULL);
+  LLVMValueRef v[4], zero = cg_int(cg, 0), mask = cg_mask(cg, p->columns, cg->lanes);
+  CgLoop k = cg_loop(cg, zero, p->steps, matmul_group(cg));
+  load_group(p, k.index, p->steps, p->bk, zero, mask, v);
+  matmul_turn(cg, v, cg_at(cg, cg->real, p->to, k.index), p->mm->kpad);
   cg_loop_end(cg, &k);
 }
 
@@ -122,15 +96,29 @@ LLVMValueRef matmul_panel_room(Cg *cg, const Matmul *mm) {
   return room;
 }
 
-void matmul_pack(Cg *cg, const Matmul *mm, LLVMValueRef b, LLVMValueRef k0, LLVMValueRef steps, LLVMValueRef column,
-                 LLVMValueRef end, LLVMValueRef to) {
-  Pack p = {.cg = cg, .mm = mm, .to = to, .steps = steps};
+enum { PACK_FROM, PACK_TO, PACK_STEPS, PACK_COLUMNS, PACK_ARGS };
+
+static LLVMValueRef emit_pack(Cg *cg, const Matmul *mm) {
+  MatmulHelper h = matmul_helper(cg, "pack", PACK_ARGS, (LLVMTypeRef[]){cg->ptr, cg->ptr, cg->i64, cg->i64});
+  Pack p = {.cg = cg, .mm = mm, .from = LLVMGetParam(h.function, PACK_FROM), .to = LLVMGetParam(h.function, PACK_TO)};
+  p.steps = LLVMGetParam(h.function, PACK_STEPS);
+  p.columns = LLVMGetParam(h.function, PACK_COLUMNS);
   p.bk = mm->s.b.stride[mm->s.nbatch];
   p.bn = mm->s.b.stride[mm->s.nbatch + 1];
-  p.columns = LLVMBuildSub(cg->builder, end, column, "");
-  p.from = cg_at(cg, cg->real, b, cg_add(cg, cg_mul(cg, k0, cg_int(cg, p.bk)), cg_mul(cg, column, cg_int(cg, p.bn))));
   if (mm->form == FORM_DOT) pack_dot(&p);
   else if (p.bn == 1) pack_rows(&p);
   else if (p.bk == 1) pack_columns(&p);
   else pack_elements(&p);
+  matmul_helper_end(cg, &h);
+  return h.function;
+}
+
+void matmul_pack(Cg *cg, const Matmul *mm, LLVMValueRef *function, LLVMValueRef b, LLVMValueRef k0,
+                 LLVMValueRef steps, LLVMValueRef column, LLVMValueRef end, LLVMValueRef to) {
+  const int64_t *stride = &mm->s.b.stride[mm->s.nbatch];
+  LLVMValueRef args[PACK_ARGS] = {NULL, to, steps, LLVMBuildSub(cg->builder, end, column, "")};
+  LLVMValueRef at = cg_add(cg, cg_mul(cg, k0, cg_int(cg, stride[0])), cg_mul(cg, column, cg_int(cg, stride[1])));
+  args[PACK_FROM] = cg_at(cg, cg->real, b, at);
+  if (!*function) *function = emit_pack(cg, mm);
+  matmul_helper_call(cg, *function, PACK_ARGS, args);
 }

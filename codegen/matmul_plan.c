@@ -7,7 +7,7 @@
  * - C with cm = 1: the transpose, so that C is written along its rows. */
 #include "codegen/matmul.h"
 
-enum { KC = 512, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32, DOT_ROOM = 256 << 10 };
+enum { KC = 1024, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32, DOT_ROOM = 256 << 10 };
 
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
@@ -109,7 +109,7 @@ static void choose_tile(Cg *cg, Matmul *mm) {
     if (mm->s.n.each) tail_nr = 1;
     if (tail_nr == nr) tail_mr = mr;
     else if (tail_nr) tail_mr = best_rows(cg, mm, tail_nr, &tail_cost);
-    double total = cost * (double)(vectors / nr) + (tail_nr < nr ? tail_cost : 0);
+    double total = cost * (double)(vectors / nr) + (tail_nr < nr && vectors % nr ? tail_cost : 0);
     if (best > 0 && total > best * 0.99 && !(total <= best * 1.01 && nr <= 4)) continue;
     best = total;
     mm->nr = nr, mm->mr = mr, mm->tail_nr = tail_nr, mm->tail_mr = tail_mr;
@@ -145,7 +145,8 @@ static void choose_blocks(Cg *cg, Matmul *mm) {
   mm->rows = least(round_up(mm->m, mm->mr), tall);
   double unit = UNIT_WORK * cg->lanes / 16.0, work = 2.0 * (double)mm->panel * (double)mm->k;
   bool costly = mm->packed && mm->s.b.stride[mm->s.nbatch + 1] != 1;
-  int64_t floor = costly ? 192 : mm->packed ? 96 : 4 * mm->mr;
+  bool huge = work * (double)mm->rows > 64 * unit;
+  int64_t floor = huge ? 4 * mm->mr : costly ? 192 : mm->packed ? 96 : 4 * mm->mr;
   while (mm->rows >= 2 * floor && work * (double)mm->rows > 2 * unit &&
          mm->batch * panels * ((mm->m + mm->rows - 1) / mm->rows) < UNITS)
     mm->rows = round_up(mm->rows / 2, mm->mr);
@@ -228,7 +229,7 @@ static void plan_dot(Cg *cg, Matmul *mm) {
       mm->mr = mr, mm->nr = nr;
     }
   mm->kc = mm->k;
-  mm->kpad = round_up(mm->k, cg->lanes);
+  mm->kpad = round_up(mm->k, cg->lanes) + cg->lanes; /* columns a power of two apart would share cache sets */
   mm->panel = mm->packed ? cg->lanes : mm->nr;
   int64_t wanted = (int64_t)(UNIT_WORK * cg->lanes / 16.0 / (2.0 * (double)mm->k)); /* elements of C */
   mm->rows = round_up(least(mm->m, most(wanted / mm->n, 4 * mm->mr)), mm->mr);

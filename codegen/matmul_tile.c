@@ -20,6 +20,7 @@ typedef struct {
   const Matmul *mm;
   MatmulUnits u;
   LLVMValueRef room, shelf;    /* the packed panel; a finished tile on its way out */
+  LLVMValueRef pack, finish;   /* helper functions, once they are needed */
   LLVMValueRef a, b, partial;  /* bases of the unit's batch element */
   LLVMValueRef m0, m1;         /* rows of the unit */
   LLVMValueRef k0, steps;      /* K block */
@@ -38,6 +39,7 @@ typedef struct {
   int rows;
   bool clamped;                /* only rows below m1 exist */
   bool packing;                /* reads B itself, and packs it in passing */
+  bool main;                   /* most of the work: others are kept short */
 } Rows;
 
 static void b_operand(Product *p, const Rows *rows, const Columns *c, Micro *m) {
@@ -84,7 +86,7 @@ static void prefetch_next(Product *p, const Rows *rows, const Columns *c, Micro 
   const Matmul *mm = p->mm;
   int64_t tiles = mm->rows / mm->mr, turns = mm->kc / MICRO_UNROLL, line = 64 / cg->real_bytes;
   int64_t bk = mm->s.b.stride[mm->s.nbatch], width = (int64_t)c->vectors * cg->lanes / line;
-  if (!mm->packed || rows->packing || rows->clamped || mm->s.b.stride[mm->s.nbatch + 1] != 1) return;
+  if (!mm->packed || mm->s.b.stride[mm->s.nbatch + 1] != 1) return;
   if (rows->rows != mm->mr || tiles < MICRO_UNROLL || turns < 16) return;
   int64_t shares = tiles >= 16 ? 4 : tiles >= 8 ? 2 : 1; /* of a row's lines */
   if (width % shares) return;
@@ -111,8 +113,9 @@ static void tile_operands(Product *p, const Rows *rows, const Columns *c, Micro 
   m->a = cg_at(cg, cg->real, p->a, at);
   b_operand(p, rows, c, m);
   row_offsets(p, rows, am, m->row);
-  prefetch_ahead(p, rows, m);
-  prefetch_next(p, rows, c, m);
+  m->unroll = rows->main ? 0 : 1;
+  if (rows->main) prefetch_ahead(p, rows, m);
+  if (rows->main) prefetch_next(p, rows, c, m);
 }
 
 /* Where sums wait between K blocks: C itself when it is stored without an epilogue. */
@@ -187,61 +190,29 @@ static void wait_row(Product *p, const Rows *rows, const Columns *c, const Micro
              v == m->vectors - 1 ? c->mask : NULL);
 }
 
-/* ---- tiles that leave by way of memory, so that their epilogue is emitted once, in a loop ---- */
-
-static LLVMValueRef shelf_at(Product *p, LLVMValueRef line, int vectors, int v) {
+/* By way of memory, so that the epilogue's code is there once: see matmul_finish. */
+static void put_shelved(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
   Cg *cg = p->cg;
-  LLVMValueRef at = cg_mul(cg, line, cg_int(cg, (int64_t)vectors * cg->lanes));
-  return cg_at(cg, cg->real, p->shelf, cg_add(cg, at, cg_int(cg, (int64_t)v * cg->lanes)));
-}
-
-static void put_rows(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
-  Cg *cg = p->cg;
-  for (int i = 0; i < m->rows * m->vectors; i++)
-    cg_store(cg, m->acc[i], shelf_at(p, cg_int(cg, i / m->vectors), m->vectors, i % m->vectors), NULL);
-  LLVMValueRef count = cg_int(cg, m->rows);
-  if (rows->clamped) count = matmul_min(cg, count, LLVMBuildSub(cg->builder, p->m1, rows->row, ""));
-  CgLoop l = cg_loop(cg, cg_int(cg, 0), count, 1);
-  for (int v = 0; v < m->vectors; v++) {
-    LLVMValueRef x = cg_load(cg, cg->real, shelf_at(p, l.index, m->vectors, v), cg->lanes, NULL);
-    matmul_put(cg, p->mm, &p->u, cg_add(cg, rows->row, l.index),
-               cg_add(cg, c->column, cg_int(cg, (int64_t)v * cg->lanes)), cg->lanes,
-               v == m->vectors - 1 ? c->mask : NULL, x);
-  }
-  cg_loop_end(cg, &l);
-}
-
-/* The transposed tile: vector v of the columns becomes `lanes` lines of `rows` elements. */
-static void put_turned(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
-  Cg *cg = p->cg;
-  LLVMValueRef poison = LLVMGetPoison(LLVMTypeOf(m->acc[0])), one[64];
-  for (int v = 0; v < m->vectors; v++) {
-    for (int r = 0; r < cg->lanes; r++) one[r] = r < m->rows ? m->acc[r * m->vectors + v] : poison;
-    matmul_transpose(cg, one, cg->lanes);
-    for (int q = 0; q < cg->lanes; q++) cg_store(cg, one[q], shelf_at(p, cg_int(cg, v * cg->lanes + q), 1, 0), NULL);
-  }
   LLVMValueRef height = cg_int(cg, rows->rows), width = cg_int(cg, (int64_t)m->vectors * cg->lanes);
   if (rows->clamped) height = matmul_min(cg, height, LLVMBuildSub(cg->builder, p->m1, rows->row, ""));
   if (c->mask) width = matmul_min(cg, width, LLVMBuildSub(cg->builder, p->u.n, c->column, ""));
-  LLVMValueRef mask = cg_mask(cg, height, cg->lanes);
-  CgLoop l = cg_loop(cg, cg_int(cg, 0), width, 1);
-  LLVMValueRef x = cg_load(cg, cg->real, shelf_at(p, l.index, 1, 0), cg->lanes, NULL);
-  matmul_put(cg, p->mm, &p->u, cg_add(cg, c->column, l.index), rows->row, cg->lanes, mask, x);
-  cg_loop_end(cg, &l);
+  for (int i = 0; i < m->rows * m->vectors; i++)
+    cg_store(cg, m->acc[i], cg_at(cg, cg->real, p->shelf, cg_int(cg, (int64_t)i * cg->lanes)), NULL);
+  matmul_finish(cg, p->mm, &p->u, &p->finish, p->shelf, m->vectors, rows->row, c->column, height, width);
 }
 
 static void put_tile(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
   const PointwiseSpec *store = p->mm->store;
-  if (p->mm->turned) put_turned(p, rows, c, m);
-  else if (store && (rows->clamped || store->nvalues > FEW_VALUES)) put_rows(p, rows, c, m);
+  bool brief = store && rows->main && store->nvalues <= FEW_VALUES;
+  if (p->mm->turned || (store && !brief)) put_shelved(p, rows, c, m);
   else each_row(p, rows, c, m, put_row, NULL);
 }
 
-/* Room for a tile of rows or, transposed, of columns. */
+/* Room for a tile; a turned one is read as squares. */
 static LLVMValueRef shelf_room(Product *p) {
   const Matmul *mm = p->mm;
-  int64_t lines = mm->turned ? mm->panel : (int64_t)most(mm->mr * mm->nr, mm->tail_mr * mm->tail_nr);
-  LLVMTypeRef type = LLVMArrayType2(p->cg->real, (uint64_t)(lines * p->cg->lanes));
+  int lines = most(most(mm->mr, mm->tail_mr), mm->turned ? p->cg->lanes : 0);
+  LLVMTypeRef type = LLVMArrayType2(p->cg->real, (uint64_t)(lines * mm->panel));
   LLVMValueRef room = LLVMBuildAlloca(p->cg->builder, type, "shelf");
   LLVMSetAlignment(room, 64);
   return room;
@@ -278,7 +249,7 @@ static int64_t rows_left(const Matmul *mm, int mr) {
 }
 
 static void pack_panel(Product *p, LLVMValueRef column) {
-  if (p->mm->packed) matmul_pack(p->cg, p->mm, p->b, p->k0, p->steps, column, p->u.n, p->room);
+  if (p->mm->packed) matmul_pack(p->cg, p->mm, &p->pack, p->b, p->k0, p->steps, column, p->u.n, p->room);
 }
 
 /* Whether the first tile over a panel packs it: its loads of B cost nothing beside its multiply-adds. */
@@ -294,7 +265,7 @@ static LLVMValueRef first_tile(Product *p, const Columns *c, int mr) {
   LLVMValueRef next = cg_add(cg, p->m0, cg_int(cg, mr));
   LLVMValueRef fits = LLVMBuildICmp(cg->builder, LLVMIntSLE, next, p->m1, "");
   CgIf tall = cg_if(cg, fits);
-  emit_tile(p, &(Rows){p->m0, mr, false, true}, c);
+  emit_tile(p, &(Rows){p->m0, mr, .packing = true}, c);
   cg_if_end(cg, &tall);
   int64_t left = p->mm->m % p->mm->rows;
   if (p->mm->s.m.each || (left && left < mr)) {
@@ -315,13 +286,13 @@ static void emit_columns(Product *p, const Columns *c, int mr) {
   if (p->mm->m >= mr) {
     LLVMValueRef end = LLVMBuildSub(cg->builder, p->m1, cg_int(cg, mr - 1), "");
     CgLoop l = cg_loop(cg, row, end, mr);
-    emit_tile(p, &(Rows){l.index, mr, false, false}, c);
+    emit_tile(p, &(Rows){l.index, mr, .main = true}, c);
     cg_loop_end(cg, &l);
     row = l.index;
   }
   if (!left) return;
   CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLT, row, p->m1, ""));
-  emit_tile(p, left > 0 ? &(Rows){row, (int)left, false, false} : &(Rows){row, mr, true, false}, c);
+  emit_tile(p, left > 0 ? &(Rows){row, (int)left, .main = p->mm->m == left} : &(Rows){row, mr, .clamped = true}, c);
   cg_if_end(cg, &some);
 }
 

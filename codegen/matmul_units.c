@@ -92,6 +92,24 @@ LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u) {
   return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, mm->s.scratch), cg_mul(cg, at, cg_int(cg, mm->m * mm->n)));
 }
 
+MatmulHelper matmul_helper(Cg *cg, const char *name, int count, LLVMTypeRef *types) {
+  MatmulHelper h = {.back = LLVMGetInsertBlock(cg->builder)};
+  h.function = LLVMAddFunction(cg->module, name, LLVMFunctionType(cg->void_, types, (unsigned)count, false));
+  LLVMSetLinkage(h.function, LLVMInternalLinkage);
+  cg_function_attributes(cg, h.function);
+  LLVMPositionBuilderAtEnd(cg->builder, cg_block(cg, h.function, "entry"));
+  return h;
+}
+
+void matmul_helper_end(Cg *cg, const MatmulHelper *h) {
+  LLVMBuildRetVoid(cg->builder);
+  LLVMPositionBuilderAtEnd(cg->builder, h->back);
+}
+
+void matmul_helper_call(Cg *cg, LLVMValueRef function, int count, LLVMValueRef *args) {
+  LLVMBuildCall2(cg->builder, LLVMGlobalGetValueType(function), function, args, (unsigned)count, "");
+}
+
 /* out[j] = lane pick[j] of (x, y). */
 static LLVMValueRef pick_lanes(Cg *cg, LLVMValueRef x, LLVMValueRef y, const int *pick, int lanes) {
   LLVMValueRef each[64];
@@ -99,40 +117,41 @@ static LLVMValueRef pick_lanes(Cg *cg, LLVMValueRef x, LLVMValueRef y, const int
   return LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(each, (unsigned)lanes), "");
 }
 
-/* Exchanges blocks of h lanes between v[i] and v[i + h]: squares of 2h are transposed as 2 x 2 blocks. */
-static void transpose_blocks(Cg *cg, LLVMValueRef *v, int lanes, int h) {
-  int low[64], high[64];
-  for (int j = 0; j < lanes; j++) {
-    low[j] = j & h ? lanes + j - h : j;
-    high[j] = j & h ? lanes + j : j + h;
-  }
-  for (int i = 0; i < lanes; i++) {
-    if (i & h) continue;
-    LLVMValueRef x = v[i], y = v[i + h];
-    v[i] = pick_lanes(cg, x, y, low, lanes);
-    v[i + h] = pick_lanes(cg, x, y, high, lanes);
-  }
+/* Squares of two lanes in x and y: the first and the second lane of each pair. */
+static void transpose_pairs(Cg *cg, LLVMValueRef *v, int lanes) {
+  int pick[2][64];
+  for (int j = 0; j < lanes; j++)
+    for (int s = 0; s < 2; s++) pick[s][j] = j / 2 * 2 + s + j % 2 * lanes;
+  LLVMValueRef first = pick_lanes(cg, v[0], v[1], pick[0], lanes);
+  v[1] = pick_lanes(cg, v[0], v[1], pick[1], lanes);
+  v[0] = first;
 }
 
-/* Squares of four lanes at once, by the unpacking instructions: singles of neighbours, then pairs. */
+/* Squares of four lanes in four vectors: singles of neighbours, then pairs; both are unpacking instructions. */
 static void transpose_fours(Cg *cg, LLVMValueRef *v, int lanes) {
   int single[2][64], pair[2][64];
+  LLVMValueRef half[4];
   for (int j = 0; j < lanes; j++)
     for (int s = 0; s < 2; s++) {
       single[s][j] = j / 4 * 4 + 2 * s + j % 4 / 2 + j % 2 * lanes;
       pair[s][j] = j / 4 * 4 + 2 * s + j % 2 + j % 4 / 2 * lanes;
     }
-  for (int i = 0; i < lanes; i += 4) {
-    LLVMValueRef half[4];
-    for (int s = 0; s < 4; s++) half[s] = pick_lanes(cg, v[i + s / 2 * 2], v[i + s / 2 * 2 + 1], single[s % 2], lanes);
-    for (int s = 0; s < 4; s++) v[i + s] = pick_lanes(cg, half[s / 2], half[s / 2 + 2], pair[s % 2], lanes);
-  }
+  for (int s = 0; s < 4; s++) half[s] = pick_lanes(cg, v[s / 2 * 2], v[s / 2 * 2 + 1], single[s % 2], lanes);
+  for (int s = 0; s < 4; s++) v[s] = pick_lanes(cg, half[s / 2], half[s / 2 + 2], pair[s % 2], lanes);
 }
 
-void matmul_transpose(Cg *cg, LLVMValueRef *v, int lanes) {
-  int least = cg->real_bytes == 4 && lanes >= 4 ? 4 : 1;
-  for (int h = lanes / 2; h >= least; h /= 2) transpose_blocks(cg, v, lanes, h);
-  if (least == 4) transpose_fours(cg, v, lanes);
+int matmul_group(const Cg *cg) { return 16 / cg->real_bytes; }
+
+void matmul_turn(Cg *cg, LLVMValueRef *v, LLVMValueRef at, int64_t between) {
+  int group = matmul_group(cg), lanes = cg->lanes;
+  if (group == 4) transpose_fours(cg, v, lanes);
+  else transpose_pairs(cg, v, lanes);
+  for (int j = 0; j < lanes; j++) {
+    int pick[4];
+    for (int i = 0; i < group; i++) pick[i] = j / group * group + i;
+    LLVMValueRef part = lanes == group ? v[j % group] : pick_lanes(cg, v[j % group], v[j % group], pick, group);
+    cg_store(cg, part, cg_at(cg, cg->real, at, cg_int(cg, j * between)), NULL);
+  }
 }
 
 void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row, LLVMValueRef column, int lanes,
