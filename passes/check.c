@@ -32,15 +32,16 @@ Check *check_before(const Graph *g, Arena *scratch) {
   return c;
 }
 
-/* expand shares a per-sample loss (its mean) and per-sample metrics (their sum). */
+/* What expand makes of the loss (its mean over the batch) and of metrics (their sum). */
 static Tensor shared(Arena *a, const Tensor *t, ResultKind kind) {
+  if (kind != RESULT_LOSS && kind != RESULT_METRIC) return *t;
   Tensor s = *t;
   int64_t each = type_elements(&t->type);
   s.type.batched = false;
   s.n = 1;
   s.data = ARENA_ARRAY(a, double, each);
-  for (int64_t i = 0; i < t->n * each; i++) s.data[i % each] += t->data[i];
-  for (int64_t i = 0; kind == RESULT_LOSS && i < each; i++) s.data[i] /= (double)t->n;
+  for (int64_t i = 0; i < CHECK_BATCH * each; i++) s.data[i % each] += t->data[i % (t->n * each)];
+  for (int64_t i = 0; kind == RESULT_LOSS && i < each; i++) s.data[i] /= CHECK_BATCH;
   return s;
 }
 
@@ -61,23 +62,28 @@ static int64_t difference(const Tensor *a, const Tensor *b) {
   return -1;
 }
 
-static const char *target_name(const Result *r) { return r->target ? node_str(r->target, "name") : ""; }
+static const char *target_name(const Result *r) {
+  return r->target ? node_str(r->target, "name") : "";
+}
 
 static const Result *find(const Graph *g, const Result *like) {
   for (int i = 0; i < g->results.count; i++) {
     const Result *r = &g->results.at[i];
-    bool same_name = (!r->name && !like->name) || (r->name && like->name && !strcmp(r->name, like->name));
+    bool same_name =
+        (!r->name && !like->name) || (r->name && like->name && !strcmp(r->name, like->name));
     if (r->kind == like->kind && same_name && !strcmp(target_name(r), target_name(like))) return r;
   }
   return NULL;
 }
 
-static bool compare(Check *c, const Result *old, const Interp *now, const Result *new, const char *pass, Diags *d) {
+static bool compare(Check *c, const Result *old, const Interp *now, const Result *new,
+                    const char *pass, Diags *d) {
   Tensor before = *interp_value(c->interp, old->node), after = *interp_value(now, new->node);
-  if (before.type.batched && !after.type.batched) before = shared(c->arena, &before, old->kind);
+  if (c->graph->program && !strcmp(pass, "expand")) before = shared(c->arena, &before, old->kind);
   int64_t at = difference(&before, &after);
   if (at < 0) return true;
-  diag_error(d, old->node->span, "internal fault: pass '%s' changed the answer of '%s': %.17g became %.17g at %lld",
+  diag_error(d, old->node->span,
+             "internal fault: pass '%s' changed the answer of '%s': %.17g became %.17g at %lld",
              pass, old->name ? old->name : "loss", before.data[at], after.data[at], (long long)at);
   return false;
 }
@@ -87,7 +93,8 @@ void check_after(Check *c, const Graph *g, const char *pass, Diags *diags) {
   Graph *copy = ir_copy(g, c->arena);
   Interp *now = interpret(copy, c->arena);
   if (!now) {
-    diag_error(diags, (Span){0}, "internal fault: after pass '%s' the graph cannot be interpreted", pass);
+    diag_error(diags, (Span){0}, "internal fault: after pass '%s' the graph cannot be interpreted",
+               pass);
     return;
   }
   for (int i = 0; i < c->graph->results.count; i++) {

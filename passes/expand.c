@@ -1,12 +1,12 @@
 /* pass expand: layers and composite ops into other ops, for the mode of the program.
  *
- * Makes: only LEAF, ELEMENTWISE, PRIMITIVE and FORMULA nodes, and grad(s, t) for the grad pass. Layers and random
- * ops expand for training in the programs train and grad, for evaluation elsewhere; batch norm adds its running
- * statistics' updates as ASSIGN results in training.
+ * Makes: only LEAF, ELEMENTWISE, PRIMITIVE and FORMULA nodes, and grad(s, t) for the grad pass.
+ * Layers and random ops expand for training in the programs train and grad, for evaluation
+ * elsewhere; batch norm adds its running statistics' updates as ASSIGN results in training.
  *
- * Results: each program keeps those it computes (`keeps` below). The loss becomes shared: a per-sample scalar is
- * averaged over the batch (a shared term in it was broadcast, and its mean is itself). A metric becomes its sum
- * over the batch, so that sums of batches can be added up. */
+ * Results: each program keeps those it computes (`keeps` below). The loss becomes shared: a
+ * per-sample scalar is averaged over the batch (a shared term in it was broadcast, and its mean is
+ * itself). A metric becomes its sum over the batch, so that sums of batches can be added up. */
 #include "passes/expand.h"
 
 #include "passes/pass.h"
@@ -15,7 +15,8 @@ static const unsigned keeps[PROGRAM_COUNT + 1] = {
     [PROGRAM_INFER] = 1u << RESULT_OUTPUT,
     [PROGRAM_EVALUATE] = 1u << RESULT_OUTPUT | 1u << RESULT_LOSS | 1u << RESULT_METRIC,
     [PROGRAM_TRAIN] = 1u << RESULT_LOSS | 1u << RESULT_METRIC | 1u << RESULT_ASSIGN,
-    [PROGRAM_GRAD] = 1u << RESULT_OUTPUT | 1u << RESULT_LOSS | 1u << RESULT_METRIC | 1u << RESULT_ASSIGN,
+    [PROGRAM_GRAD] =
+        1u << RESULT_OUTPUT | 1u << RESULT_LOSS | 1u << RESULT_METRIC | 1u << RESULT_ASSIGN,
     [PROGRAM_GRAD_EVAL] = 1u << RESULT_OUTPUT | 1u << RESULT_LOSS | 1u << RESULT_METRIC,
     [PROGRAM_APPLY] = 0,
     [PROGRAM_COUNT] = ~0u, /* a graph of no program keeps all */
@@ -71,15 +72,24 @@ static Node *sum_of_samples(Graph *g, Node *x) {
   return ir_binary(g, OP_mul, x, ir_make(g, OP_batch_size, 0, NULL, NULL));
 }
 
+/* The loss's name goes with it, from the loss of a sample to that of the batch. */
+static Node *shared_loss(Graph *g, Node *loss) {
+  Node *mean = ir_mean(g, scalar(g, loss), 0, NULL, true);
+  if (mean == loss || !loss->label) return mean;
+  mean->label = loss->label;
+  loss->label = NULL;
+  return mean;
+}
+
 static void share_results(Graph *g) {
   for (int i = 0; i < g->results.count; i++) {
     Result *r = &g->results.at[i];
     if (r->kind != RESULT_LOSS && r->kind != RESULT_METRIC) continue;
-    Node *x = scalar(g, r->node);
     ir_at(g, r->node->span);
-    if (r->kind == RESULT_METRIC) r->node = sum_of_samples(g, x);
-    else if (x->type.batched) r->node = ir_mean(g, x, 0, NULL, true);
-    else r->node = x;
+    if (r->kind == RESULT_METRIC)
+      r->node = sum_of_samples(g, scalar(g, r->node));
+    else
+      r->node = shared_loss(g, r->node);
   }
 }
 

@@ -1,12 +1,13 @@
 /* pass grad: reverse-mode differentiation, graph to graph.
  *
- * Needs: only LEAF, ELEMENTWISE, PRIMITIVE and FORMULA nodes (pass expand). Makes: every grad(s, t) resolved; by
- * program, the gradients of the loss as results, or the optimizer's updates. Keeps: everything else.
+ * Needs: only LEAF, ELEMENTWISE, PRIMITIVE and FORMULA nodes (pass expand). Makes: every grad(s, t)
+ * resolved; by program, the gradients of the loss as results, or the optimizer's updates. Keeps:
+ * everything else.
  *
- * For y = f(x1, ..., xk) with adjoint dy = ds/dy, op_info[f].grad gives dy's part in each dx_i as nodes. Walking
- * the ancestors of s from s down, an adjoint is complete when its node is reached, because every user of a node
- * comes after it in topological order. Only nodes that depend on a target are visited, so what leads to frozen
- * parameters alone gets no backward code. */
+ * For y = f(x1, ..., xk) with adjoint dy = ds/dy, op_info[f].grad gives dy's part in each dx_i as
+ * nodes. Walking the ancestors of s from s down, an adjoint is complete when its node is reached,
+ * because every user of a node comes after it in topological order. Only nodes that depend on a
+ * target are visited, so what leads to frozen parameters alone gets no backward code. */
 #include "passes/grad.h"
 
 #include "passes/optimizer.h"
@@ -15,10 +16,10 @@
 typedef struct {
   Graph *g;
   Arena *scratch;
-  int count;      /* nodes before any gradient was made: ids below it index the arrays */
-  Node **order;   /* ancestors of s, operands first */
+  int count;    /* nodes before any gradient was made: ids below it index the arrays */
+  Node **order; /* ancestors of s, operands first */
   int norder;
-  bool *needed;   /* depends on a target */
+  bool *needed; /* depends on a target */
   Node **adjoint;
 } Sweep;
 
@@ -57,7 +58,8 @@ static void sweep_needed(Sweep *w, Node *const *targets, int n) {
 static Node *fit(Graph *g, Node *dx, const Type *x) {
   if (type_equal(&dx->type, x)) return dx;
   Type joint;
-  if (!type_broadcast(&dx->type, x, &joint, NULL)) return dx; /* a broken rule: the verifier names it */
+  if (!type_broadcast(&dx->type, x, &joint, NULL))
+    return dx; /* a broken rule: the verifier names it */
   joint.elem = ELEM_F32;
   return ir_sum_to(g, ir_broadcast(g, dx, &joint), x);
 }
@@ -126,10 +128,12 @@ static void resolve_group(Graph *g, Node *first, Arena *scratch) {
     to[group.at[i]->id] = out[i];
   }
   ir_substitute(g, to);
-  for (int i = 0; i < group.count; i++) group.at[i]->in[0] = NULL; /* done; tidied away at the end */
+  for (int i = 0; i < group.count; i++)
+    group.at[i]->in[0] = NULL; /* done; tidied away at the end */
 }
 
-/* A grad node's s holds only grads that come before it, so walking the original order meets inner ones first. */
+/* A grad node's s holds only grads that come before it, so walking the original order meets inner
+ * ones first. */
 void grad_resolve(Graph *g, Arena *scratch) {
   int count = g->nodes.count;
   bool any = false;
@@ -178,7 +182,8 @@ static void train_results(Graph *g, Node *loss, Arena *scratch) {
   optimizer_update(g, params.count, params.at, out, scratch);
 }
 
-/* The gradients come from outside: buffers "gradient.<param>", which codegen finds in the gradient block. */
+/* The gradients come from outside: buffers "gradient.<param>", which codegen finds in the gradient
+ * block. */
 static void apply_results(Graph *g, Arena *scratch) {
   NodeList params = leaves(g, scratch, is_trainable);
   Node **out = ARENA_ARRAY(scratch, Node *, params.count + 1);
@@ -192,8 +197,11 @@ void pass_grad(Graph *g, Arena *scratch, const PassOptions *options) {
   grad_resolve(g, scratch);
   Program program = pass_program(g);
   Node *loss = loss_of(g);
-  if (program == PROGRAM_APPLY) apply_results(g, scratch);
-  else if (loss && program == PROGRAM_TRAIN) train_results(g, loss, scratch);
-  else if (loss && program_has_grads(program)) grad_results(g, loss, scratch);
+  if (program == PROGRAM_APPLY)
+    apply_results(g, scratch);
+  else if (loss && program == PROGRAM_TRAIN)
+    train_results(g, loss, scratch);
+  else if (loss && program_has_grads(program))
+    grad_results(g, loss, scratch);
   ir_tidy(g);
 }

@@ -1,11 +1,13 @@
 /* The network and its gradients as lines `name = formula`.
  *
- * The nodes of a copy are walked in order, operands first. A node with a name of its own (a parameter, a value that
- * the user named) stands by its name wherever it is used; another stands as its formula, until that is long, or
- * used more than once and not short: then it gets a name, t1, t2, ..., or dL/dh if it is the gradient by h.
+ * The nodes of a copy are walked in order, operands first. A node with a name of its own (a
+ * parameter, a value that the user named) stands by its name wherever it is used; another stands as
+ * its formula, until that is long, or used more than once and not short: then it gets a name, t1,
+ * t2, ..., or dL/dh if it is the gradient by h.
  *
- * L is the loss of one sample, as in a textbook: batch_size is put as 1 and sums over the batch are left out. Only
- * where the network itself mixes the samples (batch norm) are they kept, as sum_n and N. */
+ * L is the loss of one sample, as in a textbook: batch_size is put as 1 and sums over the batch are
+ * left out. Only where the network itself mixes the samples (batch norm) are they kept, as sum_n
+ * and N. */
 #include "passes/math.h"
 
 #include <stdlib.h>
@@ -27,9 +29,9 @@ typedef struct {
   Arena *arena;
   Graph *g;
   MathContext c;
-  bool *needed;  /* by id: what the loss and the outputs are computed from */
+  bool *needed; /* by id: what the loss and the outputs are computed from */
   bool *named;
-  int *uses;     /* by id: as an operand */
+  int *uses;         /* by id: as an operand */
   const char **name; /* by id, or NULL */
   VEC(const char *) taken;
   VEC(Target) targets;
@@ -53,7 +55,9 @@ static void keep_results(Graph *g) {
 static bool mixes_samples(const Graph *g) {
   for (int i = 0; i < g->nodes.count; i++) {
     const Node *n = g->nodes.at[i];
-    if (op_info[n->op].kind == KIND_FORMULA && op_signature(n->op)->nattrs > 1 && node_bool(n, "batch")) return true;
+    if (op_info[n->op].kind == KIND_FORMULA && op_signature(n->op)->nattrs > 1 &&
+        node_bool(n, "batch"))
+      return true;
   }
   return false;
 }
@@ -74,12 +78,10 @@ static Node *loss_of(const Graph *g) {
   return NULL;
 }
 
-/* L, or what the user called the loss of one sample. */
+/* What the user called the loss, or L. */
 static const char *loss_name(const Math *m) {
   const Node *n = loss_of(m->g);
-  if (m->c.batch) return "L";
-  while (n && !n->label && (n->op == OP_reduce_sum || n->op == OP_reshape)) n = n->in[0];
-  return n && n->label && type_elements(&n->type) == 1 ? n->label : "L";
+  return n && n->label ? n->label : "L";
 }
 
 /* ---- names ---- */
@@ -125,13 +127,16 @@ static void name_nodes(Math *m) {
   for (int i = 0; i < m->g->nodes.count; i++) {
     Node *n = m->g->nodes.at[i];
     if (m->name[i] || !m->needed[i]) continue;
-    if (n->op == OP_random_mask) m->name[i] = name_take(m, "m");
-    else if (n->label && op_info[n->op].kind != KIND_LEAF) m->name[i] = name_take(m, n->label);
+    if (n->op == OP_random_mask)
+      m->name[i] = name_take(m, "m");
+    else if (n->label && op_info[n->op].kind != KIND_LEAF)
+      m->name[i] = name_take(m, n->label);
   }
   for (int i = 0; i < m->g->results.count; i++) {
     const Result *r = &m->g->results.at[i];
     if (m->targets.count && i >= m->first_target) break;
-    if (r->kind == RESULT_OUTPUT && !m->name[r->node->id]) m->name[r->node->id] = name_take(m, r->name);
+    if (r->kind == RESULT_OUTPUT && !m->name[r->node->id])
+      m->name[r->node->id] = name_take(m, r->name);
   }
 }
 
@@ -189,7 +194,8 @@ static int later_first(const void *a, const void *b) {
 static void add_gradients(Math *m) {
   Node *loss = loss_of(m->g);
   if (!loss) return;
-  bool *variable = variables(m->g, m->arena), *reach = ancestors(m->g, m->arena, m->g->results.count, true);
+  bool *variable = variables(m->g, m->arena),
+       *reach = ancestors(m->g, m->arena, m->g->results.count, true);
   VEC(Node *) by = {0};
   for (int i = 0; i < m->g->nodes.count; i++) {
     Node *n = m->g->nodes.at[i];
@@ -201,7 +207,8 @@ static void add_gradients(Math *m) {
   m->first_target = m->g->results.count;
   Node **out = ARENA_ARRAY(m->arena, Node *, by.count + 1);
   grad_build(m->g, loss, by.at, by.count, out);
-  for (int i = 0; i < by.count; i++) ir_result(m->g, RESULT_OUTPUT, m->targets.at[i].name, out[i], NULL);
+  for (int i = 0; i < by.count; i++)
+    ir_result(m->g, RESULT_OUTPUT, m->targets.at[i].name, out[i], NULL);
   if (by.count) qsort(m->targets.at, (size_t)by.count, sizeof *m->targets.at, later_first);
   ir_tidy(m->g);
 }
@@ -214,7 +221,8 @@ static void line(Str *out, const char *name, const char *is, const char *text) {
 
 static Formula as_name(const char *name) { return (Formula){name, BIND_ATOM}; }
 
-/* The lines of the gradients that n is; where it is long it stands by the first one's name afterwards. */
+/* The lines of the gradients that n is; where it is long it stands by the first one's name
+ * afterwards. */
 static bool put_gradients(Math *m, const Node *n, Formula f) {
   bool any = false, stands = false;
   for (int i = 0; i < m->targets.count; i++) {
@@ -264,7 +272,8 @@ static void count_uses(Math *m) {
 static void put_results(Math *m, int end) {
   for (int i = 0; i < end; i++) {
     const Result *r = &m->g->results.at[i];
-    const char *name = r->kind == RESULT_LOSS ? m->loss : r->name, *text = m->c.of[r->node->id].text;
+    const char *name = r->kind == RESULT_LOSS ? m->loss : r->name,
+               *text = m->c.of[r->node->id].text;
     if (strcmp(name, text)) line(&m->forward, name, "=", text);
   }
 }
@@ -273,7 +282,8 @@ static void put_results(Math *m, int end) {
 static const Node **writing_order(const Math *m, int *count) {
   int n = m->g->nodes.count;
   const Node **order = ARENA_ARRAY(m->arena, const Node *, n + 1);
-  int *rank = ARENA_ARRAY(m->arena, int, n + 1); /* 1 + the first target that needs the node; 0: the network */
+  int *rank = ARENA_ARRAY(m->arena, int,
+                          n + 1); /* 1 + the first target that needs the node; 0: the network */
   for (int i = 0; i < n; i++) rank[i] = m->needed[i] || is_leaf(m->g->nodes.at[i]) ? 0 : n + 1;
   for (int t = 0; t < m->targets.count; t++) {
     int *of = &rank[m->g->results.at[m->targets.at[t].result].node->id];
@@ -284,7 +294,8 @@ static const Node **writing_order(const Math *m, int *count) {
       const Node *x = m->g->nodes.at[i]->in[k];
       if (x && rank[x->id] > rank[i]) rank[x->id] = rank[i];
     }
-  VEC(const Node *) *bucket = (void *)arena_alloc(m->arena, (size_t)m->targets.count + 2, sizeof *bucket);
+  VEC(const Node *) *bucket =
+      (void *)arena_alloc(m->arena, (size_t)m->targets.count + 2, sizeof *bucket);
   for (int i = 0; i < n; i++)
     if (rank[i] <= m->targets.count) vec_push(m->arena, &bucket[rank[i]], m->g->nodes.at[i]);
   for (int t = 0; t <= m->targets.count; t++)
@@ -310,11 +321,16 @@ static void put_header(const Math *m, Str *out) {
   str_printf(out, "# %s\n", m->g->name ? m->g->name : "graph");
   if (!m->targets.count) return;
   if (m->c.batch)
-    str_printf(out, "# %s is the mean loss of a batch of N samples; sum_n is a sum over them\n", m->loss);
-  else
-    str_printf(out, "# %s is the loss of one sample; a batch takes the mean of it and of the gradients by parameters\n",
+    str_printf(out, "# %s is the mean loss of a batch of N samples; sum_n is a sum over them\n",
                m->loss);
-  str_put(out, "# a * b is elementwise, W x and x^T are of matrices, 1[c] is 1 where c holds and 0 elsewhere\n");
+  else
+    str_printf(out,
+               "# %s is the loss of one sample; a batch takes the mean of it and of the gradients "
+               "by parameters\n",
+               m->loss);
+  str_put(out,
+          "# a * b is elementwise, W x and x^T are of matrices, 1[c] is 1 where c holds and 0 "
+          "elsewhere\n");
 }
 
 /* What the ops mean that a .net file cannot call. */

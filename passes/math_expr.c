@@ -21,11 +21,14 @@ static bool is_one_element(const Node *x) { return type_elements(&x->type) == 1;
 /* 1/6 where that is shorter than the decimals. */
 static Formula number(const MathContext *c, double value) {
   Str s = str_new(c->arena);
-  if (value == round(value) && fabs(value) < 1e9) str_printf(&s, "%.0f", value);
-  else str_double(&s, value);
+  if (value == round(value) && fabs(value) < 1e9)
+    str_printf(&s, "%.0f", value);
+  else
+    str_double(&s, value);
   double inverse = round(1 / value);
   if (s.length > 8 && fabs(value) < 1 && fabs(value * inverse - 1) < 1e-12)
-    return formula(BIND_PRODUCT, arena_printf(c->arena, "%s1/%.0f", value < 0 ? "-" : "", fabs(inverse)));
+    return formula(BIND_PRODUCT,
+                   arena_printf(c->arena, "%s1/%.0f", value < 0 ? "-" : "", fabs(inverse)));
   return formula(value < 0 ? BIND_PRODUCT : BIND_ATOM, s.text);
 }
 
@@ -33,8 +36,10 @@ static const char *number_text(const MathContext *c, double value) { return numb
 
 /* ---- arithmetic ---- */
 
-static Formula infix(const MathContext *c, const Node *n, const char *op, Binding left, Binding right, Binding is) {
-  return formula(is, arena_printf(c->arena, "%s %s %s", at_least(c, n->in[0], left), op, at_least(c, n->in[1], right)));
+static Formula infix(const MathContext *c, const Node *n, const char *op, Binding left,
+                     Binding right, Binding is) {
+  return formula(is, arena_printf(c->arena, "%s %s %s", at_least(c, n->in[0], left), op,
+                                  at_least(c, n->in[1], right)));
 }
 
 static Formula rule_add(const MathContext *c, const Node *n) {
@@ -57,14 +62,16 @@ static Formula reduction(const MathContext *c, const Node *n, const char *word);
 
 /* 1/6 of a sum of six. */
 static bool mean_of(const MathContext *c, double factor, const Node *sum, Formula *out) {
-  if (sum->op != OP_reduce_sum || c->named[sum->id] || (c->batch && node_bool(sum, "batch"))) return false;
+  if (sum->op != OP_reduce_sum || c->named[sum->id] || (c->batch && node_bool(sum, "batch")))
+    return false;
   double count = (double)type_elements(&sum->in[0]->type) / (double)type_elements(&sum->type);
   if (fabs(factor * count - 1) > 1e-12) return false;
   *out = reduction(c, sum, "mean");
   return true;
 }
 
-/* Numbers and scalars come first, without a sign; the product of two tensors is elementwise, a * b. */
+/* Numbers and scalars come first, without a sign; the product of two tensors is elementwise, a * b.
+ */
 static Formula rule_mul(const MathContext *c, const Node *n) {
   const Node *a = n->in[0], *b = n->in[1];
   if (!is_number(a) && (is_number(b) || (is_one_element(b) && !is_one_element(a)))) {
@@ -74,10 +81,12 @@ static Formula rule_mul(const MathContext *c, const Node *n) {
   Formula mean;
   if (is_number(a) && mean_of(c, node_float(a, "value"), b, &mean)) return mean;
   if (!is_number(a) && is_one_element(a) == is_one_element(b)) {
-    return formula(BIND_PRODUCT, arena_printf(c->arena, "%s * %s", at_least(c, n->in[0], BIND_PRODUCT),
-                                              at_least(c, n->in[1], BIND_PRODUCT)));
+    return formula(BIND_PRODUCT,
+                   arena_printf(c->arena, "%s * %s", at_least(c, n->in[0], BIND_PRODUCT),
+                                at_least(c, n->in[1], BIND_PRODUCT)));
   }
-  return formula(BIND_MATRIX, arena_printf(c->arena, "%s %s", at_least(c, a, BIND_MATRIX), at_least(c, b, BIND_MATRIX)));
+  return formula(BIND_MATRIX, arena_printf(c->arena, "%s %s", at_least(c, a, BIND_MATRIX),
+                                           at_least(c, b, BIND_MATRIX)));
 }
 
 static Formula rule_square(const MathContext *c, const Node *n) {
@@ -86,7 +95,8 @@ static Formula rule_square(const MathContext *c, const Node *n) {
 
 static Formula rule_pow(const MathContext *c, const Node *n) {
   const char *exponent = number_text(c, node_float(n, "exponent"));
-  return formula(BIND_POWER, arena_printf(c->arena, "%s^%s", at_least(c, n->in[0], BIND_ATOM), exponent));
+  return formula(BIND_POWER,
+                 arena_printf(c->arena, "%s^%s", at_least(c, n->in[0], BIND_ATOM), exponent));
 }
 
 static Formula rule_rsqrt(const MathContext *c, const Node *n) {
@@ -106,11 +116,14 @@ static Formula rule_positive(const MathContext *c, const Node *n) {
 }
 
 static Formula indicator(const MathContext *c, const Node *n, const char *sign) {
-  return formula(BIND_ATOM, arena_printf(c->arena, "1[%s %s %s]", plain(c, n->in[0]), sign, plain(c, n->in[1])));
+  return formula(BIND_ATOM, arena_printf(c->arena, "1[%s %s %s]", plain(c, n->in[0]), sign,
+                                         plain(c, n->in[1])));
 }
 
 static Formula rule_less(const MathContext *c, const Node *n) { return indicator(c, n, "<"); }
-static Formula rule_less_equal(const MathContext *c, const Node *n) { return indicator(c, n, "<="); }
+static Formula rule_less_equal(const MathContext *c, const Node *n) {
+  return indicator(c, n, "<=");
+}
 static Formula rule_equal(const MathContext *c, const Node *n) { return indicator(c, n, "="); }
 
 /* ---- leaves ---- */
@@ -157,7 +170,8 @@ static bool same_but_ones(const Type *a, const Type *b) {
 
 static Formula rule_reshape(const MathContext *c, const Node *n) {
   if (same_but_ones(&n->type, &n->in[0]->type)) return rule_same(c, n);
-  if (n->type.rank == 1) return formula(BIND_ATOM, arena_printf(c->arena, "flatten(%s)", plain(c, n->in[0])));
+  if (n->type.rank == 1)
+    return formula(BIND_ATOM, arena_printf(c->arena, "flatten(%s)", plain(c, n->in[0])));
   const char *shape = list_text(c, n->type.rank, n->type.dim);
   return formula(BIND_ATOM, arena_printf(c->arena, "reshape(%s, %s)", plain(c, n->in[0]), shape));
 }
@@ -177,14 +191,17 @@ static Formula rule_permute(const MathContext *c, const Node *n) {
 /* x[2:5, :, 0:8:2], python's way. */
 static Formula rule_cut(const MathContext *c, const Node *n) {
   const Type *x = &n->in[0]->type;
-  const int64_t *start = node_ints(n, "start"), *size = node_ints(n, "size"), *by = node_ints(n, "step");
+  const int64_t *start = node_ints(n, "start"), *size = node_ints(n, "size"),
+                *by = node_ints(n, "step");
   Str s = str_new(c->arena);
   str_printf(&s, "%s[", at_least(c, n->in[0], BIND_ATOM));
   for (int d = 0; d < x->rank; d++) {
     long long end = (long long)(start[d] + (size[d] - 1) * by[d] + 1);
     if (d) str_put(&s, ", ");
-    if (size[d] == x->dim[d]) str_put(&s, ":");
-    else str_printf(&s, "%lld:%lld", (long long)start[d], end);
+    if (size[d] == x->dim[d])
+      str_put(&s, ":");
+    else
+      str_printf(&s, "%lld:%lld", (long long)start[d], end);
     if (by[d] != 1 && size[d] > 1) str_printf(&s, ":%lld", (long long)by[d]);
   }
   str_put(&s, "]");
@@ -215,7 +232,8 @@ static Formula reduction(const MathContext *c, const Node *n, const char *word) 
   bool batch = c->batch && node_bool(n, "batch");
   bool nothing = type_elements(&x->type) == type_elements(&n->type);
   if (nothing && !batch) return rule_same(c, n);
-  return formula(BIND_ATOM, arena_printf(c->arena, "%s%s(%s)", word, summed_text(c, n), plain(c, x)));
+  return formula(BIND_ATOM,
+                 arena_printf(c->arena, "%s%s(%s)", word, summed_text(c, n), plain(c, x)));
 }
 
 static Formula rule_sum(const MathContext *c, const Node *n) { return reduction(c, n, "sum"); }
@@ -237,7 +255,8 @@ static Factor factor_of(const MathContext *c, const Node *x) {
   if (x->op != OP_mul || c->named[x->id]) return f;
   for (int i = 0; i < 2; i++) {
     double value = is_number(x->in[i]) ? node_float(x->in[i], "value") : 1;
-    if (value != 1 && !mean_of(c, value, x->in[1 - i], &mean)) return (Factor){x->in[1 - i], value, false};
+    if (value != 1 && !mean_of(c, value, x->in[1 - i], &mean))
+      return (Factor){x->in[1 - i], value, false};
   }
   return f;
 }
@@ -259,13 +278,14 @@ static Formula product_text(const MathContext *c, Factor a, Factor b, bool summe
 
 static Formula call(const MathContext *c, const Node *n);
 
-/* Vectors and matrices: each has at most one dimension that is not contracted. Without free dimensions on the
- * right, as x (W rows), it is written W x. `turned` asks for the transpose of the product. */
+/* Vectors and matrices: each has at most one dimension that is not contracted. Without free
+ * dimensions on the right, as x (W rows), it is written W x. `turned` asks for the transpose of the
+ * product. */
 static Formula product(const MathContext *c, const Node *n, bool turned) {
   const Attr *ca = &n->attr[0], *cb = &n->attr[1];
   int ra = n->in[0]->type.rank, rb = n->in[1]->type.rank;
-  bool plain_product = !node_attr(n, "batch_a")->n && ca->n <= 1 && ra <= 2 && rb <= 2 && ra && rb &&
-                       ra - ca->n <= 1 && rb - cb->n <= 1;
+  bool plain_product = !node_attr(n, "batch_a")->n && ca->n <= 1 && ra <= 2 && rb <= 2 && ra &&
+                       rb && ra - ca->n <= 1 && rb - cb->n <= 1;
   if (!plain_product) return call(c, n);
   Factor a = factor_of(c, n->in[0]), b = factor_of(c, n->in[1]);
   bool summed = node_bool(n, "sum_batch");
@@ -283,7 +303,9 @@ static Formula product(const MathContext *c, const Node *n, bool turned) {
   return scalar_last ? product_text(c, b, a, summed) : product_text(c, a, b, summed);
 }
 
-static Formula rule_dot_general(const MathContext *c, const Node *n) { return product(c, n, false); }
+static Formula rule_dot_general(const MathContext *c, const Node *n) {
+  return product(c, n, false);
+}
 
 /* ---- calls ---- */
 
@@ -304,10 +326,14 @@ static void put_attr(const MathContext *c, Str *s, const Node *n, int i) {
   const Attr *a = &n->attr[i];
   if (is_default(n, i) || sig->kind == ATTR_BOOL) return;
   str_printf(s, ", %s=", sig->name);
-  if (sig->kind == ATTR_PAIR && a->v[0] == a->v[1]) str_printf(s, "%lld", (long long)a->v[0]);
-  else if (a->v || sig->kind == ATTR_INTS) str_put(s, list_text(c, a->n > 0 ? a->n : 0, a->v));
-  else if (a->s) str_put(s, a->s);
-  else str_put(s, number_text(c, a->kind == ATTR_FLOAT ? a->f : (double)a->i));
+  if (sig->kind == ATTR_PAIR && a->v[0] == a->v[1])
+    str_printf(s, "%lld", (long long)a->v[0]);
+  else if (a->v || sig->kind == ATTR_INTS)
+    str_put(s, list_text(c, a->n > 0 ? a->n : 0, a->v));
+  else if (a->s)
+    str_put(s, a->s);
+  else
+    str_put(s, number_text(c, a->kind == ATTR_FLOAT ? a->f : (double)a->i));
 }
 
 static Formula call_of(const MathContext *c, const Node *n, bool attrs) {
@@ -324,25 +350,54 @@ static Formula call(const MathContext *c, const Node *n) { return call_of(c, n, 
 static Formula rule_bare(const MathContext *c, const Node *n) { return call_of(c, n, false); }
 
 static Formula rule_mask(const MathContext *c, const Node *n) {
-  return formula(BIND_ATOM, arena_printf(c->arena, "Bernoulli(%s)", number_text(c, node_float(n, "keep"))));
+  return formula(BIND_ATOM,
+                 arena_printf(c->arena, "Bernoulli(%s)", number_text(c, node_float(n, "keep"))));
 }
 
 static MathRule *const rule[OP_COUNT] = {
-    [OP_input] = rule_leaf,       [OP_target] = rule_leaf,       [OP_param] = rule_leaf,
-    [OP_buffer] = rule_leaf,      [OP_hyper] = rule_leaf,        [OP_constant] = rule_constant,
+    [OP_input] = rule_leaf,
+    [OP_target] = rule_leaf,
+    [OP_param] = rule_leaf,
+    [OP_buffer] = rule_leaf,
+    [OP_hyper] = rule_leaf,
+    [OP_constant] = rule_constant,
     [OP_batch_size] = rule_batch_size,
-    [OP_add] = rule_add,          [OP_sub] = rule_sub,           [OP_mul] = rule_mul,
-    [OP_div] = rule_div,          [OP_neg] = rule_neg,           [OP_square] = rule_square,
-    [OP_pow] = rule_pow,          [OP_rsqrt] = rule_rsqrt,       [OP_abs] = rule_abs,
-    [OP_positive] = rule_positive, [OP_less] = rule_less,        [OP_less_equal] = rule_less_equal,
-    [OP_equal] = rule_equal,      [OP_real] = rule_same,         [OP_identity] = rule_same,
-    [OP_detach] = rule_same,      [OP_broadcast] = rule_same,    [OP_reshape] = rule_reshape,
-    [OP_permute] = rule_permute,  [OP_cut] = rule_cut,           [OP_concat] = rule_concat,
-    [OP_reduce_sum] = rule_sum,   [OP_reduce_max] = rule_max,    [OP_reduce_min] = rule_min,
-    [OP_dot_general] = rule_dot_general, [OP_one_hot] = rule_one_hot, [OP_random_mask] = rule_mask,
-    [OP_softmax] = rule_bare,     [OP_log_softmax] = rule_bare,  [OP_conv] = rule_bare,
-    [OP_conv_input] = rule_bare,  [OP_conv_weight] = rule_bare,  [OP_max_pool2d_put] = rule_bare,
-    [OP_max_pool2d_take] = rule_bare, [OP_avg_pool2d_put] = rule_bare, [OP_standardize] = rule_bare,
+    [OP_add] = rule_add,
+    [OP_sub] = rule_sub,
+    [OP_mul] = rule_mul,
+    [OP_div] = rule_div,
+    [OP_neg] = rule_neg,
+    [OP_square] = rule_square,
+    [OP_pow] = rule_pow,
+    [OP_rsqrt] = rule_rsqrt,
+    [OP_abs] = rule_abs,
+    [OP_positive] = rule_positive,
+    [OP_less] = rule_less,
+    [OP_less_equal] = rule_less_equal,
+    [OP_equal] = rule_equal,
+    [OP_real] = rule_same,
+    [OP_identity] = rule_same,
+    [OP_detach] = rule_same,
+    [OP_broadcast] = rule_same,
+    [OP_reshape] = rule_reshape,
+    [OP_permute] = rule_permute,
+    [OP_cut] = rule_cut,
+    [OP_concat] = rule_concat,
+    [OP_reduce_sum] = rule_sum,
+    [OP_reduce_max] = rule_max,
+    [OP_reduce_min] = rule_min,
+    [OP_dot_general] = rule_dot_general,
+    [OP_one_hot] = rule_one_hot,
+    [OP_random_mask] = rule_mask,
+    [OP_softmax] = rule_bare,
+    [OP_log_softmax] = rule_bare,
+    [OP_conv] = rule_bare,
+    [OP_conv_input] = rule_bare,
+    [OP_conv_weight] = rule_bare,
+    [OP_max_pool2d_put] = rule_bare,
+    [OP_max_pool2d_take] = rule_bare,
+    [OP_avg_pool2d_put] = rule_bare,
+    [OP_standardize] = rule_bare,
     [OP_inverse_deviation] = rule_bare,
 };
 

@@ -1,8 +1,8 @@
 /* Optimizer updates, equal to PyTorch's, as ELEMENTWISE graphs.
  *
- * State lives in buffers "optimizer.<param>.<state>", with PyTorch's names for the states, from zero. The learning
- * rate and Adam's bias corrections 1 - beta^t are `hyper` leaves, which the session sets before each step: what
- * depends on them alone is a shared scalar, computed once. */
+ * State lives in buffers "optimizer.<param>.<state>", with PyTorch's names for the states, from
+ * zero. The learning rate and Adam's bias corrections 1 - beta^t are `hyper` leaves, which the
+ * session sets before each step: what depends on them alone is a shared scalar, computed once. */
 #include "passes/optimizer.h"
 
 #include <string.h>
@@ -43,7 +43,8 @@ static double option(const Step *s, const char *name) {
 Node *optimizer_buffer(Graph *g, const Node *param, const char *format, const char *name) {
   const Type *t = &param->type;
   Init zero = {.kind = INIT_CONSTANT};
-  Attr attr[] = {attr_str(arena_printf(g->arena, format, name)), attr_ints(t->rank, t->dim), attr_init(zero)};
+  Attr attr[] = {attr_str(arena_printf(g->arena, format, name)), attr_ints(t->rank, t->dim),
+                 attr_init(zero)};
   return ir_make(g, OP_buffer, 0, NULL, attr);
 }
 
@@ -81,7 +82,8 @@ static Node *step_sgd(Step *s, Node *p, Node *dp) {
   return sub(s, p, mul(s, s->lr, dp));
 }
 
-/* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p - (lr / c1) m / (sqrt(v) / sqrt(c2) + eps), c_i = 1 - b_i^t */
+/* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p - (lr / c1) m / (sqrt(v) / sqrt(c2) + eps),
+ * c_i = 1 - b_i^t */
 static Node *adam_from(Step *s, Node *p, Node *dp) {
   Node *m = moving_average(s, state(s, p, "optimizer.%s.exp_avg"), option(s, "beta1"), dp);
   Node *v = moving_average(s, state(s, p, "optimizer.%s.exp_avg_sq"), option(s, "beta2"),
@@ -103,7 +105,8 @@ static Node *step_adamw(Step *s, Node *p, Node *dp) {
   return adam_from(s, shrunk, dp);
 }
 
-/* v = alpha v + (1 - alpha) g^2;  d = g / (sqrt(v) + eps);  with momentum b = momentum b + d;  p - lr (b or d) */
+/* v = alpha v + (1 - alpha) g^2;  d = g / (sqrt(v) + eps);  with momentum b = momentum b + d;  p -
+ * lr (b or d) */
 static Node *step_rmsprop(Step *s, Node *p, Node *dp) {
   dp = decayed(s, p, dp);
   Node *v = moving_average(s, state(s, p, "optimizer.%s.square_avg"), option(s, "alpha"),
@@ -137,7 +140,8 @@ static int optimizer_find(const char *name) {
   return 0; /* the first row is sgd */
 }
 
-/* PyTorch's clip_grad_norm_: every gradient times min(1, c / (norm + 1e-6)), the norm being that of all together. */
+/* PyTorch's clip_grad_norm_: every gradient times min(1, c / (norm + 1e-6)), the norm being that of
+ * all together. */
 static void clip(Graph *g, int n, Node **gradient, double c) {
   Node *total = NULL;
   for (int i = 0; i < n; i++) {
@@ -147,7 +151,8 @@ static void clip(Graph *g, int n, Node **gradient, double c) {
     total = total ? ir_binary(g, OP_add, total, sum) : sum;
   }
   Node *norm = ir_shift(g, ir_unary(g, OP_sqrt, total), 1e-6);
-  Node *factor = ir_binary(g, OP_minimum, ir_constant(g, 1), ir_binary(g, OP_div, ir_constant(g, c), norm));
+  Node *factor =
+      ir_binary(g, OP_minimum, ir_constant(g, 1), ir_binary(g, OP_div, ir_constant(g, c), norm));
   for (int i = 0; i < n; i++) gradient[i] = ir_binary(g, OP_mul, gradient[i], factor);
 }
 
@@ -157,7 +162,8 @@ void optimizer_update(Graph *g, int n, Node *const *param, Node *const *gradient
   Node **dp = ARENA_ARRAY(scratch, Node *, n + 1);
   for (int i = 0; i < n; i++) dp[i] = gradient[i];
   if (n && g->train.clip_grad_norm > 0) clip(g, n, dp, g->train.clip_grad_norm);
-  Step s = {.g = g, .signature = train_signature(TRAIN_OPTIMIZER, optimizer[row].name),
+  Step s = {.g = g,
+            .signature = train_signature(TRAIN_OPTIMIZER, optimizer[row].name),
             .attr = item->name ? item->attr : NULL};
   s.lr = hyper(&s, "lr");
   for (int i = 0; i < n; i++) {

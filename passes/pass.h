@@ -17,6 +17,8 @@ Program pass_program(const Graph *g);
 
 /* Whether s has a part in the update of a model: "infer", "evaluate" have none. */
 static inline bool program_trains(Program p) { return p == PROGRAM_TRAIN || p == PROGRAM_APPLY; }
-static inline bool program_has_grads(Program p) { return p == PROGRAM_GRAD || p == PROGRAM_GRAD_EVAL; }
+static inline bool program_has_grads(Program p) {
+  return p == PROGRAM_GRAD || p == PROGRAM_GRAD_EVAL;
+}
 
 #endif

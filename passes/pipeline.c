@@ -1,7 +1,8 @@
 /* The pipeline: the rows of passes.def, in order, over a copy of the frontend's graph.
  *
- * After each pass, in builds without NDEBUG or with verify_each, ir_verify; with verify_each also passes/check.h,
- * which interprets the graph before and after and names the pass that changed an answer. */
+ * After each pass, in builds without NDEBUG or with verify_each, ir_verify; with verify_each also
+ * passes/check.h, which interprets the graph before and after and names the pass that changed an
+ * answer. */
 #include "passes/pipeline.h"
 
 #include <stdio.h>
@@ -40,8 +41,10 @@ static bool row_missing(const char *name, const PassOptions *options) {
 }
 
 static bool options_valid(const PassOptions *o) {
-  if (o->stop_after && !row_find(o->stop_after, strlen(o->stop_after))) return row_missing(o->stop_after, o);
-  if (o->dump && strcmp(o->dump, "all") && !row_find(o->dump, strlen(o->dump))) return row_missing(o->dump, o);
+  if (o->stop_after && !row_find(o->stop_after, strlen(o->stop_after)))
+    return row_missing(o->stop_after, o);
+  if (o->dump && strcmp(o->dump, "all") && !row_find(o->dump, strlen(o->dump)))
+    return row_missing(o->dump, o);
   return true;
 }
 
@@ -51,8 +54,8 @@ static void dump(const Graph *g, const Row *r, const PassOptions *options, Arena
   if (!options->dump || (strcmp(options->dump, "all") && strcmp(options->dump, r->name))) return;
   Str text = str_new(scratch);
   ir_print(g, &text);
-  printf("# %s, %s, after %s\n%s", g->name ? g->name : "graph", g->program ? g->program : "any program",
-         r->name, text.text);
+  printf("# %s, %s, after %s\n%s", g->name ? g->name : "graph",
+         g->program ? g->program : "any program", r->name, text.text);
 }
 
 static bool must_verify(const PassOptions *options) {
@@ -66,7 +69,8 @@ static bool must_verify(const PassOptions *options) {
 
 static void verify(const Graph *g, const Row *r, const PassOptions *options, Arena *scratch) {
   const char *broken = ir_verify(g, scratch);
-  if (broken) diag_error(options->diags, (Span){0}, "internal fault: after pass '%s': %s", r->name, broken);
+  if (broken)
+    diag_error(options->diags, (Span){0}, "internal fault: after pass '%s': %s", r->name, broken);
 }
 
 /* Seconds taken, or a negative number after an error. */
@@ -86,10 +90,11 @@ static double pass_run(Graph *g, const Row *r, const PassOptions *options) {
   return options->diags->errors == errors ? seconds : -1;
 }
 
-static void print_time(const Graph *g, const char *name, double seconds, const PassOptions *options) {
+static void print_time(const Graph *g, const char *name, double seconds,
+                       const PassOptions *options) {
   if (!options->time_passes) return;
-  fprintf(stderr, "%-10s %-10s %9.3f ms %7d nodes\n", g->program ? g->program : "-", name, 1e3 * seconds,
-          g->nodes.count);
+  fprintf(stderr, "%-10s %-10s %9.3f ms %7d nodes\n", g->program ? g->program : "-", name,
+          1e3 * seconds, g->nodes.count);
 }
 
 static bool step(Graph *g, const Row *r, const PassOptions *options) {

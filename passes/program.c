@@ -4,8 +4,8 @@
 #include "passes/pass.h"
 
 const char *const program_name[PROGRAM_COUNT] = {
-    [PROGRAM_INFER] = "infer",   [PROGRAM_EVALUATE] = "evaluate",    [PROGRAM_TRAIN] = "train",
-    [PROGRAM_GRAD] = "grad",     [PROGRAM_GRAD_EVAL] = "grad_eval",  [PROGRAM_APPLY] = "apply",
+    [PROGRAM_INFER] = "infer", [PROGRAM_EVALUATE] = "evaluate",   [PROGRAM_TRAIN] = "train",
+    [PROGRAM_GRAD] = "grad",   [PROGRAM_GRAD_EVAL] = "grad_eval", [PROGRAM_APPLY] = "apply",
 };
 
 Program pass_program(const Graph *g) {

@@ -1,13 +1,14 @@
-/* pass simplify (and clean, which is the same again): constants, identities, common subexpressions, dead code.
+/* pass simplify (and clean, which is the same again): constants, identities, common subexpressions,
+ * dead code.
  *
- * Needs: no unresolved grad(s, t), whose meaning hangs on the identity of t; with one in it a graph is only
- * tidied. Keeps: every result up to rounding, NaN and infinities included. Parameters and other named leaves are
- * never merged, nor are random ops of different streams.
+ * Needs: no unresolved grad(s, t), whose meaning hangs on the identity of t; with one in it a graph
+ * is only tidied. Keeps: every result up to rounding, NaN and infinities included. Parameters and
+ * other named leaves are never merged, nor are random ops of different streams.
  *
- * Each round walks the nodes in order, with what earlier steps of the round replaced already put in, and gives
- * each node to constant folding, the rule lines, the rewrites of its op, and the table of common subexpressions.
- * New nodes are appended and so walked in the same round. Rounds go on until one changes nothing; their number, and
- * the growth of the graph in one, are bounded. */
+ * Each round walks the nodes in order, with what earlier steps of the round replaced already put
+ * in, and gives each node to constant folding, the rule lines, the rewrites of its op, and the
+ * table of common subexpressions. New nodes are appended and so walked in the same round. Rounds go
+ * on until one changes nothing; their number, and the growth of the graph in one, are bounded. */
 #include "passes/simplify.h"
 
 #include "passes/pass.h"
@@ -18,7 +19,7 @@ typedef struct {
   Graph *g;
   const RuleSet *rules;
   Common *common;
-  VEC(Node *) to;  /* by id */
+  VEC(Node *) to;   /* by id */
   VEC(Node *) relu; /* by id: the relu of this node */
   bool changed;
   Arena *scratch;
@@ -41,8 +42,8 @@ static Node *fold_elementwise(Graph *g, Node *n) {
 /* Ops that only move or choose elements give a constant from a constant. */
 static Node *fold_moved(Graph *g, Node *n) {
   double x;
-  bool moves = n->op == OP_reshape || n->op == OP_permute || n->op == OP_cut || n->op == OP_reduce_max ||
-               n->op == OP_reduce_min;
+  bool moves = n->op == OP_reshape || n->op == OP_permute || n->op == OP_cut ||
+               n->op == OP_reduce_max || n->op == OP_reduce_min;
   return moves && constant_value(n->in[0], &x) ? ir_constant(g, x) : NULL;
 }
 
@@ -53,7 +54,8 @@ static Node *fold(Graph *g, Node *n) {
 
 /* ---- one node ---- */
 
-/* Where relu(x) is there anyway, its sign tells x's: then x itself need not be kept for the way back. */
+/* Where relu(x) is there anyway, its sign tells x's: then x itself need not be kept for the way
+ * back. */
 static Node *positive_of_relu(Simplify *s, Node *n) {
   int x = n->op == OP_positive ? n->in[0]->id : -1;
   if (x < 0 || x >= s->relu.count || !s->relu.at[x]) return NULL;
@@ -126,5 +128,6 @@ void pass_simplify(Graph *g, Arena *scratch, const PassOptions *options) {
   Simplify s = {.g = g, .scratch = scratch, .rules = rules_read(scratch)};
   ir_tidy(g);
   if (has_grad(g)) return;
-  for (int round = 0; round < ROUNDS && simplify_round(&s); round++) {}
+  for (int round = 0; round < ROUNDS && simplify_round(&s); round++) {
+  }
 }

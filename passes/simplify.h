@@ -4,8 +4,8 @@
 
 #include "ir/op.h"
 
-/* A rewrite that a line of text cannot say: what takes n's place, or NULL. The replacement may have a smaller type
- * that broadcasts to n's. */
+/* A rewrite that a line of text cannot say: what takes n's place, or NULL. The replacement may have
+ * a smaller type that broadcasts to n's. */
 typedef Node *Rewrite(Graph *g, Node *n);
 
 /* The lines of the rule table, read once a pass. */

@@ -35,8 +35,10 @@ static uint64_t hash_node(const Node *n) {
   for (int i = 0; i < op_signature(n->op)->nattrs; i++) h = hash_attr(h, &n->attr[i]);
   for (int i = 0; i < n->nin; i++) {
     uint64_t id = n->in[i] ? (uint64_t)n->in[i]->id + 1 : 0;
-    if (op_commutes(n->op)) sum += id * id;
-    else h = mix(h, id);
+    if (op_commutes(n->op))
+      sum += id * id;
+    else
+      h = mix(h, id);
   }
   h = mix(h, sum);
   return h ^ h >> 32;

@@ -1,4 +1,5 @@
-/* Rewrites of products: dot_general reads its operands in any order of dimensions, so permutes before it go. */
+/* Rewrites of products: dot_general reads its operands in any order of dimensions, so permutes
+ * before it go. */
 #include <string.h>
 
 #include "passes/simplify.h"
@@ -9,7 +10,8 @@ static bool holds(const Attr *dims, int d) {
   return false;
 }
 
-/* The dims of operand i that are neither contracted nor of the batch keep their order under the permute. */
+/* The dims of operand i that are neither contracted nor of the batch keep their order under the
+ * permute. */
 static bool free_dims_in_order(const Node *n, int i, const int64_t *order) {
   const Attr *contract = &n->attr[i], *batch = &n->attr[2 + i];
   int64_t last = -1;
@@ -41,7 +43,8 @@ static Node *product_permuted(Graph *g, Node *n, int i) {
 static Node *product_permuted_a(Graph *g, Node *n) { return product_permuted(g, n, 0); }
 static Node *product_permuted_b(Graph *g, Node *n) { return product_permuted(g, n, 1); }
 
-/* A matrix times a vector of the sample, W x, as x^T W^T: then the samples are the rows of one product. */
+/* A matrix times a vector of the sample, W x, as x^T W^T: then the samples are the rows of one
+ * product. */
 static Node *product_turned(Graph *g, Node *n) {
   Node *w = n->in[0], *x = n->in[1];
   if (w->type.batched || !x->type.batched || node_bool(n, "sum_batch")) return NULL;

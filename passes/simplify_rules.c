@@ -1,11 +1,12 @@
 /* The algebra of the simplify pass: one line a rule, "what is found" -> "what takes its place".
  *
- *   x y z s   any node (the same letter twice: the same node)      c d   a constant, or one broadcast
- *   1 -1 0.5  that constant                                        op(a, b; 2)   an op, its attributes after ';'
+ *   x y z s   any node (the same letter twice: the same node)      c d   a constant, or one
+ * broadcast 1 -1 0.5  that constant                                        op(a, b; 2)   an op, its
+ * attributes after ';'
  *
- * Operands of add, mul, minimum, maximum and equal match in either order. The result is broadcast to the type of
- * what it replaces. Rules hold for NaN and infinities (so x * 0 and x - x stay) and for all but the sign of a
- * zero; what they change beyond that is rounding. */
+ * Operands of add, mul, minimum, maximum and equal match in either order. The result is broadcast
+ * to the type of what it replaces. Rules hold for NaN and infinities (so x * 0 and x - x stay) and
+ * for all but the sign of a zero; what they change beyond that is rounding. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,12 +76,15 @@ enum { LINES = sizeof line / sizeof line[0], LETTERS = 26 };
 
 static Node *letter(Node *const *bound, char c) { return bound[c - 'a']; }
 
-/* Factoring s out pays, and prints as a formula should, where s has fewer elements than what it scales. */
+/* Factoring s out pays, and prints as a formula should, where s has fewer elements than what it
+ * scales. */
 static bool s_is_small(Node *const *bound) {
-  const Type *s = &letter(bound, 's')->type, *x = &letter(bound, 'x')->type, *y = &letter(bound, 'y')->type;
+  const Type *s = &letter(bound, 's')->type, *x = &letter(bound, 'x')->type,
+             *y = &letter(bound, 'y')->type;
   int64_t n = type_elements(s);
   bool fewer = n < type_elements(x) && n < type_elements(y);
-  return (fewer || (!s->batched && x->batched && y->batched)) && s->batched <= (x->batched && y->batched);
+  return (fewer || (!s->batched && x->batched && y->batched)) &&
+         s->batched <= (x->batched && y->batched);
 }
 
 static bool same_types(Node *const *bound) {
@@ -129,8 +133,10 @@ static Term *read_term(Arena *a, const char **p, int *turns);
 static void read_arguments(Arena *a, Term *t, const char **p, int *turns) {
   bool attrs = false;
   while (**p && **p != ')') {
-    if (attrs) t->attr[t->nattr++] = strtod(*p, (char **)p);
-    else t->in[t->nin++] = read_term(a, p, turns);
+    if (attrs)
+      t->attr[t->nattr++] = strtod(*p, (char **)p);
+    else
+      t->in[t->nin++] = read_term(a, p, turns);
     attrs = attrs || **p == ';';
     *p += strspn(*p, ",; ");
   }
@@ -195,7 +201,8 @@ static bool bind(const Term *t, Node *n, Node **bound) {
   return constant_value(*b, &have) && constant_value(n, &is) && have == is;
 }
 
-/* Bit k of `swapped` says that the k-th commuting op of the line is read with its operands exchanged. */
+/* Bit k of `swapped` says that the k-th commuting op of the line is read with its operands
+ * exchanged. */
 static bool match(const Term *t, Node *n, Node **bound, unsigned swapped) {
   double is;
   if (t->kind == TERM_NUMBER) return constant_value(n, &is) && is == t->number;
@@ -225,7 +232,8 @@ static Node *build(const Term *t, Graph *g, Node *const *bound) {
 static bool line_matches(const RuleSet *rules, int i, Node *n, Node **bound) {
   for (unsigned swapped = 0; swapped < 1u << rules->rule[i].turns; swapped++) {
     memset(bound, 0, LETTERS * sizeof *bound);
-    if (match(rules->rule[i].found, n, bound, swapped) && (!line[i].guard || line[i].guard(bound))) return true;
+    if (match(rules->rule[i].found, n, bound, swapped) && (!line[i].guard || line[i].guard(bound)))
+      return true;
   }
   return false;
 }

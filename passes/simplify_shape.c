@@ -1,8 +1,8 @@
 /* Rewrites of the simplify pass that depend on shapes: views of views, sums whose value is known.
  *
- * Together with factoring (simplify_rules.c) the known sums turn the gradient of cross-entropy into what it is:
- * log_softmax gives dz = dy - softmax(z) sum(dy) with dy = -s one_hot, the sum of a one_hot over its classes is 1,
- * and so dz = s (softmax(z) - one_hot). */
+ * Together with factoring (simplify_rules.c) the known sums turn the gradient of cross-entropy into
+ * what it is: log_softmax gives dz = dy - softmax(z) sum(dy) with dy = -s one_hot, the sum of a
+ * one_hot over its classes is 1, and so dz = s (softmax(z) - one_hot). */
 #include <string.h>
 
 #include "passes/simplify.h"
@@ -23,7 +23,8 @@ static Node *reshape_reshape(Graph *g, Node *n) {
   return x->op == OP_reshape ? ir_reshape(g, x->in[0], n->type.rank, n->type.dim) : NULL;
 }
 
-/* What repeats one number is not moved by moving elements: the number itself, to be repeated again. */
+/* What repeats one number is not moved by moving elements: the number itself, to be repeated again.
+ */
 static Node *moved_scalar(Graph *g, Node *n) {
   Node *x = n->in[0];
   if (x->op != OP_broadcast || type_elements(&x->in[0]->type) != 1) return NULL;
@@ -76,7 +77,8 @@ static Node *concat_one(Graph *g, Node *n) {
   return n->nin == 1 ? n->in[0] : NULL;
 }
 
-/* Elementwise ops broadcast by themselves: f(broadcast(x), y) is f(x, y), repeated afterwards if need be. */
+/* Elementwise ops broadcast by themselves: f(broadcast(x), y) is f(x, y), repeated afterwards if
+ * need be. */
 static Node *elementwise_broadcast(Graph *g, Node *n) {
   Node *in[SIG_OPERANDS];
   bool any = false;
@@ -146,7 +148,8 @@ static Node *known_terms(Graph *g, Node *n, unsigned dims, int depth) {
   return ir_make(g, n->op, n->nin, in, NULL);
 }
 
-/* The sum of n over `dims`, kept with size 1 or left out, where it is known without summing; or NULL. */
+/* The sum of n over `dims`, kept with size 1 or left out, where it is known without summing; or
+ * NULL. */
 static Node *known_sum(Graph *g, Node *n, unsigned dims, int depth) {
   double value;
   if (depth == 0) return NULL;
@@ -157,7 +160,8 @@ static Node *known_sum(Graph *g, Node *n, unsigned dims, int depth) {
   if (n->op == OP_broadcast) return known_part(g, n->in[0], &n->type, dims, depth - 1);
   if (n->op == OP_permute) return known_permuted(g, n, dims, depth - 1);
   if (n->op == OP_mul || n->op == OP_div) return known_scaled(g, n, dims, depth - 1);
-  if (n->op == OP_add || n->op == OP_sub || n->op == OP_neg) return known_terms(g, n, dims, depth - 1);
+  if (n->op == OP_add || n->op == OP_sub || n->op == OP_neg)
+    return known_terms(g, n, dims, depth - 1);
   return NULL;
 }
 
@@ -179,7 +183,9 @@ static Node *sum_known(Graph *g, Node *n) {
   return ir_reshape(g, ir_broadcast(g, sum, &kept), n->type.rank, n->type.dim);
 }
 
-static Node *sum_again(Graph *g, Node *n, Node *x) { return ir_make(g, OP_reduce_sum, 1, &x, n->attr); }
+static Node *sum_again(Graph *g, Node *n, Node *x) {
+  return ir_make(g, OP_reduce_sum, 1, &x, n->attr);
+}
 
 /* Over dims of size 1 only. */
 static Node *sum_nothing(Graph *g, Node *n) {
@@ -204,7 +210,8 @@ static Node *sum_sum(Graph *g, Node *n) {
 static Node *sum_scaled(Graph *g, Node *n) {
   double c;
   Node *x = n->in[0];
-  if (x->op != OP_mul || !constant_value(x->in[1], &c) || !type_equal(&x->type, &x->in[0]->type)) return NULL;
+  if (x->op != OP_mul || !constant_value(x->in[1], &c) || !type_equal(&x->type, &x->in[0]->type))
+    return NULL;
   return ir_scale(g, sum_again(g, n, x->in[0]), c);
 }
 

@@ -1,4 +1,5 @@
-/* What the tests of passes/ share: networks in text form, programs made of them, values through the interpreter. */
+/* What the tests of passes/ share: networks in text form, programs made of them, values through the
+ * interpreter. */
 #ifndef DLC_TESTS_PASSES_FIXTURE_H
 #define DLC_TESTS_PASSES_FIXTURE_H
 
@@ -19,7 +20,8 @@ static inline PassOptions options_for(Arena *a, Graph *g) {
 }
 
 /* Must succeed; verified and interpreted after each pass. */
-static inline Graph *program(Arena *a, Graph *source, Program p, const char *stop_after, int level) {
+static inline Graph *program(Arena *a, Graph *source, Program p, const char *stop_after,
+                             int level) {
   PassOptions o = options_for(a, source);
   o.level = level;
   o.stop_after = stop_after;
@@ -45,7 +47,8 @@ static inline int count_op(const Graph *g, Op op) {
 }
 
 /* Random leaves from `seed`. */
-static inline Interp *interpreted(Arena *a, const Graph *g, int64_t n, bool training, uint64_t seed) {
+static inline Interp *interpreted(Arena *a, const Graph *g, int64_t n, bool training,
+                                  uint64_t seed) {
   OpError e = {.arena = a};
   Interp *p = interp_new(a, g, n, training, &e);
   if (!p) fail_msg("%s", e.text);

@@ -1,4 +1,5 @@
-/* Gradients: every one against central differences through the interpreter, what is pruned, grads in grads. */
+/* Gradients: every one against central differences through the interpreter, what is pruned, grads
+ * in grads. */
 #include "tests/passes/fixture.h"
 
 #include "passes/grad.h"
@@ -31,7 +32,8 @@ static int check_result(Arena *a, const Graph *g, Interp *p, const Result *r) {
   return checked;
 }
 
-static void check_network(Arena *a, const char *name, Program program_of, int level, const char *stop_after) {
+static void check_network(Arena *a, const char *name, Program program_of, int level,
+                          const char *stop_after) {
   Graph *g = program(a, net(a, name), program_of, stop_after, level);
   Interp *p = interpreted(a, g, 3, program_of == PROGRAM_GRAD, 11);
   int checked = 0;
@@ -40,8 +42,9 @@ static void check_network(Arena *a, const char *name, Program program_of, int le
   assert_true(checked > 5);
 }
 
-static const char *const nets[] = {"regression_mlp", "concat_dropout", "conv_pool",    "batch_norm", "mixer",
-                                   "sigmoid_regression", "dropout_mlp", "second_order", "many_ops"};
+static const char *const nets[] = {"regression_mlp", "concat_dropout", "conv_pool",
+                                   "batch_norm",     "mixer",          "sigmoid_regression",
+                                   "dropout_mlp",    "second_order",   "many_ops"};
 enum { NETS = sizeof nets / sizeof nets[0] };
 
 static void test_training_gradients(void **state) {
@@ -71,17 +74,18 @@ static void test_every_parameter_and_real_input_has_one(void **state) {
 
 /* ---- pruning ---- */
 
-static const char *const two_layers = "graph g {\n"
-                                      "  %%0 = input {name=\"x\", shape=[4], elem=\"f32\"}\n"
-                                      "  %%1 = target {name=\"y\", shape=[3], elem=\"f32\"}\n"
-                                      "  %%2 = param {name=\"body\", shape=[5,4], init=constant(1)%s}\n"
-                                      "  %%3 = param {name=\"head\", shape=[3,5], init=constant(1)%s}\n"
-                                      "  %%4 = matmul(%%2, %%0)\n"
-                                      "  %%5 = sigmoid(%%4)\n"
-                                      "  %%6 = matmul(%%3, %%5)\n"
-                                      "  %%7 = sse(%%6, %%1)\n"
-                                      "  loss = %%7\n"
-                                      "}\n";
+static const char *const two_layers =
+    "graph g {\n"
+    "  %%0 = input {name=\"x\", shape=[4], elem=\"f32\"}\n"
+    "  %%1 = target {name=\"y\", shape=[3], elem=\"f32\"}\n"
+    "  %%2 = param {name=\"body\", shape=[5,4], init=constant(1)%s}\n"
+    "  %%3 = param {name=\"head\", shape=[3,5], init=constant(1)%s}\n"
+    "  %%4 = matmul(%%2, %%0)\n"
+    "  %%5 = sigmoid(%%4)\n"
+    "  %%6 = matmul(%%3, %%5)\n"
+    "  %%7 = sse(%%6, %%1)\n"
+    "  loss = %%7\n"
+    "}\n";
 
 static Graph *trained(Arena *a, bool body, bool head) {
   const char *frozen = ", trainable=false";
@@ -89,7 +93,8 @@ static Graph *trained(Arena *a, bool body, bool head) {
   return program(a, g, PROGRAM_TRAIN, "grad", 2);
 }
 
-/* Freezing the body, only the head's product is left of the way back; freezing the head, the way through it stays. */
+/* Freezing the body, only the head's product is left of the way back; freezing the head, the way
+ * through it stays. */
 static void test_frozen_parameters_are_pruned(void **state) {
   Graph *all = trained(*state, true, true), *head = trained(*state, false, true);
   Graph *body = trained(*state, true, false), *none = trained(*state, false, false);
@@ -105,12 +110,13 @@ static void test_frozen_parameters_are_pruned(void **state) {
 /* ---- grad_build ---- */
 
 static void test_unreached_targets_get_zeros(void **state) {
-  Graph *g = parse(*state, "graph g {\n"
-                           "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
-                           "  %1 = param {name=\"w\", shape=[3], init=constant(1)}\n"
-                           "  %2 = sum(%0)\n"
-                           "  output s = %2\n"
-                           "}\n");
+  Graph *g = parse(*state,
+                   "graph g {\n"
+                   "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
+                   "  %1 = param {name=\"w\", shape=[3], init=constant(1)}\n"
+                   "  %2 = sum(%0)\n"
+                   "  output s = %2\n"
+                   "}\n");
   pass_expand(g, *state, NULL);
   Node *w = ir_find_leaf(g, OP_param, "w"), *x = ir_find_leaf(g, OP_input, "x"), *out[2];
   assert_true(grad_build(g, g->results.at[0].node, (Node *[]){w, x}, 2, out));
@@ -126,22 +132,24 @@ static void test_unreached_targets_get_zeros(void **state) {
 }
 
 static void test_only_scalars_have_gradients(void **state) {
-  Graph *g = parse(*state, "graph g {\n  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
-                           "  %1 = exp(%0)\n  output y = %1\n}\n");
+  Graph *g = parse(*state,
+                   "graph g {\n  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
+                   "  %1 = exp(%0)\n  output y = %1\n}\n");
   Node *x = g->nodes.at[0], *out[1];
   assert_false(grad_build(g, g->nodes.at[1], &x, 1, out));
 }
 
 /* Each sample's own gradient: of x^3, samples 3 and -2. */
 static void test_grad_of_grad_by_sample(void **state) {
-  Graph *g = parse(*state, "graph g {\n"
-                           "  %0 = input {name=\"x\", shape=[], elem=\"f32\"}\n"
-                           "  %1 = pow(%0) {exponent=3}\n"
-                           "  %2 = grad(%1, %0)\n"
-                           "  %3 = grad(%2, %0)\n"
-                           "  %4 = grad(%3, %0)\n"
-                           "  output d1 = %2\n  output d2 = %3\n  output d3 = %4\n"
-                           "}\n");
+  Graph *g = parse(*state,
+                   "graph g {\n"
+                   "  %0 = input {name=\"x\", shape=[], elem=\"f32\"}\n"
+                   "  %1 = pow(%0) {exponent=3}\n"
+                   "  %2 = grad(%1, %0)\n"
+                   "  %3 = grad(%2, %0)\n"
+                   "  %4 = grad(%3, %0)\n"
+                   "  output d1 = %2\n  output d2 = %3\n  output d3 = %4\n"
+                   "}\n");
   Graph *e = program(*state, g, PROGRAM_INFER, "clean", 2);
   assert_int_equal(count_op(e, OP_grad), 0);
   Interp *p = interpreted(*state, e, 2, false, 5);
@@ -156,18 +164,20 @@ static void test_grad_of_grad_by_sample(void **state) {
   }
 }
 
-/* By something shared the samples' gradients are summed; sharing a sweep with a gradient by x changes nothing. */
+/* By something shared the samples' gradients are summed; sharing a sweep with a gradient by x
+ * changes nothing. */
 static void test_grads_of_one_scalar(void **state) {
-  Graph *g = parse(*state, "graph g {\n"
-                           "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
-                           "  %1 = param {name=\"w\", shape=[2], init=constant(1)}\n"
-                           "  %2 = dot(%0, %1)\n"
-                           "  %3 = square(%2)\n"
-                           "  %4 = grad(%3, %1)\n"
-                           "  %5 = grad(%3, %0)\n"
-                           "  %6 = grad(%3, %2)\n"
-                           "  output dw = %4\n  output dx = %5\n  output ds = %6\n"
-                           "}\n");
+  Graph *g = parse(*state,
+                   "graph g {\n"
+                   "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
+                   "  %1 = param {name=\"w\", shape=[2], init=constant(1)}\n"
+                   "  %2 = dot(%0, %1)\n"
+                   "  %3 = square(%2)\n"
+                   "  %4 = grad(%3, %1)\n"
+                   "  %5 = grad(%3, %0)\n"
+                   "  %6 = grad(%3, %2)\n"
+                   "  output dw = %4\n  output dx = %5\n  output ds = %6\n"
+                   "}\n");
   Graph *e = program(*state, g, PROGRAM_EVALUATE, "clean", 2);
   Interp *p = interpreted(*state, e, 2, false, 5);
   interp_bind(p, "x", (double[]){1, 2, 3, -1}, 4);

@@ -1,5 +1,5 @@
-/* Optimizer updates against numbers from PyTorch (torch.optim in float64): three steps on one parameter of three
- * elements, given gradients, through the program `apply`. */
+/* Optimizer updates against numbers from PyTorch (torch.optim in float64): three steps on one
+ * parameter of three elements, given gradients, through the program `apply`. */
 #include "tests/passes/fixture.h"
 
 static const double start[] = {0.5, -1.25, 2.0};
@@ -17,29 +17,47 @@ typedef struct {
 
 static const Case cases[] = {
     {"sgd {lr=0.1}", 0, 0, {0.46, -1.315, 2.0}, {{0}}},
-    {"sgd {lr=0.1, weight_decay=0.05}", 0, 0, {0.4524371875, -1.2965180937499998, 1.9707489999999999}, {{0}}},
-    {"sgd {lr=0.1, momentum=0.9, weight_decay=0.05}", 0, 0,
+    {"sgd {lr=0.1, weight_decay=0.05}",
+     0,
+     0,
+     {0.4524371875, -1.2965180937499998, 1.9707489999999999},
+     {{0}}},
+    {"sgd {lr=0.1, momentum=0.9, weight_decay=0.05}",
+     0,
+     0,
      {0.46492468750000004, -1.2507418437499997, 1.8397089999999998},
      {{"momentum_buffer", {0.48887812499999983, 0.5173559375, 0.14490999999999998}}}},
-    {"sgd {lr=0.1, momentum=0.9, nesterov=true}", 0, 0,
+    {"sgd {lr=0.1, momentum=0.9, nesterov=true}",
+     0,
+     0,
      {0.44100999999999996, -1.34677, 1.90523},
      {{"momentum_buffer", {0.42099999999999993, 0.683, -0.11699999999999999}}}},
-    {"adam {lr=0.1}", 0.9, 0.999,
+    {"adam {lr=0.1}",
+     0.9,
+     0.999,
      {0.4228415530469759, -1.1558697079860296, 1.810141704240801},
      {{"exp_avg", {0.042099999999999985, 0.06829999999999999, -0.011699999999999997}},
       {"exp_avg_sq", {0.0006598200100000005, 0.0006824175400000007, 0.0012594600900000012}}}},
-    {"adam {lr=0.1, beta1=0.8, beta2=0.95, eps=1e-4, weight_decay=0.05}", 0.8, 0.95,
+    {"adam {lr=0.1, beta1=0.8, beta2=0.95, eps=1e-4, weight_decay=0.05}",
+     0.8,
+     0.95,
      {0.41244218004129723, -1.1344691463846568, 1.801101815300201},
      {{"exp_avg", {0.09974558758830614, 0.11435817475423314, 0.00041249008429783467}},
       {"exp_avg_sq", {0.03368048636768884, 0.030922382734229276, 0.06296379269512027}}}},
-    {"adamw {lr=0.1, weight_decay=0.02}", 0.9, 0.999,
+    {"adamw {lr=0.1, weight_decay=0.02}",
+     0.9,
+     0.999,
      {0.42013524831204563, -1.1488781915938486, 1.798758324628576},
      {{"exp_avg", {0.042099999999999985, 0.06829999999999999, -0.011699999999999997}},
       {"exp_avg_sq", {0.0006598200100000005, 0.0006824175400000007, 0.0012594600900000012}}}},
-    {"rmsprop {lr=0.1}", 0, 0,
+    {"rmsprop {lr=0.1}",
+     0,
+     0,
      {-0.3923883214248648, -1.4626323688427962, 0.9081819271297151},
      {{"square_avg", {0.006582010000000005, 0.006816790000000007, 0.012546090000000011}}}},
-    {"rmsprop {lr=0.1, alpha=0.9, eps=1e-3, momentum=0.5, weight_decay=0.05}", 0, 0,
+    {"rmsprop {lr=0.1, alpha=0.9, eps=1e-3, momentum=0.5, weight_decay=0.05}",
+     0,
+     0,
      {0.13345485211887198, -1.0098663345590826, 1.273739050004484},
      {{"square_avg", {0.06637600402001523, 0.06345466274494095, 0.1252131780190786}},
       {"momentum_buffer", {2.041587211060447, 2.246458088030637, -0.19799848238158235}}}},
@@ -100,7 +118,8 @@ static void assert_values(Interp *p, const char *name, const double *expected, i
 }
 
 static void check_case(Arena *a, const Case *c, int level) {
-  Graph *g = program(a, network(a, arena_printf(a, "optimizer %s", c->optimizer)), PROGRAM_APPLY, "clean", level);
+  Graph *g = program(a, network(a, arena_printf(a, "optimizer %s", c->optimizer)), PROGRAM_APPLY,
+                     "clean", level);
   Interp *p = started(a, g);
   for (int t = 1; t <= 3; t++) {
     assert_true(interp_bind(p, "gradient.p", gradient[t - 1], 3));
@@ -109,8 +128,10 @@ static void check_case(Arena *a, const Case *c, int level) {
   assert_values(p, "p", c->param, 3);
   int states = 0;
   for (; states < 2 && c->state[states].name; states++)
-    assert_values(p, arena_printf(a, "optimizer.p.%s", c->state[states].name), c->state[states].value, 3);
-  assert_int_equal(count_op(g, OP_buffer), 2 * (1 + states)); /* of p and q: the gradient, and no other state */
+    assert_values(p, arena_printf(a, "optimizer.p.%s", c->state[states].name),
+                  c->state[states].value, 3);
+  assert_int_equal(count_op(g, OP_buffer),
+                   2 * (1 + states)); /* of p and q: the gradient, and no other state */
 }
 
 static void test_as_pytorch(void **state) {
@@ -136,14 +157,16 @@ static void test_clipping(void **state) {
   assert_values(p, "q", (double[]){0.9974695998681298, 1.9010608002637404}, 2);
 }
 
-/* The order of updates is the parameters', and a network without a train block steps by plain SGD. */
+/* The order of updates is the parameters', and a network without a train block steps by plain SGD.
+ */
 static void test_order_and_default(void **state) {
   Graph *g = program(*state, network(*state, "optimizer adam {lr=0.1}"), PROGRAM_TRAIN, "grad", 2);
   const char *const order[] = {"optimizer.p.exp_avg", "optimizer.p.exp_avg_sq", "p",
                                "optimizer.q.exp_avg", "optimizer.q.exp_avg_sq", "q"};
   int k = 0;
   for (int i = 0; i < g->results.count; i++)
-    if (g->results.at[i].kind == RESULT_ASSIGN) assert_string_equal(g->results.at[i].name, order[k++]);
+    if (g->results.at[i].kind == RESULT_ASSIGN)
+      assert_string_equal(g->results.at[i].name, order[k++]);
   assert_int_equal(k, 6);
   Graph *plain = network(*state, "batch 4");
   plain->train.optimizer = (TrainItem){0};

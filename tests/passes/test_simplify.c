@@ -1,5 +1,5 @@
-/* The simplify pass: every rule line, the rewrites of shapes, sums and products, common subexpressions, and what
- * must stay. Each case is also interpreted before and after. */
+/* The simplify pass: every rule line, the rewrites of shapes, sums and products, common
+ * subexpressions, and what must stay. Each case is also interpreted before and after. */
 #include "tests/passes/fixture.h"
 
 #include <ctype.h>
@@ -10,14 +10,15 @@
 /* ---- expressions as text: op(a, b; attribute) ---- */
 
 static Graph *leaves(Arena *a) {
-  return parse(a, "graph g {\n"
-                  "  %0 = input {name=\"x\", shape=[3,4], elem=\"f32\"}\n"
-                  "  %1 = input {name=\"y\", shape=[3,4], elem=\"f32\"}\n"
-                  "  %2 = input {name=\"s\", shape=[], elem=\"f32\"}\n"
-                  "  %3 = param {name=\"w\", shape=[4], init=constant(1)}\n"
-                  "  %4 = param {name=\"u\", shape=[], init=constant(1)}\n"
-                  "  %5 = target {name=\"label\", classes=4, shape=[3], elem=\"i32\"}\n"
-                  "}\n");
+  return parse(a,
+               "graph g {\n"
+               "  %0 = input {name=\"x\", shape=[3,4], elem=\"f32\"}\n"
+               "  %1 = input {name=\"y\", shape=[3,4], elem=\"f32\"}\n"
+               "  %2 = input {name=\"s\", shape=[], elem=\"f32\"}\n"
+               "  %3 = param {name=\"w\", shape=[4], init=constant(1)}\n"
+               "  %4 = param {name=\"u\", shape=[], init=constant(1)}\n"
+               "  %5 = target {name=\"label\", classes=4, shape=[3], elem=\"i32\"}\n"
+               "}\n");
 }
 
 static Node *find(const Graph *g, const char *name) {
@@ -47,7 +48,8 @@ static Attr read_attr(Arena *a, const char **p) {
 static void fit_attrs(Op op, int n, Attr *attr) {
   for (int i = 0; i < n; i++) {
     AttrKind kind = op_signature(op)->attr[i].kind;
-    if (attr[i].kind == ATTR_FLOAT && (kind == ATTR_INT || kind == ATTR_DIM)) attr[i] = attr_int((int64_t)attr[i].f);
+    if (attr[i].kind == ATTR_FLOAT && (kind == ATTR_INT || kind == ATTR_DIM))
+      attr[i] = attr_int((int64_t)attr[i].f);
   }
 }
 
@@ -65,8 +67,10 @@ static Node *build(Graph *g, const char **p) {
   bool attrs = false;
   for (int i = 0; i < sig->nattrs; i++) attr[i] = sig->attr[i].value;
   for ((*p)++; **p != ')'; *p += strspn(*p, ",; ")) {
-    if (attrs) attr[nattr++] = read_attr(g->arena, p);
-    else in[nin++] = build(g, p);
+    if (attrs)
+      attr[nattr++] = read_attr(g->arena, p);
+    else
+      in[nin++] = build(g, p);
     attrs = attrs || **p == ';';
   }
   (*p)++;
@@ -75,13 +79,16 @@ static Node *build(Graph *g, const char **p) {
 }
 
 static void put_attr(Str *s, const Attr *a) {
-  if (a->kind == ATTR_FLOAT) str_double(s, a->f);
-  else if (a->kind == ATTR_BOOL) str_put(s, a->i ? "true" : "false");
+  if (a->kind == ATTR_FLOAT)
+    str_double(s, a->f);
+  else if (a->kind == ATTR_BOOL)
+    str_put(s, a->i ? "true" : "false");
   else if (a->v || a->kind == ATTR_INTS) {
     str_put(s, "[");
     for (int i = 0; i < a->n; i++) str_printf(s, "%s%lld", i ? "," : "", (long long)a->v[i]);
     str_put(s, "]");
-  } else str_printf(s, "%lld", (long long)a->i);
+  } else
+    str_printf(s, "%lld", (long long)a->i);
 }
 
 static void put(Str *s, const Node *n) {
@@ -129,7 +136,8 @@ typedef struct {
 } Case;
 
 static void check_cases(Arena *a, const Case *c, size_t n) {
-  for (size_t i = 0; i < n; i++) assert_string_equal(simplified(a, leaves(a), c[i].before), c[i].after);
+  for (size_t i = 0; i < n; i++)
+    assert_string_equal(simplified(a, leaves(a), c[i].before), c[i].after);
 }
 #define CHECK(list) check_cases(*state, list, sizeof list / sizeof list[0])
 
@@ -212,10 +220,14 @@ static void test_scales(void **state) {
 /* What would turn a NaN or an infinity into a number, or a number into another. */
 static void test_what_stays(void **state) {
   static const Case cases[] = {
-      {"mul(x, 0)", "mul(x, 0)"},         {"sub(x, x)", "sub(x, x)"},
-      {"div(x, x)", "div(x, x)"},         {"add(x, 1)", "add(x, 1)"},
-      {"div(x, 0)", "div(x, 0)"},         {"log(exp(x))", "log(exp(x))"},
-      {"sqrt(square(x))", "sqrt(square(x))"}, {"mul(x, w)", "mul(x, w)"},
+      {"mul(x, 0)", "mul(x, 0)"},
+      {"sub(x, x)", "sub(x, x)"},
+      {"div(x, x)", "div(x, x)"},
+      {"add(x, 1)", "add(x, 1)"},
+      {"div(x, 0)", "div(x, 0)"},
+      {"log(exp(x))", "log(exp(x))"},
+      {"sqrt(square(x))", "sqrt(square(x))"},
+      {"mul(x, w)", "mul(x, w)"},
       {"log_softmax(x; 1)", "log_softmax(x; 1)"},
   };
   CHECK(cases);
@@ -244,7 +256,8 @@ static void test_views(void **state) {
       {"reshape(reshape(x; [12]); [3,4])", "x"},
       {"permute(x; [0,1])", "x"},
       {"permute(permute(x; [1,0]); [1,0])", "x"},
-      {"permute(permute(reshape(x; [2,3,2]); [1,2,0]); [1,2,0])", "permute(reshape(x; [2,3,2]); [2,0,1])"},
+      {"permute(permute(reshape(x; [2,3,2]); [1,2,0]); [1,2,0])",
+       "permute(reshape(x; [2,3,2]); [2,0,1])"},
       {"broadcast(x; [3,4], true)", "x"},
       {"broadcast(w; [1,4], false)", "reshape(w; [1,4])"},
       {"broadcast(broadcast(w; [3,4], false); [2,3,4], true)", "broadcast(w; [2,3,4], true)"},
@@ -270,7 +283,8 @@ static void test_sums(void **state) {
       {"reduce_sum(one_hot(label; 4); [1], false)", "broadcast(1; [3], true)"},
       {"reduce_sum(permute(one_hot(label; 4); [1,0]); [0], false)", "broadcast(1; [3], true)"},
       {"reduce_sum(mul(one_hot(label; 4), s); [1], false)", "broadcast(s; [3], true)"},
-      {"reduce_sum(add(mul(one_hot(label; 4), 0.5), 0.125); [1], false)", "broadcast(1; [3], true)"},
+      {"reduce_sum(add(mul(one_hot(label; 4), 0.5), 0.125); [1], false)",
+       "broadcast(1; [3], true)"},
       {"reduce_sum(one_hot(label; 4); [0], false)", "reduce_sum(one_hot(label; 4); [0], false)"},
       {"reduce_sum(broadcast(w; [3,4], true); [0], true)", "mul(mul(w, 3), n)"},
   };
@@ -279,8 +293,10 @@ static void test_sums(void **state) {
 
 static void test_products(void **state) {
   static const Case cases[] = {
-      {"dot_general(permute(x; [1,0]), y; [1], [0], [], [], false)", "dot_general(x, y; [0], [0], [], [], false)"},
-      {"dot_general(x, permute(y; [1,0]); [1], [0], [], [], false)", "dot_general(x, y; [1], [1], [], [], false)"},
+      {"dot_general(permute(x; [1,0]), y; [1], [0], [], [], false)",
+       "dot_general(x, y; [0], [0], [], [], false)"},
+      {"dot_general(x, permute(y; [1,0]); [1], [0], [], [], false)",
+       "dot_general(x, y; [1], [1], [], [], false)"},
       {"dot_general(w, x; [0], [1], [], [], false)", "dot_general(w, x; [0], [1], [], [], false)"},
       {"dot_general(reshape(w; [4,1]), reduce_sum(x; [0], false); [0], [0], [], [], false)",
        "dot_general(reduce_sum(x; [0], false), reshape(w; [4,1]); [0], [0], [], [], false)"},
@@ -301,45 +317,49 @@ static Graph *simplify_text(Arena *a, const char *text) {
 }
 
 static void test_common_subexpressions(void **state) {
-  Graph *g = simplify_text(*state, "graph g {\n"
-                                   "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
-                                   "  %1 = input {name=\"y\", shape=[2], elem=\"f32\"}\n"
-                                   "  %2 = mul(%0, %1)\n  %3 = mul(%1, %0)\n  %4 = mul(%0, %1)\n"
-                                   "  %5 = add(%2, %3)\n  %6 = sub(%5, %4)\n"
-                                   "  %7 = clamp(%6) {lo=0, hi=1}\n  %8 = clamp(%6) {lo=0, hi=2}\n"
-                                   "  %9 = div(%7, %8)\n  output r = %9\n}\n");
+  Graph *g = simplify_text(*state,
+                           "graph g {\n"
+                           "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
+                           "  %1 = input {name=\"y\", shape=[2], elem=\"f32\"}\n"
+                           "  %2 = mul(%0, %1)\n  %3 = mul(%1, %0)\n  %4 = mul(%0, %1)\n"
+                           "  %5 = add(%2, %3)\n  %6 = sub(%5, %4)\n"
+                           "  %7 = clamp(%6) {lo=0, hi=1}\n  %8 = clamp(%6) {lo=0, hi=2}\n"
+                           "  %9 = div(%7, %8)\n  output r = %9\n}\n");
   assert_int_equal(count_op(g, OP_mul), 1);
   assert_int_equal(count_op(g, OP_clamp), 2);
 }
 
 static void test_what_is_never_merged(void **state) {
-  Graph *g = simplify_text(*state, "graph g {\n"
-                                   "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
-                                   "  %1 = param {name=\"a\", shape=[2], init=constant(1)}\n"
-                                   "  %2 = param {name=\"b\", shape=[2], init=constant(1)}\n"
-                                   "  %3 = random_mask(%0) {keep=0.5, stream=0}\n"
-                                   "  %4 = random_mask(%0) {keep=0.5, stream=1}\n"
-                                   "  %5 = mul(%3, %1)\n  %6 = mul(%4, %2)\n  %7 = add(%5, %6)\n"
-                                   "  output r = %7\n}\n");
+  Graph *g = simplify_text(*state,
+                           "graph g {\n"
+                           "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
+                           "  %1 = param {name=\"a\", shape=[2], init=constant(1)}\n"
+                           "  %2 = param {name=\"b\", shape=[2], init=constant(1)}\n"
+                           "  %3 = random_mask(%0) {keep=0.5, stream=0}\n"
+                           "  %4 = random_mask(%0) {keep=0.5, stream=1}\n"
+                           "  %5 = mul(%3, %1)\n  %6 = mul(%4, %2)\n  %7 = add(%5, %6)\n"
+                           "  output r = %7\n}\n");
   assert_int_equal(count_op(g, OP_param), 2);
   assert_int_equal(count_op(g, OP_random_mask), 2);
 }
 
 static void test_dead_code_goes_and_leaves_stay(void **state) {
-  Graph *g = simplify_text(*state, "graph g {\n"
-                                   "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
-                                   "  %1 = param {name=\"unused\", shape=[2], init=constant(1)}\n"
-                                   "  %2 = exp(%0)\n  %3 = log(%2)\n  output r = %2\n}\n");
+  Graph *g = simplify_text(*state,
+                           "graph g {\n"
+                           "  %0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
+                           "  %1 = param {name=\"unused\", shape=[2], init=constant(1)}\n"
+                           "  %2 = exp(%0)\n  %3 = log(%2)\n  output r = %2\n}\n");
   assert_int_equal(count_op(g, OP_log), 0);
   assert_int_equal(count_op(g, OP_param), 1);
 }
 
 /* The backward sign is read off relu(x), so that x need not be kept; without a relu it stays. */
 static void test_positive_reads_the_relu(void **state) {
-  static const char *const text = "graph g {\n"
-                                  "  %%0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
-                                  "  %%1 = exp(%%0)\n  %%2 = %s(%%1)\n  %%3 = positive(%%1)\n"
-                                  "  output y = %%2\n  output p = %%3\n}\n";
+  static const char *const text =
+      "graph g {\n"
+      "  %%0 = input {name=\"x\", shape=[2], elem=\"f32\"}\n"
+      "  %%1 = exp(%%0)\n  %%2 = %s(%%1)\n  %%3 = positive(%%1)\n"
+      "  output y = %%2\n  output p = %%3\n}\n";
   Graph *with = simplify_text(*state, arena_printf(*state, text, "relu"));
   assert_int_equal(result(with, RESULT_OUTPUT, "p")->node->in[0]->op, OP_relu);
   Graph *without = simplify_text(*state, arena_printf(*state, text, "tanh"));
@@ -348,10 +368,11 @@ static void test_positive_reads_the_relu(void **state) {
 
 /* grad(s, t) means by this very t: nothing may be merged before it is resolved. */
 static void test_waits_for_grad(void **state) {
-  Graph *g = simplify_text(*state, "graph g {\n"
-                                   "  %0 = input {name=\"x\", shape=[], elem=\"f32\"}\n"
-                                   "  %1 = identity(%0)\n  %2 = mul(%0, %1)\n  %3 = grad(%2, %1)\n"
-                                   "  output r = %3\n}\n");
+  Graph *g = simplify_text(*state,
+                           "graph g {\n"
+                           "  %0 = input {name=\"x\", shape=[], elem=\"f32\"}\n"
+                           "  %1 = identity(%0)\n  %2 = mul(%0, %1)\n  %3 = grad(%2, %1)\n"
+                           "  output r = %3\n}\n");
   assert_int_equal(count_op(g, OP_identity), 1);
   pass_grad(g, *state, NULL);
   PassOptions o = options_for(*state, g);
@@ -359,7 +380,8 @@ static void test_waits_for_grad(void **state) {
   assert_ptr_equal(g->results.at[0].node, g->nodes.at[0]); /* x, not 2 x */
 }
 
-/* dL/dz of softmax cross-entropy is (softmax(z) - onehot) / n: one difference, no sum over classes. */
+/* dL/dz of softmax cross-entropy is (softmax(z) - onehot) / n: one difference, no sum over classes.
+ */
 static void test_cross_entropy_gradient(void **state) {
   Graph *g = program(*state, net(*state, "dropout_mlp"), PROGRAM_GRAD, "simplify", 2);
   const Node *db = result(g, RESULT_GRAD, "fc2.bias")->node;
@@ -375,7 +397,8 @@ static void test_cross_entropy_gradient(void **state) {
 
 /* A second run finds nothing more to do. */
 static void test_is_a_fixpoint(void **state) {
-  static const char *const names[] = {"regression_mlp", "concat_dropout", "batch_norm", "second_order", "many_ops"};
+  static const char *const names[] = {"regression_mlp", "concat_dropout", "batch_norm",
+                                      "second_order", "many_ops"};
   for (int i = 0; i < 5; i++) {
     Graph *g = program(*state, net(*state, names[i]), PROGRAM_TRAIN, "clean", 2);
     const char *once = print(*state, g);
@@ -386,10 +409,20 @@ static void test_is_a_fixpoint(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_identities), TEST(test_signs), TEST(test_scales), TEST(test_what_stays), TEST(test_folding),
-      TEST(test_views), TEST(test_sums), TEST(test_products), TEST(test_common_subexpressions),
-      TEST(test_what_is_never_merged), TEST(test_dead_code_goes_and_leaves_stay),
-      TEST(test_positive_reads_the_relu), TEST(test_waits_for_grad), TEST(test_cross_entropy_gradient),
+      TEST(test_identities),
+      TEST(test_signs),
+      TEST(test_scales),
+      TEST(test_what_stays),
+      TEST(test_folding),
+      TEST(test_views),
+      TEST(test_sums),
+      TEST(test_products),
+      TEST(test_common_subexpressions),
+      TEST(test_what_is_never_merged),
+      TEST(test_dead_code_goes_and_leaves_stay),
+      TEST(test_positive_reads_the_relu),
+      TEST(test_waits_for_grad),
+      TEST(test_cross_entropy_gradient),
       TEST(test_is_a_fixpoint),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
