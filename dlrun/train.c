@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dlrun/augment.h"
 #include "dlrun/commands.h"
+#include "dlrun/feeder.h"
 #include "dlrun/plot.h"
 #include "dlrun/progress.h"
 #include "dlrun/random.h"
@@ -33,7 +33,7 @@ typedef struct {
   Dataset data, valid;
   int64_t batch, epochs, steps; /* steps of one epoch */
   Augment augment;
-  Batch buffers;
+  Feeder feeder;
   int64_t *order;
   History history;
   Progress progress;
@@ -89,7 +89,6 @@ static bool open_data(Trainer *r) {
   if (o->valid && !dataset_open(t->arena, o->valid, t->model, true, &r->valid, &t->fault))
     return false;
   r->order = ARENA_ARRAY(t->arena, int64_t, r->data.n);
-  r->buffers = dataset_batch(t->arena, &r->data, r->batch);
   r->steps = (r->data.n + r->batch - 1) / r->batch;
   return true;
 }
@@ -106,6 +105,7 @@ static bool prepare(Trainer *r, uint64_t *seed) {
   if (!open_data(r)) return false;
   r->metrics = ARENA_ARRAY(t->arena, double, t->model->metric_count + 1);
   r->augment = augment_new(t->arena, t->model, *seed);
+  feeder_init(&r->feeder, t->arena, &r->data, &r->augment, r->batch);
   r->progress = progress_new(t->model, r->epochs, r->data.n);
   int metrics = t->model->metric_count < HISTORY_METRICS ? t->model->metric_count : HISTORY_METRICS;
   r->history =
@@ -123,15 +123,11 @@ typedef struct {
 
 static bool step(Trainer *r, int64_t epoch, Sums *s) {
   Tool *t = r->tool;
-  int64_t at = t->api->step(t->session),
-          n = r->data.n - s->done < r->batch ? r->data.n - s->done : r->batch;
-  double loss;
-  dataset_gather(&r->data, r->order, s->done, n, &r->buffers);
-  augment_batch(&r->augment, &r->buffers, at, n);
-  if (!tool_ok(t, t->api->set_learning_rate(
-                      t->session, schedule_rate(t->model->training, r->base_lr, epoch, at))) ||
-      !tool_ok(t, t->api->train_step(t->session, n, r->buffers.inputs, r->buffers.targets, &loss,
-                                     r->metrics)))
+  int64_t at = t->api->step(t->session), n;
+  double loss, lr = schedule_rate(t->model->training, r->base_lr, epoch, at);
+  const Batch *b = feeder_next(&r->feeder, &n);
+  if (!tool_ok(t, t->api->set_learning_rate(t->session, lr)) ||
+      !tool_ok(t, t->api->train_step(t->session, n, b->inputs, b->targets, &loss, r->metrics)))
     return false;
   if (!isfinite(loss))
     return fault(&t->fault, "the loss is %g at step %lld; a smaller --lr may help", loss,
@@ -195,17 +191,25 @@ static bool stop_here(Trainer *r) {
                r->options->save ? r->options->save : "");
 }
 
+static bool train_steps(Trainer *r, int64_t epoch, Sums *s) {
+  while (s->done < r->data.n) {
+    if (!step(r, epoch, s)) return false;
+    show(r, epoch, s);
+    if (interrupted && s->done < r->data.n) return stop_here(r);
+  }
+  return true;
+}
+
 static bool train_epoch(Trainer *r, uint64_t seed, int64_t epoch) {
   double start = tool_seconds();
-  Sums s = {.done = r->tool->api->step(r->tool->session) % r->steps * r->batch};
+  int64_t at = r->tool->api->step(r->tool->session);
+  Sums s = {.done = at % r->steps * r->batch};
   random_permutation(seed, RANDOM_SHUFFLE, (uint32_t)epoch, r->data.n, r->order);
   progress_epoch(&r->progress, s.done);
-  while (s.done < r->data.n) {
-    if (!step(r, epoch, &s)) return false;
-    show(r, epoch, &s);
-    if (interrupted && s.done < r->data.n) return stop_here(r);
-  }
-  return finish_epoch(r, epoch, &s, start);
+  feeder_begin(&r->feeder, r->order, s.done, at);
+  bool fine = train_steps(r, epoch, &s);
+  feeder_end(&r->feeder);
+  return fine && finish_epoch(r, epoch, &s, start);
 }
 
 static void print_chart(const Trainer *r) {

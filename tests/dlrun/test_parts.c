@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "dlrun/augment.h"
+#include "dlrun/feeder.h"
 #include "dlrun/plot.h"
 #include "dlrun/random.h"
 #include "dlrun/schedule.h"
@@ -110,6 +111,47 @@ static void test_augmentation(void **state) {
   }
 }
 
+/* The batches that a thread prepares are those made in place, from any sample on. */
+static void test_feeder(void **state) {
+  (void)state;
+  enum { SAMPLES = 23, BATCH = 4 };
+  static float data[SAMPLES * PIXELS];
+  int64_t order[SAMPLES];
+  dlc_tensor image = {
+      .name = "x", .elem = DLC_F32, .rank = 3, .dim = {1, SIDE, SIDE}, .elements = PIXELS};
+  dlc_training t = {.hflip = 0.5, .crop_padding = 1};
+  dlc_model m = {.name = "m", .input_count = 1, .inputs = &image, .training = &t};
+  const char *tensors[] = {(const char *)data};
+  size_t bytes[] = {PIXELS * sizeof(float)};
+  Dataset d = {.n = SAMPLES, .inputs = 1, .tensors = 1, .data = tensors, .bytes = bytes};
+  for (int i = 0; i < SAMPLES * PIXELS; i++) data[i] = (float)i;
+  random_permutation(5, RANDOM_SHUFFLE, 0, SAMPLES, order);
+  Arena *a = arena_new();
+  Augment g = augment_new(a, &m, 9), g2 = augment_new(a, &m, 9);
+  Feeder ahead, here;
+  feeder_init(&ahead, a, &d, &g, BATCH);
+  feeder_init(&here, a, &d, &g2, BATCH);
+  here.ahead = false;
+  assert_true(ahead.ahead);
+  for (int64_t first = 0; first < SAMPLES; first += BATCH) {
+    feeder_begin(&ahead, order, first, 100 + first / BATCH);
+    feeder_begin(&here, order, first, 100 + first / BATCH);
+    int64_t n, k, total = 0;
+    for (const Batch *b; (b = feeder_next(&ahead, &n)); total += n) {
+      const Batch *c = feeder_next(&here, &k);
+      assert_int_equal(n, k);
+      assert_memory_equal(b->data[0], c->data[0], (size_t)n * PIXELS * sizeof(float));
+    }
+    assert_int_equal(total, SAMPLES - first);
+    feeder_end(&ahead);
+  }
+  int64_t n;
+  feeder_begin(&ahead, order, 0, 0); /* left in the middle */
+  feeder_next(&ahead, &n);
+  feeder_end(&ahead);
+  arena_free(a);
+}
+
 static void test_ticks(void **state) {
   (void)state;
   double t[PLOT_TICKS];
@@ -155,8 +197,9 @@ static void test_svg(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_schedules),    cmocka_unit_test(test_permutations),
-      cmocka_unit_test(test_augmentation), cmocka_unit_test(test_ticks),
-      cmocka_unit_test(test_chart),        cmocka_unit_test(test_svg),
+      cmocka_unit_test(test_augmentation), cmocka_unit_test(test_feeder),
+      cmocka_unit_test(test_ticks),        cmocka_unit_test(test_chart),
+      cmocka_unit_test(test_svg),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
