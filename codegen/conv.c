@@ -59,7 +59,9 @@ static void plan_tiles(ConvPlan *p) {
   int mr;
   fold_rows(p);
   bool few = g->gw < 6 && batch >= 4 && !p->depthwise;
-  conv_choose_tile(p->cg, few ? batch : g->gw, conv_vectors(p->cg, p->ck), CONV_FAR_ROWS, &mr, &p->nr);
+  int64_t step = (few ? p->ah * p->aw : g->sw) * p->ac * p->cg->real_bytes;
+  p->most = step % 1024 ? 14 : CONV_FAR_ROWS;
+  conv_choose_tile(p->cg, few ? batch : g->gw, conv_vectors(p->cg, p->ck), p->most, &mr, &p->nr);
   if (p->depthwise && p->nr > 2) p->nr = 2; /* two loads for each multiply-add leave no room for more */
   p->side = few ? (int)conv_min_int(mr, batch) : 0;
   p->channels = conv_channels(p->cg, p->ck, p->nr);

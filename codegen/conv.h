@@ -57,7 +57,7 @@ typedef struct {
   int ngrids;
   ConvGrid *grid;
   ConvChannels channels;
-  int nr;
+  int nr, most;  /* vectors, and rows at most, of a tile */
   int64_t rows;  /* of a grid, in a unit */
   int side;      /* > 0: a tile is one pixel of `side` samples; otherwise pixels of a row */
   bool outside;  /* the loop over tiles of channels is around that over units */

@@ -78,7 +78,7 @@ static bool same_run(const TileRun *a, const TileRun *b) {
 /* Cuts the rows into tiles whose sizes differ by one at most. */
 static void cut_rows(Site *s) {
   const ConvGrid *g = s->grid;
-  int64_t mr = conv_most_rows(s->cg, s->plan->nr, CONV_FAR_ROWS), tiles = (g->gw + mr - 1) / mr;
+  int64_t mr = conv_most_rows(s->cg, s->plan->nr, s->plan->most), tiles = (g->gw + mr - 1) / mr;
   int64_t small = g->gw / tiles, big = g->gw % tiles, at = 0;
   s->nruns = 0;
   s->run = ARENA_ARRAY(s->cg->arena, TileRun, tiles);

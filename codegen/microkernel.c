@@ -145,7 +145,7 @@ static void run_tap(Cg *cg, Micro *m, const MicroTap *t) {
     return;
   }
   int64_t k = LLVMConstIntGetSExtValue(m->k), rest = k;
-  if (k > 2 * unroll) {
+  if (k > (unroll > 1 ? 2 * unroll : 1)) {
     run_loop(cg, m, t, &c, cg_int(cg, k / unroll * unroll), unroll);
     rest = k % unroll;
   }

@@ -65,8 +65,9 @@ void micro_zero(Cg *cg, Micro *m);
 /* Accumulators from C: row r at c + row_offset[r]. */
 void micro_load(Cg *cg, Micro *m, LLVMValueRef c, const LLVMValueRef *row_offset);
 
-/* Adds all taps. Inner loops longer than two turns become loops. Steps of one turn that read the same elements of A
- * (overlapping taps of few channels) share registers and spill: keep `unroll` below their distance. */
+/* Adds all taps. Inner loops longer than two turns (with `unroll` 1: than one step) become loops. Steps of one turn
+ * that read the same elements of A (overlapping taps of few channels) share registers and spill: keep `unroll` below
+ * their distance. */
 void micro_run(Cg *cg, Micro *m);
 
 void micro_store(Cg *cg, const Micro *m, LLVMValueRef c, const LLVMValueRef *row_offset);
