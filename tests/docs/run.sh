@@ -3,7 +3,7 @@
 # in a folder of its own that looks like the tree after `scripts/setup`:
 #   ```net  a file, compiled; its first line may name it: # name.net
 #   ```c    with /* name.c */ on its first line a file for what follows; else declarations or statements after
-#           `#include "iris.h"`, checked for syntax
+#           `#include "iris.h"`, checked for syntax; with a path on its first line it is new_op.sh's
 #   ```sh   run, as one script a block, and must succeed
 #   ```text what the sh block before it must print, in full; a line of "..." stands for any lines
 # Other fences (console, plain) are not run.
@@ -43,13 +43,14 @@ run_net() {
 run_c() {
   local name
   name=$(name_of "$1" "")
+  if sed -n 1p "$1" | grep -q '^/\* ir/'; then return; fi
   if [ -n "$name" ]; then cp "$1" "$name"; return; fi
   [ -f iris.h ] || "$build/dlc" examples/iris.net --emit=header -o iris.h
   { printf '#include <stdio.h>\n#include <stdlib.h>\n#include "iris.h"\n'
     if grep -qE '^[a-z].*\) \{$' "$1"; then cat "$1"; else printf 'int fragment(dlc_session *session);\n'
       printf 'int fragment(dlc_session *session) {\n  int status = 0;\n  (void)session;\n#line 1\n'
       cat "$1"; printf '\n  return status;\n}\n'; fi } >fragment.c
-  cc -std=c99 -Wall -Wextra -Wno-unused -Werror -fsyntax-only fragment.c
+  cc -std=c11 -Wall -Wextra -Wno-unused -Werror -fsyntax-only fragment.c
 }
 
 run_sh() { bash -euo pipefail "$1" >printed 2>&1 || { cat printed; return 1; }; }
@@ -70,7 +71,7 @@ run_page() {
     [ -e "$block" ] || continue
     blocks=$((blocks + 1))
     failed=0
-    (set -e; "run_${block##*.}" "$block") >"$folder/said" 2>&1 || failed=1
+    "run_${block##*.}" "$block" >"$folder/said" 2>&1 || failed=1
     [ $failed = 0 ] && continue
     failures=$((failures + 1))
     block=${block##*-}
