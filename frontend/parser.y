@@ -1,2 +1,383 @@
+/* The grammar of the network language. The actions build the syntax tree (ast.h) and nothing else. */
+%require "3.8"
+%define api.pure full
+%define api.location.type {Span}
+%define parse.lac full
+%define parse.error custom
+%locations
+%expect 0
+%param {void *scanner}
+%parse-param {Parse *p}
+
+%code requires {
+#include "frontend/parse.h"
+}
+
+%code provides {
+int parse_token(YYSTYPE *value, Span *at, void *scanner); /* in lexer.l */
+}
+
+%code {
+#include <string.h>
+
+#include "base/str.h"
+
+#define YYLLOC_DEFAULT(to, from, n) (to) = span_join(from, n)
+#define A (p->arena)
+
+#define yylex parse_token
+
+static Span span_between(Span from, Span to) {
+  return (Span){from.file, from.line, from.col, to.end_line, to.end_col};
+}
+
+/* The span of a rule of n symbols; from[0] is the one before the rule. */
+static Span span_join(const Span *from, int n) {
+  if (n) return span_between(from[1], from[n]);
+  Span s = from[0];
+  s.line = s.end_line, s.col = s.end_col;
+  return s;
+}
+
+static void yyerror(const Span *at, void *scanner, Parse *p, const char *message);
+}
+
+%union {
+  int64_t i;
+  double f;
+  const char *text;
+  Name name;
+  Expr *expr;
+  Exprs *exprs;
+  Arg arg;
+  Args *args;
+  Label *label;
+  Names *names;
+  Stmt *stmt;
+  Stmts *stmts;
+  TypeExpr *type;
+  Formal formal;
+  Formals *formals;
+  Setting setting;
+  Settings *settings;
+  Item *item;
+}
+
+%token YYEOF 0 "the end of the file"
+%token <name> NAME "a name"
+%token <i> INT "an integer"
+%token <f> FLOAT "a number"
+%token <text> STRING "a string"
+%token NETWORK "network" BLOCK "block" TRAIN "train" CONST "const" INCLUDE "include"
+%token INPUT "input" TARGET "target" PARAM "param" OUTPUT "output" LOSS "loss" METRIC "metric"
+%token AS "as" RETURN "return" IF "if" ELSE "else" FOR "for" IN "in" TRUE "true" FALSE "false"
+%token OR "or" AND "and" NOT "not"
+%token RANGE ".." PIPE "|>" FLOOR_DIV "//" EQ "==" NE "!=" LE "<=" GE ">="
+
+%precedence PIPE
+%left OR
+%left AND
+%precedence NOT
+%left EQ NE '<' LE '>' GE
+%left '+' '-'
+%left '*' '/' FLOOR_DIV '%'
+%precedence NEGATION
+
+%type <expr> expr call stage
+%type <exprs> exprs exprs_opt
+%type <arg> arg
+%type <args> args args_opt
+%type <label> label
+%type <names> names
+%type <stmt> statement if
+%type <stmts> statements body
+%type <type> type
+%type <formal> formal
+%type <formals> formals formals_opt
+%type <setting> setting
+%type <settings> settings
+%type <item> item
+
 %%
-start: ;
+
+file:
+    %empty
+  | file item               { if ($item) vec_push(A, &p->items, $item); }
+  ;
+
+item:
+    CONST NAME '=' expr ';' { $$ = ast_item(A, ITEM_CONST, @$, $2); $$->value = $4; }
+  | INCLUDE STRING ';'      { $$ = ast_item(A, ITEM_INCLUDE, @$, (Name){$2, @2}); }
+  | BLOCK NAME '(' formals_opt ')' body {
+      $$ = ast_item(A, ITEM_BLOCK, @$, $2);
+      if ($4) $$->formals = *$4;
+      if ($6) $$->body = *$6;
+    }
+  | NETWORK NAME body {
+      $$ = ast_item(A, ITEM_NETWORK, @$, $2);
+      if ($3) $$->body = *$3;
+    }
+  | TRAIN '{' settings '}' {
+      $$ = ast_item(A, ITEM_TRAIN, @$, (Name){"train", @1});
+      if ($3) $$->settings = *$3;
+    }
+  | error ';'               { $$ = NULL; yyerrok; }
+  | error '}'               { $$ = NULL; yyerrok; }
+  ;
+
+formals_opt:
+    %empty                  { $$ = NULL; }
+  | formals
+  ;
+formals:
+    formal                  { $$ = ast_formals(A, NULL, $1); }
+  | formals ',' formal      { $$ = ast_formals(A, $1, $3); }
+  ;
+formal:
+    NAME                    { $$ = (Formal){$1, NULL}; }
+  | NAME '=' expr           { $$ = (Formal){$1, $3}; }
+  ;
+
+body:
+    '{' statements '}'      { $$ = $2; }
+  ;
+statements:
+    %empty                  { $$ = NULL; }
+  | statements statement    { $$ = $2 ? ast_stmts(A, $1, $2) : $1; }
+  ;
+
+statement:
+    names '=' expr ';'      { $$ = ast_stmt(A, STMT_BIND, @$, $3); $$->names = *$1; }
+  | RETURN exprs ';'        { $$ = ast_stmt(A, STMT_RETURN, @$, NULL); $$->values = *$2; }
+  | if
+  | FOR NAME IN expr body {
+      $$ = ast_stmt(A, STMT_FOR, @$, $4);
+      $$->names = *ast_names(A, NULL, $2);
+      if ($5) $$->body = *$5;
+    }
+  | FOR NAME IN expr RANGE expr body {
+      $$ = ast_stmt(A, STMT_FOR, @$, $4);
+      $$->names = *ast_names(A, NULL, $2);
+      $$->end = $6;
+      if ($7) $$->body = *$7;
+    }
+  | INPUT NAME ':' type ';' {
+      $$ = ast_stmt(A, STMT_INPUT, @$, NULL);
+      $$->names = *ast_names(A, NULL, $2);
+      $$->type = $4;
+    }
+  | TARGET NAME ':' type ';' {
+      $$ = ast_stmt(A, STMT_TARGET, @$, NULL);
+      $$->names = *ast_names(A, NULL, $2);
+      $$->type = $4;
+    }
+  | PARAM NAME ':' type '=' expr ';' {
+      $$ = ast_stmt(A, STMT_PARAM, @$, $6);
+      $$->names = *ast_names(A, NULL, $2);
+      $$->type = $4;
+    }
+  | OUTPUT NAME '=' expr ';' {
+      $$ = ast_stmt(A, STMT_OUTPUT, @$, $4);
+      $$->names = *ast_names(A, NULL, $2);
+    }
+  | LOSS expr ';'           { $$ = ast_stmt(A, STMT_LOSS, @$, $2); }
+  | METRIC call ';'         { $$ = ast_stmt(A, STMT_METRIC, @$, $2); }
+  | error ';'               { $$ = NULL; yyerrok; }
+  ;
+
+names:
+    NAME                    { $$ = ast_names(A, NULL, $1); }
+  | names ',' NAME          { $$ = ast_names(A, $1, $3); }
+  ;
+
+if:
+    IF expr body {
+      $$ = ast_stmt(A, STMT_IF, @$, $2);
+      if ($3) $$->body = *$3;
+    }
+  | IF expr body ELSE body {
+      $$ = ast_stmt(A, STMT_IF, @$, $2);
+      if ($3) $$->body = *$3;
+      if ($5) $$->other = *$5;
+    }
+  | IF expr body ELSE if {
+      $$ = ast_stmt(A, STMT_IF, @$, $2);
+      if ($3) $$->body = *$3;
+      vec_push(A, &$$->other, $5);
+    }
+  ;
+
+type:
+    NAME                    { $$ = ARENA_NEW(A, TypeExpr); $$->elem = $1; $$->span = @$; }
+  | type '[' exprs_opt ']' {
+      $$ = $1;
+      if ($$->nlists < 2 && $3) $$->list[$$->nlists] = *$3;
+      $$->nlists++;
+      $$->span = @$;
+    }
+  ;
+
+/* ---- expressions; the precedences above are the language's ---- */
+
+expr:
+    INT                     { $$ = ast_int(A, @$, $1); }
+  | FLOAT                   { $$ = ast_float(A, @$, $1); }
+  | STRING                  { $$ = ast_text(A, EXPR_STRING, @$, $1); }
+  | TRUE                    { $$ = ast_bool(A, @$, true); }
+  | FALSE                   { $$ = ast_bool(A, @$, false); }
+  | NAME                    { $$ = ast_text(A, EXPR_NAME, @$, $1.text); }
+  | '[' exprs_opt ']'       { $$ = ast_list(A, @$, $2); }
+  | '(' expr ')'            { $$ = $2; }
+  | call
+  | call AS label           { $$ = ast_as($1, $3, @$); }
+  | expr PIPE stage         { $$ = ast_pipe(A, @$, $1, $3); }
+  | expr OR expr            { $$ = ast_binary(A, @$, OPERATOR_OR, $1, $3); }
+  | expr AND expr           { $$ = ast_binary(A, @$, OPERATOR_AND, $1, $3); }
+  | NOT expr                { $$ = ast_unary(A, @$, OPERATOR_NOT, $2); }
+  | expr EQ expr            { $$ = ast_binary(A, @$, OPERATOR_EQ, $1, $3); }
+  | expr NE expr            { $$ = ast_binary(A, @$, OPERATOR_NE, $1, $3); }
+  | expr '<' expr           { $$ = ast_binary(A, @$, OPERATOR_LT, $1, $3); }
+  | expr LE expr            { $$ = ast_binary(A, @$, OPERATOR_LE, $1, $3); }
+  | expr '>' expr           { $$ = ast_binary(A, @$, OPERATOR_GT, $1, $3); }
+  | expr GE expr            { $$ = ast_binary(A, @$, OPERATOR_GE, $1, $3); }
+  | expr '+' expr           { $$ = ast_binary(A, @$, OPERATOR_ADD, $1, $3); }
+  | expr '-' expr           { $$ = ast_binary(A, @$, OPERATOR_SUB, $1, $3); }
+  | expr '*' expr           { $$ = ast_binary(A, @$, OPERATOR_MUL, $1, $3); }
+  | expr '/' expr           { $$ = ast_binary(A, @$, OPERATOR_DIV, $1, $3); }
+  | expr FLOOR_DIV expr     { $$ = ast_binary(A, @$, OPERATOR_FLOOR_DIV, $1, $3); }
+  | expr '%' expr           { $$ = ast_binary(A, @$, OPERATOR_MOD, $1, $3); }
+  | '-' expr %prec NEGATION { $$ = ast_unary(A, @$, OPERATOR_NEG, $2); }
+  ;
+
+call:
+    NAME '(' args_opt ')'   { $$ = ast_call(A, @$, $1, $3); }
+  ;
+
+/* What stands after |>: a call, or a name for a call with no more arguments. */
+stage:
+    call
+  | call AS label           { $$ = ast_as($1, $3, @$); }
+  | NAME                    { $$ = ast_call(A, @$, $1, NULL); }
+  | NAME AS label           { $$ = ast_as(ast_call(A, @1, $1, NULL), $3, @$); }
+  ;
+
+label:
+    NAME                    { $$ = ARENA_NEW(A, Label); $$->name = $1; $$->span = @$; }
+  | label '[' expr ']'      { $$ = $1; vec_push(A, &$$->index, $3); $$->span = @$; }
+  ;
+
+args_opt:
+    %empty                  { $$ = NULL; }
+  | args
+  ;
+args:
+    arg                     { $$ = ast_args(A, NULL, $1); }
+  | args ',' arg            { $$ = ast_args(A, $1, $3); }
+  ;
+arg:
+    expr                    { $$ = (Arg){{NULL, @1}, $1}; }
+  | NAME '=' expr           { $$ = (Arg){$1, $3}; }
+  ;
+
+exprs_opt:
+    %empty                  { $$ = NULL; }
+  | exprs
+  ;
+exprs:
+    expr                    { $$ = ast_exprs(A, NULL, $1); }
+  | exprs ',' expr          { $$ = ast_exprs(A, $1, $3); }
+  ;
+
+/* ---- train ---- */
+
+settings:
+    %empty                  { $$ = NULL; }
+  | settings setting        { $$ = $2.word.text ? ast_settings(A, $1, $2) : $1; }
+  ;
+setting:
+    NAME exprs ';'          { $$ = (Setting){$1, *$2, @$}; }
+  | error ';'               { $$ = (Setting){.word.text = NULL}; yyerrok; }
+  ;
+
+%%
+
+/* ---- syntax errors ---- */
+
+static void yyerror(const Span *at, void *scanner, Parse *p, const char *message) {
+  (void)scanner;
+  (void)message; /* the only one left is that the stack is full */
+  if (!p->fatal) diag_error(p->diags, *at, "nested too deeply");
+  p->fatal = true;
+}
+
+enum { EXPECTED = 64, FEW = 4 };
+
+typedef struct {
+  yysymbol_kind_t kind[EXPECTED];
+  int n;
+} Expected;
+
+static bool expects(const Expected *set, yysymbol_kind_t symbol) {
+  for (int i = 0; i < set->n; i++)
+    if (set->kind[i] == symbol) return true;
+  return false;
+}
+
+/* Words and marks in quotes, kinds of token ("a name") without. */
+static void put_symbol(Str *s, yysymbol_kind_t symbol) {
+  const char *name = yysymbol_name(symbol);
+  bool plain = name[0] == '\'' || strchr(name, ' ');
+  str_printf(s, plain ? "%s" : "'%s'", name);
+}
+
+/* What would have been right: the choices when they are few, else the end of what was begun. */
+static void put_expected(Str *s, const Expected *set) {
+  if (expects(set, YYSYMBOL_INT)) {
+    str_put(s, "expected an expression");
+  } else if (set->n <= FEW) {
+    str_put(s, "expected ");
+    for (int i = 0; i < set->n; i++) {
+      str_put(s, i == 0 ? "" : i == set->n - 1 ? " or " : ", ");
+      put_symbol(s, set->kind[i]);
+    }
+  } else if (expects(set, YYTRANSLATE(';'))) {
+    str_put(s, "expected ';'");
+  } else if (expects(set, YYTRANSLATE(')'))) {
+    str_put(s, "expected ')' or ','");
+  } else if (expects(set, YYTRANSLATE(']'))) {
+    str_put(s, "expected ']'");
+  } else if (expects(set, YYTRANSLATE('{'))) {
+    str_put(s, "expected '{'");
+  } else if (expects(set, YYTRANSLATE('}'))) {
+    str_put(s, "expected a statement or '}'");
+  } else if (expects(set, YYSYMBOL_NETWORK)) {
+    str_put(s, "expected const, block, include, network or train");
+  } else {
+    str_put(s, "syntax error");
+  }
+}
+
+/* A mark that is missing at the end of a line is missed there, not where the next line begins. */
+static bool missed_before(const Parse *p, const Expected *set, Span at) {
+  return expects(set, YYTRANSLATE(';')) && p->before.file && p->before.end_line < at.line;
+}
+
+static int yyreport_syntax_error(const yypcontext_t *ctx, void *scanner, Parse *p) {
+  (void)scanner;
+  Expected set;
+  Span at = *yypcontext_location(ctx);
+  if (p->fatal) return 0;
+  set.n = yypcontext_expected_tokens(ctx, set.kind, EXPECTED);
+  Str s = str_new(p->arena);
+  put_expected(&s, &set);
+  if (missed_before(p, &set, at)) {
+    Span end = p->before;
+    diag_error(p->diags, (Span){end.file, end.end_line, end.end_col, end.end_line, end.end_col}, "%s",
+               s.text);
+    return 0;
+  }
+  str_put(&s, ", not ");
+  put_symbol(&s, yypcontext_token(ctx));
+  diag_error(p->diags, at, "%s", s.text);
+  return 0;
+}

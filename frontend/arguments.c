@@ -1,0 +1,236 @@
+/* The arguments of a call against a signature: operands by position or name, then attributes by position or name.
+ * Parameters of layers are given by name only. A tensor given for a name that is both (bias=b) is the parameter. */
+#include <string.h>
+
+#include "frontend/check.h"
+
+typedef struct {
+  Checker *c;
+  const Call *call;
+  const Signature *s;
+  Matched *m;
+  bool given[SIG_ATTRS];
+  bool failed;
+} Match;
+
+static void fail(Match *k, Span at, const char *text) {
+  check_error(k->c, at, "%s", text);
+  k->failed = true;
+}
+
+#define TEXT(k, ...) arena_printf((k)->c->arena, __VA_ARGS__)
+
+/* ---- one attribute ---- */
+
+static const char *kind_text(const SigAttr *s, Arena *a) {
+  static const char *const text[] = {"an integer",
+                                     "a number",
+                                     "true or false",
+                                     "a dimension",
+                                     "a list of integers",
+                                     "all, a dimension or a list of dimensions",
+                                     "an integer or a pair [a, b]",
+                                     "an integer, a pair [a, b] or \"same\"",
+                                     "a string",
+                                     "",
+                                     "an initialiser"};
+  if (s->kind != ATTR_WORDS) return text[s->kind];
+  Str list = str_new(a);
+  for (int i = 0; s->words[i]; i++) str_printf(&list, "%s\"%s\"", i ? " or " : "", s->words[i]);
+  return list.text;
+}
+
+static bool in_range(int64_t i) { return i >= -LIMIT_DIM && i <= LIMIT_DIM; }
+
+/* Lists of lists ([[lo, hi], ...]) are taken row by row. */
+static bool flatten(const Value *v, int64_t *out, int *n) {
+  for (int i = 0; i < v->n; i++) {
+    const Value *x = &v->v[i];
+    if (x->kind == VALUE_LIST) {
+      if (!flatten(x, out, n)) return false;
+    } else if (x->kind != VALUE_INT || !in_range(x->i) || *n == 2 * LIMIT_RANK) {
+      return false;
+    } else {
+      out[(*n)++] = x->i;
+    }
+  }
+  return true;
+}
+
+static bool to_list(Checker *c, AttrKind kind, const Value *v, Attr *out) {
+  int64_t *all = ARENA_ARRAY(c->arena, int64_t, 2 * LIMIT_RANK);
+  bool two = kind == ATTR_PAIR || kind == ATTR_PADS;
+  *out = (Attr){.kind = kind, .v = all};
+  if (v->kind == VALUE_STRING) {
+    out->n = -1;
+    return !strcmp(v->s, kind == ATTR_PADS ? "same" : kind == ATTR_DIMS ? "all" : "");
+  }
+  if (v->kind == VALUE_INT && kind != ATTR_INTS) {
+    all[0] = all[1] = v->i;
+    out->n = two ? 2 : 1;
+    return in_range(v->i);
+  }
+  return v->kind == VALUE_LIST && flatten(v, all, &out->n) && (!two || out->n == 2);
+}
+
+static bool to_word(const SigAttr *s, const Value *v, Attr *out) {
+  *out = (Attr){.kind = s->kind, .s = v->s};
+  if (v->kind != VALUE_STRING) return false;
+  for (int i = 0; s->kind == ATTR_WORDS; i++) {
+    if (!s->words[i]) return false;
+    if (!strcmp(s->words[i], v->s)) return true;
+  }
+  return true;
+}
+
+static bool convert(Checker *c, const SigAttr *s, const Value *v, Attr *out) {
+  *out = (Attr){.kind = s->kind, .i = v->i, .init = v->init};
+  switch (s->kind) {
+    case ATTR_INT:
+    case ATTR_DIM:
+      return v->kind == VALUE_INT && in_range(v->i);
+    case ATTR_FLOAT:
+      out->i = 0;
+      out->f = value_is_number(v) ? value_number(v) : 0;
+      return value_is_number(v);
+    case ATTR_BOOL:
+      return v->kind == VALUE_BOOL;
+    case ATTR_STR:
+    case ATTR_WORDS:
+      return to_word(s, v, out);
+    case ATTR_INIT:
+      return v->kind == VALUE_INIT;
+    default:
+      return to_list(c, s->kind, v, out);
+  }
+}
+
+bool match_attr(Checker *c, const SigAttr *s, const ArgValue *x, const char *of, Attr *out) {
+  const Value *v = &x->value;
+  if (convert(c, s, v, out)) return true;
+  const char *got = v->kind == VALUE_INT      ? arena_printf(c->arena, "%lld", (long long)v->i)
+                    : v->kind == VALUE_STRING ? arena_printf(c->arena, "\"%s\"", v->s)
+                                              : value_kind_text(v);
+  check_error(c, x->span, "%s of %s must be %s, not %s", s->name, of, kind_text(s, c->arena), got);
+  if (v->kind == VALUE_FLOAT) check_note(c, no_place(), "a // b divides integers");
+  return false;
+}
+
+/* ---- placing ---- */
+
+static void place_attr(Match *k, int i, const ArgValue *x) {
+  if (k->given[i]) {
+    fail(k, x->name ? x->name_span : x->span, TEXT(k, "%s is given twice", k->s->attr[i].name));
+    return;
+  }
+  k->given[i] = true;
+  k->m->attr_span[i] = x->span;
+  if (!match_attr(k->c, &k->s->attr[i], x, k->call->what, &k->m->attr[i])) k->failed = true;
+}
+
+static void place_operand(Match *k, int i, const ArgValue *x) {
+  const SigOperand *o = &k->s->operand[i];
+  if (k->m->operand_span[i].file) {
+    fail(k, x->name ? x->name_span : x->span, TEXT(k, "%s is given twice", o->name));
+    return;
+  }
+  k->m->operand[i] = x->value;
+  k->m->operand_span[i] = x->span;
+  bool fine = x->value.kind == VALUE_TENSOR || (value_is_number(&x->value) && !o->parameter);
+  if (!fine)
+    fail(k, x->span, TEXT(k, "%s of %s must be a tensor, not %s", o->name, k->call->what,
+                          value_kind_text(&x->value)));
+}
+
+static void place_variadic(Match *k, const ArgValue *x) {
+  if (x->value.kind != VALUE_TENSOR && !value_is_number(&x->value)) {
+    fail(k, x->span, TEXT(k, "%s takes tensors here, not %s", k->call->what, value_kind_text(&x->value)));
+    return;
+  }
+  vec_push(k->c->arena, &k->m->variadic, x->value);
+  vec_push(k->c->arena, &k->m->variadic_span, x->span);
+}
+
+static int plural_count(const Signature *s) {
+  int n = s->nattrs;
+  for (int i = 0; i < s->noperands; i++) n += !s->operand[i].parameter;
+  return n;
+}
+
+static void place_positional(Match *k, int *next, const ArgValue *x) {
+  const Signature *s = k->s;
+  if (s->noperands && s->operand[0].variadic) {
+    place_variadic(k, x);
+    return;
+  }
+  while (*next < s->noperands && s->operand[*next].parameter) ++*next;
+  int i = (*next)++;
+  if (i < s->noperands) {
+    place_operand(k, i, x);
+  } else if (i < s->noperands + s->nattrs) {
+    place_attr(k, i - s->noperands, x);
+  } else {
+    int most = plural_count(s);
+    fail(k, x->span, most ? TEXT(k, "%s takes at most %d argument%s", k->call->what, most, most == 1 ? "" : "s")
+                          : TEXT(k, "%s takes no arguments", k->call->what));
+  }
+}
+
+static void unknown_argument(Match *k, const ArgValue *x) {
+  const char *names[SIG_OPERANDS + SIG_ATTRS];
+  int n = 0;
+  for (int i = 0; i < k->s->nattrs; i++) names[n++] = k->s->attr[i].name;
+  for (int i = 0; i < k->s->noperands; i++) names[n++] = k->s->operand[i].name;
+  fail(k, x->name_span, TEXT(k, "%s has no argument %s", k->call->what, x->name));
+  const char *near = near_name(x->name, names, n);
+  if (near) check_note(k->c, no_place(), "did you mean %s?", near);
+}
+
+static void place_named(Match *k, const ArgValue *x) {
+  int attr = -1, operand = -1;
+  for (int i = 0; i < k->s->nattrs; i++)
+    if (!strcmp(k->s->attr[i].name, x->name)) attr = i;
+  for (int i = 0; i < k->s->noperands; i++)
+    if (!strcmp(k->s->operand[i].name, x->name) && !k->s->operand[i].variadic) operand = i;
+  if (operand >= 0 && (attr < 0 || x->value.kind == VALUE_TENSOR)) place_operand(k, operand, x);
+  else if (attr >= 0) place_attr(k, attr, x);
+  else unknown_argument(k, x);
+}
+
+/* ---- what is missing ---- */
+
+static void check_operands(Match *k) {
+  const Signature *s = k->s;
+  if (s->noperands && s->operand[0].variadic) {
+    if (!k->m->variadic.count) fail(k, k->call->span, TEXT(k, "%s needs a tensor", k->call->what));
+    return;
+  }
+  for (int i = 0; i < s->noperands; i++) {
+    const SigOperand *o = &s->operand[i];
+    if (o->parameter || o->optional || k->m->operand_span[i].file) continue;
+    fail(k, k->call->span, TEXT(k, "%s of %s is missing", o->name, k->call->what));
+    return;
+  }
+}
+
+static void check_complete(Match *k) {
+  int missing = signature_complete(k->s, k->m->attr, k->given);
+  if (missing >= 0 && !k->failed)
+    fail(k, k->call->span, TEXT(k, "%s of %s is missing", k->s->attr[missing].name, k->call->what));
+}
+
+bool match_arguments(Checker *c, const Call *call, const Signature *s, Matched *out) {
+  *out = (Matched){0};
+  Match k = {.c = c, .call = call, .s = s, .m = out};
+  int next = 0;
+  const ArgValue *named = NULL;
+  for (int i = 0; i < call->args.count && !c->stopped; i++) {
+    const ArgValue *x = &call->args.at[i];
+    if (x->name) place_named(&k, named = x);
+    else if (named) fail(&k, x->span, "a positional argument cannot follow a named one");
+    else place_positional(&k, &next, x);
+  }
+  if (!k.failed) check_operands(&k);
+  check_complete(&k);
+  return !k.failed && !c->stopped;
+}

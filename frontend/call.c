@@ -1,0 +1,95 @@
+/* Calls: what a name stands for, and its arguments evaluated. */
+#include <string.h>
+
+#include "frontend/check.h"
+
+static void add_arg(Checker *c, Call *call, const char *name, Span name_span, Span span, Value v,
+                    bool *fine) {
+  ArgValue x = {name, name_span, span, v};
+  if (v.kind == VALUE_TUPLE) {
+    x.value = check_error(c, span, "this gives %d values; one is needed here", v.n);
+    check_note(c, no_place(), "a, b = ...; takes them apart");
+  }
+  if (x.value.kind == VALUE_FAILED) *fine = false;
+  vec_push(c->arena, &call->args, x);
+}
+
+bool call_begin(Checker *c, const Expr *x, const Value *piped, Span piped_span, Call *out) {
+  bool fine = true;
+  *out = (Call){.expr = x, .what = x->callee.text, .span = x->span, .name_span = x->callee.span};
+  if (piped) add_arg(c, out, NULL, piped_span, piped_span, *piped, &fine);
+  for (int i = 0; i < x->args.count; i++) {
+    const Arg *a = &x->args.at[i];
+    Value v = eval(c, a->value);
+    add_arg(c, out, a->name.text, a->name.span, a->value->span, v, &fine);
+  }
+  return fine && !c->stopped;
+}
+
+/* ---- dim(x, i), rank(x) ---- */
+
+static bool is_question(const char *name) { return !strcmp(name, "dim") || !strcmp(name, "rank"); }
+
+static Value question(Checker *c, const Call *call) {
+  Signature s;
+  Matched m;
+  bool dim = !strcmp(call->what, "dim");
+  signature_parse(c->arena, dim ? "x; i:int" : "x", &s);
+  if (!match_arguments(c, call, &s, &m)) return value_failed();
+  if (m.operand[0].kind != VALUE_TENSOR)
+    return check_error(c, m.operand_span[0], "%s asks about a tensor, not %s", call->what,
+                       value_kind_text(&m.operand[0]));
+  const Type *t = &m.operand[0].node->type;
+  if (!dim) return value_int(t->rank);
+  int64_t i = m.attr[0].i < 0 ? m.attr[0].i + t->rank : m.attr[0].i;
+  if (i >= 0 && i < t->rank) return value_int(t->dim[i]);
+  check_error(c, m.attr_span[0], "there is no dimension %lld", (long long)m.attr[0].i);
+  check_note(c, m.operand_span[0], "this is %s; the batch is not counted", type_text(c->arena, t));
+  return value_failed();
+}
+
+/* ---- unknown functions ---- */
+
+static const char *near_function(Checker *c, const char *word) {
+  const char *names[OP_COUNT + 2];
+  int n = 0;
+  for (int i = 0; i < OP_COUNT; i++)
+    if (!op_info[i].internal) names[n++] = op_info[i].name;
+  names[n++] = "dim";
+  names[n++] = "rank";
+  const char *near = near_name(word, names, n);
+  return near ? near : check_near(c, word, &c->blocks);
+}
+
+static Value unknown_function(Checker *c, const Call *call) {
+  Op op = op_by_name(call->what);
+  check_error(c, call->name_span, "there is no function %s", call->what);
+  const char *near = near_function(c, call->what);
+  if (op < OP_COUNT && !strcmp(op_info[op].section, "loss"))
+    check_note(c, no_place(), "%s is a metric: metric %s(...);", call->what, call->what);
+  else if (near)
+    check_note(c, no_place(), "did you mean %s?", near);
+  return value_failed();
+}
+
+Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span, const Name *bound) {
+  Call call;
+  if (c->stopped) return value_failed();
+  bool fine = call_begin(c, x, piped, piped_span, &call);
+  call.bound = bound;
+  const char *name = call.what;
+  const Item *block = table_get(&c->blocks, name);
+  Op op = op_by_name(name);
+  bool callable = op < OP_COUNT && !op_info[op].internal;
+  if (!block && !is_question(name) && !init_exists(name) && !callable)
+    return unknown_function(c, &call);
+  if (!fine) return value_failed();
+  if (!c->scope && (block || callable) && !init_exists(name))
+    return check_error(c, call.span, "%s makes tensors, which belong in a network or block", name);
+  if (block) return block_call(c, block, &call);
+  if (!x->label || callable)
+    return is_question(name)  ? question(c, &call)
+           : init_exists(name) ? init_call(c, &call)
+                               : tensor_call(c, op, &call);
+  return check_error(c, x->label->span, "%s makes no layer that could have a name", name);
+}

@@ -1,1 +1,0 @@
-/* placeholder until the folder's first file */ extern int dlc_frontend_empty; int dlc_frontend_empty;

@@ -1,0 +1,152 @@
+/* Calls of ops and operators on tensors. u8 and i32 become f32 at their first arithmetic use; labels and indices, and
+ * what only moves elements, stay integers. */
+#include <string.h>
+
+#include "frontend/check.h"
+
+Node *tensor_real(Checker *c, Node *n) {
+  if (!n || n->type.elem == ELEM_F32) return n;
+  while (c->real.count <= n->id) vec_push(c->arena, &c->real, NULL);
+  if (!c->real.at[n->id])
+    c->real.at[n->id] = ir_try(c->graph, OP_real, 1, &n, NULL, n->span, &(OpError){.arena = c->arena});
+  return c->real.at[n->id];
+}
+
+Node *tensor_constant(Checker *c, double f, Span at) {
+  Attr attr[] = {attr_float(f), attr_ints(0, NULL)};
+  return ir_try(c->graph, OP_constant, 0, NULL, attr, at, &(OpError){.arena = c->arena});
+}
+
+void tensor_label(Checker *c, Node *n, const char *name) {
+  if (!n || n->label || op_info[n->op].kind == KIND_LEAF) return;
+  n->label = arena_printf(c->arena, "%s%s", c->scope->prefix, name);
+}
+
+/* ---- making a node, and saying why it cannot be made ---- */
+
+static bool same_place(Span a, Span b) {
+  return a.file == b.file && a.line == b.line && a.col == b.col;
+}
+
+static const char *node_name(Checker *c, const Node *n) {
+  bool named = n->op == OP_input || n->op == OP_target || n->op == OP_param;
+  const char *name = named ? node_str(n, "name") : n->label ? n->label : "this";
+  return arena_printf(c->arena, "%s is %s", name, type_text(c->arena, &n->type));
+}
+
+static void note_operands(Checker *c, int nin, Node *const *in, Span at) {
+  enum { SHOWN = 3 };
+  int shown = 0;
+  for (int i = 0; i < nin && shown < SHOWN; i++) {
+    bool useful = in[i] && in[i]->span.file && in[i]->op != OP_constant && in[i]->op != OP_buffer;
+    if (!useful || same_place(in[i]->span, at)) continue;
+    bool own = in[i]->op == OP_param && i > 0 && same_place(in[i]->span, at);
+    if (own) continue;
+    check_note(c, in[i]->span, "%s", node_name(c, in[i]));
+    shown++;
+  }
+}
+
+static Node *report(Checker *c, const OpError *e, int nin, Node *const *in, Span at,
+                    const Span *operand, const Span *attribute) {
+  Span place = at;
+  if (e->attribute >= 0 && attribute && attribute[e->attribute].file) place = attribute[e->attribute];
+  if (e->operand >= 0 && operand && e->operand < nin && operand[e->operand].file)
+    place = operand[e->operand];
+  check_error(c, place, "%s", e->text);
+  if (e->note) check_note(c, no_place(), "%s", e->note);
+  note_operands(c, nin, in, at);
+  return NULL;
+}
+
+Node *tensor_make(Checker *c, Op op, int nin, Node *const *in, const Attr *attr, Span at,
+                  const Span *operand, const Span *attribute) {
+  OpError e = {.arena = c->arena};
+  if (!tensor_count(c, at)) return NULL;
+  Node *n = ir_try(c->graph, op, nin, in, attr, at, &e);
+  return n ? n : report(c, &e, nin, in, at, operand, attribute);
+}
+
+/* ---- operands ---- */
+
+/* Integers belong in the last operand proper of an op on labels. */
+static bool takes_integers(Op op, const Signature *s, int i) {
+  int last = -1;
+  for (int k = 0; k < s->noperands; k++)
+    if (!s->operand[k].parameter) last = k;
+  return op_info[op].domain == DOMAIN_LABEL && i == last;
+}
+
+static bool one_elem(int n, const Value *v) {
+  for (int i = 0; i < n; i++)
+    if (v[i].kind != VALUE_TENSOR || v[i].node->type.elem != v[0].node->type.elem) return false;
+  return true;
+}
+
+static Node *operand_node(Checker *c, const Value *v, Span at, bool integers) {
+  if (value_is_number(v)) return tensor_constant(c, value_number(v), at);
+  if (v->kind != VALUE_TENSOR) return NULL;
+  return integers ? v->node : tensor_real(c, v->node);
+}
+
+typedef struct {
+  int n;
+  Node **in;
+  const Span *span;
+} Operands;
+
+static Operands operands_of(Checker *c, Op op, const Signature *s, const Matched *m) {
+  bool variadic = s->noperands && s->operand[0].variadic;
+  const Value *v = variadic ? m->variadic.at : m->operand;
+  Operands o = {.n = variadic ? m->variadic.count : s->noperands};
+  o.span = variadic ? m->variadic_span.at : m->operand_span;
+  o.in = ARENA_ARRAY(c->arena, Node *, o.n ? o.n : 1);
+  bool moves = !strcmp(op_info[op].section, "shape") && one_elem(o.n, v);
+  for (int i = 0; i < o.n; i++)
+    o.in[i] = operand_node(c, &v[i], o.span[i], moves || takes_integers(op, s, i));
+  return o;
+}
+
+/* ---- calls ---- */
+
+Value tensor_call(Checker *c, Op op, const Call *call) {
+  const Signature *s = op_signature(op);
+  Matched m;
+  if (!match_arguments(c, call, s, &m)) return value_failed();
+  bool layer = op_info[op].kind == KIND_LAYER, named = layer || call->expr->label;
+  Operands o = operands_of(c, op, s, &m);
+  const char *name = named ? layer_name(c, call) : NULL;
+  if (named && !name) return value_failed();
+  if (layer && !layer_params(c, op, call, name, o.n, o.in, m.attr, &m)) return value_failed();
+  Node *n = tensor_make(c, op, o.n, o.in, m.attr, call->span, o.span, m.attr_span);
+  if (n && name) n->label = name;
+  return value_tensor(n);
+}
+
+/* ---- operators ---- */
+
+static Node *operator_side(Checker *c, const Expr *x, const Value *v) {
+  Node *n = operand_node(c, v, x->span, false);
+  if (!n) check_error(c, x->span, "a tensor or a number is needed here, not %s", value_kind_text(v));
+  return n;
+}
+
+Value tensor_binary(Checker *c, const Expr *x, Value left, Value right) {
+  static const Op ops[] = {OP_add, OP_sub, OP_mul, OP_div};
+  if (x->op >= OPERATOR_EQ) {
+    check_error(c, x->span, "tensors cannot be compared: %s takes compile-time values", operator_text(x->op));
+    check_note(c, no_place(), "dim(x, i) and rank(x) are known at compile time");
+    return value_failed();
+  }
+  if (x->op > OPERATOR_DIV)
+    return check_error(c, x->span, "%s takes compile-time values, not tensors", operator_text(x->op));
+  Span spans[] = {x->left->span, x->right->span};
+  Node *in[] = {operator_side(c, x->left, &left), operator_side(c, x->right, &right)};
+  if (!in[0] || !in[1]) return value_failed();
+  return value_tensor(tensor_make(c, ops[x->op], 2, in, NULL, x->span, NULL, spans));
+}
+
+Value tensor_negate(Checker *c, const Expr *x, Value v) {
+  Node *n = tensor_real(c, v.node);
+  return value_tensor(tensor_make(c, OP_neg, 1, &n, NULL, x->span, NULL, NULL));
+}

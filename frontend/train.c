@@ -1,0 +1,225 @@
+/* The train block: words, each with values, that fill Graph.train. Optimizers, schedules and augmentations are rows of
+ * train.def. */
+#include <stddef.h>
+#include <string.h>
+
+#include "frontend/check.h"
+
+typedef struct {
+  const char *name;
+  TrainKind kind;
+} ItemWord;
+
+typedef struct {
+  const char *name;
+  int64_t low, high;
+  size_t offset;
+} IntWord;
+
+static const ItemWord item_words[] = {
+    {"optimizer", TRAIN_OPTIMIZER}, {"schedule", TRAIN_SCHEDULE}, {"augment", TRAIN_AUGMENT}};
+
+static const IntWord int_words[] = {
+    {"batch", 1, LIMIT_BATCH, offsetof(Train, batch)},
+    {"epochs", 1, INT32_MAX, offsetof(Train, epochs)},
+    {"seed", 0, INT64_MAX, offsetof(Train, seed)},
+    {"warmup", 0, INT32_MAX, offsetof(Train, warmup_steps)},
+};
+
+enum { ITEM_WORDS = sizeof item_words / sizeof *item_words };
+enum { INT_WORDS = sizeof int_words / sizeof *int_words };
+
+/* ---- items: name(args) ---- */
+
+typedef struct {
+  const char *attr;
+  double high;  /* the largest value */
+  bool open;    /* the bounds themselves are not allowed */
+} Bound;
+
+/* Every other number of an item is at least 0. */
+static const Bound bounds[] = {{"p", 1, false},        {"beta1", 1, true},    {"beta2", 1, true},
+                               {"size", 1e300, true},  {"period", 1e300, true},
+                               {"epochs", 1e300, true}, {"degrees", 360, false}};
+
+static bool in_bounds(const char *name, double x) {
+  for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+    const Bound *b = &bounds[i];
+    if (strcmp(b->attr, name) != 0) continue;
+    bool beta = b->high == 1 && b->open; /* 0 is a decay like any other */
+    return (b->open && !beta ? x > 0 : x >= 0) && (b->open ? x < b->high : x <= b->high);
+  }
+  return x >= 0;
+}
+
+static bool check_bounds(Checker *c, const Call *call, const Signature *s, const Matched *m) {
+  for (int i = 0; i < s->nattrs; i++) {
+    const Attr *a = &m->attr[i];
+    double x = a->kind == ATTR_FLOAT ? a->f : (double)a->i;
+    if (in_bounds(s->attr[i].name, x)) continue;
+    Span at = m->attr_span[i].file ? m->attr_span[i] : call->span;
+    check_error(c, at, "%s of %s cannot be %g", s->attr[i].name, call->what, x);
+    return false;
+  }
+  return true;
+}
+
+static void unknown_item(Checker *c, TrainKind kind, const Call *call) {
+  static const char *const what[] = {"optimizer", "schedule", "augmentation"};
+  VEC(const char *) names = {0};
+  for (int i = 0; i < train_row_count; i++)
+    if (train_rows[i].kind == kind) vec_push(c->arena, &names, train_rows[i].name);
+  const char *near = near_name(call->what, names.at, names.count);
+  check_error(c, call->name_span, "there is no %s %s", what[kind], call->what);
+  if (near) {
+    check_note(c, no_place(), "did you mean %s?", near);
+    return;
+  }
+  Str s = str_new(c->arena);
+  for (int i = 0; i < names.count; i++) str_printf(&s, "%s%s", i ? ", " : "", names.at[i]);
+  check_note(c, no_place(), "there are %s", s.text);
+}
+
+static bool item_call(Checker *c, const Expr *x, Call *call) {
+  if (x->kind == EXPR_CALL) return call_begin(c, x, NULL, no_place(), call);
+  *call = (Call){.expr = x, .what = x->text, .span = x->span, .name_span = x->span};
+  if (x->kind == EXPR_NAME) return true;
+  check_error(c, x->span, "a name is needed here, with its arguments in parentheses");
+  return false;
+}
+
+static bool item_of(Checker *c, TrainKind kind, const Expr *x, TrainItem *out) {
+  Call call;
+  Matched m;
+  if (!item_call(c, x, &call)) return false;
+  const Signature *s = train_signature(kind, call.what);
+  if (!s) {
+    unknown_item(c, kind, &call);
+    return false;
+  }
+  if (!match_arguments(c, &call, s, &m) || !check_bounds(c, &call, s, &m)) return false;
+  *out = (TrainItem){call.what, ARENA_ARRAY(c->arena, Attr, s->nattrs + 1)};
+  memcpy(out->attr, m.attr, (size_t)s->nattrs * sizeof *m.attr);
+  const Attr *nesterov = train_attr(kind, out, "nesterov"), *momentum = train_attr(kind, out, "momentum");
+  if (!nesterov || !nesterov->i || momentum->f > 0) return true;
+  check_error(c, call.span, "nesterov needs momentum above 0");
+  return false;
+}
+
+/* ---- words ---- */
+
+static bool one_value(Checker *c, const Setting *s) {
+  if (s->values.count == 1) return true;
+  check_error(c, s->values.at[1]->span, "%s takes one value", s->word.text);
+  return false;
+}
+
+static void set_item(Checker *c, TrainKind kind, const Setting *s) {
+  Train *t = &c->graph->train;
+  for (int i = 0; i < s->values.count; i++) {
+    TrainItem item = {0};
+    if (kind != TRAIN_AUGMENT && !one_value(c, s)) return;
+    if (!item_of(c, kind, s->values.at[i], &item)) continue;
+    if (kind == TRAIN_OPTIMIZER) t->optimizer = item;
+    else if (kind == TRAIN_SCHEDULE) t->schedule = item;
+    else vec_push(c->arena, &t->augment, item);
+  }
+}
+
+static void set_int(Checker *c, const IntWord *w, const Setting *s) {
+  int64_t i;
+  if (!one_value(c, s) || !eval_int(c, s->values.at[0], w->name, w->low, w->high, &i)) return;
+  memcpy((char *)&c->graph->train + w->offset, &i, sizeof i);
+}
+
+static void set_clip(Checker *c, const Setting *s) {
+  if (!one_value(c, s)) return;
+  Value v = eval(c, s->values.at[0]);
+  if (v.kind == VALUE_FAILED) return;
+  if (value_is_number(&v) && value_number(&v) > 0) c->graph->train.clip_grad_norm = value_number(&v);
+  else check_error(c, s->values.at[0]->span, "clip_grad_norm takes a number above 0");
+}
+
+static void set_freeze(Checker *c, const Setting *s) {
+  for (int i = 0; i < s->values.count; i++) {
+    Value v = eval(c, s->values.at[i]);
+    if (v.kind == VALUE_FAILED) continue;
+    if (v.kind == VALUE_STRING) {
+      vec_push(c->arena, &c->graph->train.freeze, v.s);
+      vec_push(c->arena, &c->freeze_spans, s->values.at[i]->span);
+      continue;
+    }
+    check_error(c, s->values.at[i]->span, "freeze takes a pattern in quotes, not %s", value_kind_text(&v));
+    check_note(c, no_place(), "as in freeze \"layer1.*\";");
+  }
+}
+
+static void unknown_word(Checker *c, const Setting *s) {
+  static const char *const words[] = {"optimizer", "schedule", "augment", "batch",         "epochs",
+                                      "seed",      "warmup",   "freeze",  "clip_grad_norm"};
+  const char *near = near_name(s->word.text, words, (int)(sizeof words / sizeof *words));
+  check_error(c, s->word.span, "a train block has no statement %s", s->word.text);
+  if (near) check_note(c, no_place(), "did you mean %s?", near);
+}
+
+static bool once(Checker *c, Table *seen, const Setting *s) {
+  if (!strcmp(s->word.text, "freeze") || !strcmp(s->word.text, "augment")) return true;
+  const Span *other = table_get(seen, s->word.text);
+  if (!other) {
+    table_put(c->arena, seen, s->word.text, (void *)&s->word.span);
+    return true;
+  }
+  check_error(c, s->word.span, "%s is given twice", s->word.text);
+  check_note(c, *other, "the other one is here");
+  return false;
+}
+
+static void set(Checker *c, const Setting *s) {
+  const char *word = s->word.text;
+  for (int i = 0; i < ITEM_WORDS; i++)
+    if (!strcmp(item_words[i].name, word)) {
+      set_item(c, item_words[i].kind, s);
+      return;
+    }
+  for (int i = 0; i < INT_WORDS; i++)
+    if (!strcmp(int_words[i].name, word)) {
+      set_int(c, &int_words[i], s);
+      return;
+    }
+  if (!strcmp(word, "clip_grad_norm")) set_clip(c, s);
+  else if (!strcmp(word, "freeze")) set_freeze(c, s);
+  else unknown_word(c, s);
+}
+
+void check_train(Checker *c) {
+  Train *t = &c->graph->train;
+  Table seen = {0};
+  t->batch = 32;
+  t->epochs = 10;
+  if (!c->train) return;
+  t->present = true;
+  for (int i = 0; i < c->train->settings.count && !c->stopped; i++) {
+    const Setting *s = &c->train->settings.at[i];
+    if (once(c, &seen, s)) set(c, s);
+  }
+}
+
+/* sgd(lr=0.01) */
+static TrainItem default_optimizer(Checker *c) {
+  const Signature *s = train_signature(TRAIN_OPTIMIZER, "sgd");
+  TrainItem item = {"sgd", ARENA_ARRAY(c->arena, Attr, s->nattrs)};
+  signature_complete(s, item.attr, NULL);
+  item.attr[0] = attr_float(0.01);
+  return item;
+}
+
+void check_train_end(Checker *c) {
+  Train *t = &c->graph->train;
+  bool loss = c->loss.file != 0;
+  if (loss && !t->optimizer.name) t->optimizer = default_optimizer(c);
+  if (c->train && !loss && !c->reports)
+    diag_warning(c->diags, c->train->name.span, "the network has no loss, so nothing is trained");
+  for (int i = 0; i < t->freeze.count && !c->reports; i++)
+    if (!layer_fits(c, t->freeze.at[i]))
+      check_error(c, c->freeze_spans.at[i], "no parameter's name fits \"%s\"", t->freeze.at[i]);
+}
