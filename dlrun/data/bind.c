@@ -72,12 +72,18 @@ static bool convert(Arena *a, const RawArray *r, const dlc_tensor *t, const char
   return true;
 }
 
+static const RawArray *unnamed_array(const RawSet *s, int k) {
+  for (int i = 0; i < s->list.count; i++)
+    if (!s->list.at[i].name && k-- == 0) return &s->list.at[i];
+  return NULL;
+}
+
 static const RawArray *array_for(const RawSet *s, const dlc_tensor *t, int *unnamed) {
   for (int i = 0; i < s->list.count; i++)
     if (s->list.at[i].name && strcmp(s->list.at[i].name, t->name) == 0) return &s->list.at[i];
-  for (int i = 0, k = 0; i < s->list.count; i++)
-    if (!s->list.at[i].name && k++ == *unnamed) return ++*unnamed, &s->list.at[i];
-  return NULL;
+  const RawArray *r = unnamed_array(s, *unnamed);
+  *unnamed += r != NULL;
+  return r;
 }
 
 static bool bind_one(RawSet *s, const dlc_tensor *t, int32_t i, int *unnamed, Dataset *d,
@@ -93,19 +99,9 @@ static bool bind_one(RawSet *s, const dlc_tensor *t, int32_t i, int *unnamed, Da
   return convert(s->arena, r, t, &d->data[i], f);
 }
 
-static bool has_targets(const RawSet *s) {
-  int unnamed = 0;
-  const dlc_model *m = s->model;
-  for (int i = 0; i < m->input_count; i++) array_for(s, &m->inputs[i], &unnamed);
-  for (int i = 0; i < m->target_count; i++)
-    if (!array_for(s, &m->targets[i], &unnamed)) return false;
-  return true;
-}
-
 bool bind_arrays(RawSet *s, bool targets, Dataset *d, Fault *f) {
   const dlc_model *m = s->model;
   int unnamed = 0;
-  if (!targets && has_targets(s)) targets = true;
   d->n = -1;
   d->inputs = m->input_count;
   d->tensors = m->input_count + (targets ? m->target_count : 0);
@@ -115,5 +111,8 @@ bool bind_arrays(RawSet *s, bool targets, Dataset *d, Fault *f) {
     const dlc_tensor *t = i < d->inputs ? &m->inputs[i] : &m->targets[i - d->inputs];
     if (!bind_one(s, t, i, &unnamed, d, f)) return false;
   }
+  /* targets that are not wanted may be there all the same */
+  const RawArray *more = unnamed_array(s, unnamed + (targets ? 0 : m->target_count));
+  if (more) return fault(f, "%s: more than the network has inputs and targets for", more->where);
   return d->n > 0 ? true : fault(f, "the data has no samples");
 }

@@ -61,7 +61,8 @@ bool dataset_open(Arena *a, const char *text, const dlc_model *model, bool targe
   if (!raw_spec_parse(a, text, &spec, f)) return false;
   for (int i = 0; i < spec.files.count; i++)
     if (!read_file(&set, spec.files.at[i], &spec, &cut, f)) return false;
-  return bind_arrays(&set, targets, out, f) && bind_rows(a, &spec, cut, out, f);
+  return raw_join(&set, f) && bind_arrays(&set, targets, out, f) &&
+         bind_rows(a, &spec, cut, out, f);
 }
 
 Batch dataset_batch(Arena *a, const Dataset *d, int64_t most) {

@@ -47,6 +47,8 @@ bool read_cifar(RawSet *s, const char *path, Bytes b, Fault *f) {
   uint8_t *pixel = images ? images->data : NULL;
   RawArray *labels = raw_add(s, NULL, path, RAW_U8, 1, &n, f);
   if (!pixel || !labels) return false;
+  labels[-1].kind = "CIFAR images";
+  labels->kind = "CIFAR labels";
   for (int64_t i = 0; i < n; i++) {
     ((uint8_t *)labels->data)[i] = *bytes_take(&b, 1);
     const uint8_t *image = bytes_take(&b, CIFAR_IMAGE);

@@ -38,6 +38,46 @@ RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, 
   return &s->list.at[s->list.count - 1];
 }
 
+static bool same_key(const RawArray *a, const RawArray *b) {
+  if (a->name && b->name) return strcmp(a->name, b->name) == 0;
+  return !a->name && !b->name && a->kind && b->kind && strcmp(a->kind, b->kind) == 0;
+}
+
+static bool same_sample(const RawArray *a, const RawArray *b) {
+  if (a->elem != b->elem || a->rank != b->rank) return false;
+  for (int d = 1; d < a->rank; d++)
+    if (a->dim[d] != b->dim[d]) return false;
+  return true;
+}
+
+/* b behind a, in a's place. */
+static bool append(RawSet *s, RawArray *a, const RawArray *b, Fault *f) {
+  if (!same_sample(a, b)) return fault(f, "%s and %s hold different samples", a->where, b->where);
+  int64_t total = a->dim[0] + b->dim[0], limit = (int64_t)(LIMIT_DATA_BYTES / 8);
+  if (a->each && total > limit / a->each) return fault(f, "%s: too many samples", b->where);
+  size_t size = raw_size(a->elem), first = (size_t)(a->dim[0] * a->each) * size;
+  char *data = arena_alloc(s->arena, (size_t)(total * a->each) + 1, size);
+  memcpy(data, a->data, first);
+  memcpy(data + first, b->data, (size_t)(b->dim[0] * b->each) * size);
+  a->data = data;
+  a->dim[0] = total;
+  return true;
+}
+
+bool raw_join(RawSet *s, Fault *f) {
+  int kept = 0;
+  for (int i = 0; i < s->list.count; i++) {
+    int k = 0;
+    while (k < kept && !same_key(&s->list.at[k], &s->list.at[i])) k++;
+    if (k == kept)
+      s->list.at[kept++] = s->list.at[i];
+    else if (!append(s, &s->list.at[k], &s->list.at[i], f))
+      return false;
+  }
+  s->list.count = kept;
+  return true;
+}
+
 RawElem raw_elem_for(Scalar s) {
   if (s.kind == 'f') return s.size == 8 ? RAW_F64 : RAW_F32;
   return s.kind == 'u' && s.size == 1 ? RAW_U8 : RAW_I64;

@@ -15,6 +15,7 @@ enum { RAW_RANK = 9 };
 typedef struct {
   const char *name;  /* NULL: known by its place among the unnamed */
   const char *where; /* the file */
+  const char *kind;  /* unnamed arrays of one kind are parts of one; NULL: none of them */
   RawElem elem;
   int rank;
   int64_t dim[RAW_RANK];
@@ -45,6 +46,8 @@ bool raw_spec_parse(Arena *a, const char *text, DataSpec *out, Fault *f);
  * each taking `source_size`. NULL after a fault. */
 RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, int rank,
                   const int64_t *dim, Fault *f);
+/* Joins arrays of one name, or one kind: the samples of several files, in their order. */
+bool raw_join(RawSet *s, Fault *f);
 size_t raw_size(RawElem elem);
 double raw_double(const RawArray *r, int64_t i);
 /* Product of dimensions; false when it passes `most`. */

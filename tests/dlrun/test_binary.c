@@ -69,7 +69,16 @@ static void test_idx(void **state) {
   write_blob(LABELS, y.at, y.length);
   torture(m, IMAGES, IMAGES "," LABELS, &x);
   refuse_with(m, IMAGES, "nothing for label");
+  refuse_with(m, IMAGES "," LABELS "," LABELS, "more than the network has inputs and targets");
   y.at[8] = 4;
+  /* what is not asked for is not looked at */
+  Dataset d;
+  Fault f = {.text = ""};
+  Arena *a = arena_new();
+  write_blob(LABELS, y.at, y.length);
+  assert_true(dataset_open(a, IMAGES "," LABELS, m, false, &d, &f));
+  assert_int_equal(d.tensors, 1);
+  arena_free(a);
   write_blob(LABELS, y.at, y.length);
   refuse_with(m, IMAGES "," LABELS, "label of sample 0 is 4");
   Blob three = idx(8, 1, (uint32_t[]){3}, "\0\1\2", 3);
@@ -129,6 +138,13 @@ static void test_cifar(void **state) {
     assert_int_equal(data_at(&d, m, 1, r, 0), r);
     assert_int_equal(data_at(&d, m, 0, r, 3071), (3071 * 7 + r) & 0xff);
   }
+  /* two files are one data set */
+  write_blob(FILE_BIN, b.at, b.length / 3);
+  d = open_data(a, m, FILE_BIN ".gz," FILE_BIN);
+  assert_int_equal(d.n, 4);
+  assert_int_equal(data_at(&d, m, 1, 2, 0), 2);
+  assert_int_equal(data_at(&d, m, 1, 3, 0), 0);
+  assert_int_equal(data_at(&d, m, 0, 3, 3071), 3071 * 7 & 0xff);
   arena_free(a);
   write_blob(FILE_BIN, b.at, b.length - 1);
   refuse_with(m, FILE_BIN, "no multiple of 3073");

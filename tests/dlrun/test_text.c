@@ -40,6 +40,12 @@ static void test_tables(void **state) {
   check_flowers(P, 3, (double[]){1, 2, 0, 3, 4, 2, 5, 6, 1});
 }
 
+static void test_two_tables(void **state) {
+  (void)state;
+  write_text(P, "1,2,0\n3,4,2\n");
+  check_flowers(P "," P, 4, (double[]){1, 2, 0, 3, 4, 2, 1, 2, 0, 3, 4, 2});
+}
+
 static void test_named_columns(void **state) {
   (void)state;
   const dlc_tensor in[] = {tensor("age", DLC_F32, 0, 0, NULL),
@@ -203,10 +209,10 @@ static void test_series_together(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tables),          cmocka_unit_test(test_named_columns),
-      cmocka_unit_test(test_bad_tables),      cmocka_unit_test(test_rows),
-      cmocka_unit_test(test_specs),           cmocka_unit_test(test_series),
-      cmocka_unit_test(test_series_together),
+      cmocka_unit_test(test_tables),        cmocka_unit_test(test_two_tables),
+      cmocka_unit_test(test_named_columns), cmocka_unit_test(test_bad_tables),
+      cmocka_unit_test(test_rows),          cmocka_unit_test(test_specs),
+      cmocka_unit_test(test_series),        cmocka_unit_test(test_series_together),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   unlink(P);
