@@ -39,13 +39,14 @@ typedef struct {
   int rows;
   bool clamped;                /* only rows below m1 exist */
   bool packing;                /* reads B itself, and packs it in passing */
+  bool direct;                 /* reads B itself */
   bool main;                   /* most of the work: others are kept short */
 } Rows;
 
 static void b_operand(Product *p, const Rows *rows, const Columns *c, Micro *m) {
   Cg *cg = p->cg;
   const Matmul *mm = p->mm;
-  if (mm->packed && !rows->packing) {
+  if (mm->packed && !rows->packing && !rows->direct) {
     m->b = cg_at(cg, cg->real, p->room, LLVMBuildSub(cg->builder, c->column, c->panel, ""));
     m->bk = mm->panel;
     return;
@@ -259,7 +260,8 @@ static bool packs_in_passing(const Product *p, const Columns *c, int mr) {
   return p->mm->packed && s->b.stride[s->nbatch + 1] == 1 && c->whole && maskable && p->mm->m >= mr;
 }
 
-/* The first tile of the block; a block lower than a tile has its panel packed as such. Returns the next row. */
+/* The first tile of the block. A block lower than a tile, as at run-time batches far below the maximum, has no use
+ * for a packed panel. Returns the next row. */
 static LLVMValueRef first_tile(Product *p, const Columns *c, int mr) {
   Cg *cg = p->cg;
   LLVMValueRef next = cg_add(cg, p->m0, cg_int(cg, mr));
@@ -270,10 +272,10 @@ static LLVMValueRef first_tile(Product *p, const Columns *c, int mr) {
   int64_t left = p->mm->m % p->mm->rows;
   if (p->mm->s.m.each || (left && left < mr)) {
     CgIf low = cg_if(cg, LLVMBuildNot(cg->builder, fits, ""));
-    pack_panel(p, c->panel);
+    emit_tile(p, &(Rows){p->m0, mr, .clamped = true, .direct = true}, c);
     cg_if_end(cg, &low);
   }
-  return LLVMBuildSelect(cg->builder, fits, next, p->m0, "");
+  return LLVMBuildSelect(cg->builder, fits, next, p->m1, "");
 }
 
 /* All tiles over one set of columns. */

@@ -17,7 +17,7 @@ enum { MAX_BATCH = 7, SLOT_A = 0, SLOT_B, SLOT_C, SLOT_SCRATCH, SLOT_BIAS, SLOT_
 
 /* How a matrix lies: rows, columns, or neither dimension has stride 1. */
 typedef enum { LIE_ROWS, LIE_COLUMNS, LIE_APART } Lie;
-typedef enum { END_NONE, END_BIAS_RELU, END_RESIDUAL } End;
+typedef enum { END_NONE, END_BIAS_RELU, END_RESIDUAL, END_LONG, END_ROW } End;
 typedef enum { GROWS_NOTHING, GROWS_M, GROWS_N, GROWS_K, GROWS_BATCH } Grows;
 
 typedef struct {
@@ -92,6 +92,27 @@ static const Case cases[] = {
   {6, 8, 30, 0, LIE_COLUMNS, 0, 0, 3, {2, 3, 2}, 0, END_BIAS_RELU},
   {6, 70, 3, 0, 0, 0, GROWS_M, 2, {2, 2}, 0, 0},
   {1, 1, 30, 0, 0, 0, GROWS_BATCH, 1, {4}, 0, 0},
+  /* blocks lower than a tile, packed panels, several K blocks of each */
+  {3, 50, 300, 0, 0, 0, GROWS_M, 0, {0}, 0, END_BIAS_RELU},
+  {387, 70, 40, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
+  {100, 70, 1100, 0, 0, 0, 0, 0, {0}, 0, END_LONG},
+  {100, 70, 300, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, 0},
+  {100, 70, 300, 0, LIE_COLUMNS, 0, GROWS_K, 0, {0}, 0, END_RESIDUAL},
+  {30, 70, 300, 0, LIE_COLUMNS, 0, GROWS_BATCH, 1, {2}, 0, END_LONG},
+  {16, 70, 80, 0, 0, 0, GROWS_M, 0, {0}, 0, END_LONG},
+  /* one column; few columns of a product whose A lies along m; C along its columns */
+  {200, 1, 300, 0, 0, 0, 0, 0, {0}, 0, END_ROW},
+  {30, 1, 100, 0, 0, 0, GROWS_M, 0, {0}, 0, END_LONG},
+  {70, 10, 40, LIE_COLUMNS, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
+  {70, 3, 8, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, END_ROW},
+  {50, 21, 40, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_ROW},
+  {50, 21, 40, 0, LIE_COLUMNS, LIE_COLUMNS, 0, 0, {0}, 0, END_ROW},
+  {50, 21, 40, 0, 0, LIE_COLUMNS, GROWS_M, 0, {0}, 0, END_LONG},
+  /* sums along k */
+  {5, 30, 20, 0, LIE_COLUMNS, 0, GROWS_K, 0, {0}, 0, END_LONG},
+  {16, 10, 300, 0, 0, 0, GROWS_M, 0, {0}, 0, END_ROW},
+  {16, 10, 30, 0, 0, 0, GROWS_K, 0, {0}, 0, END_RESIDUAL},
+  {6, 300, 70, 0, LIE_COLUMNS, 0, GROWS_N, 0, {0}, 0, 0},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -121,35 +142,46 @@ static int64_t lay(const MatmulSpec *s, View *v, Lie lie, int64_t rows, int64_t 
 typedef struct {
   MatmulSpec spec;
   PointwiseSpec epilogue;
-  BodyValue value[5];
+  BodyValue value[8];
   BodyStore store;
   Node node[2];
   int64_t size[SLOTS];
   KernelList list;
 } Prepared;
 
-/* result + bias[n], then relu; or result + other[...], which lies as C does. */
+static int value(Prepared *p, BodyValue v) {
+  p->value[p->epilogue.nvalues] = v;
+  return p->epilogue.nvalues++;
+}
+
+static int sum(Prepared *p, int a, int b) {
+  return value(p, (BodyValue){.kind = BODY_OP, .node = &p->node[0], .arg = {a, b}});
+}
+
+/* BIAS_RELU: relu(result + bias[n]). RESIDUAL: result + other, which lies as C does. LONG: both, and the bias once
+ * more. ROW: result + m. */
 static void prepare_end(const Case *c, Prepared *p) {
   MatmulSpec *s = &p->spec;
   int nb = s->nbatch;
-  bool bias = c->end == END_BIAS_RELU;
-  p->epilogue = (PointwiseSpec){.rank = nb + 2, .nvalues = bias ? 4 : 3, .nstores = 1, .value = p->value,
-                                .store = &p->store};
+  p->epilogue = (PointwiseSpec){.rank = nb + 2, .nstores = 1, .value = p->value, .store = &p->store};
   for (int i = 0; i < nb; i++) p->epilogue.extent[i] = s->batch[i];
   p->epilogue.extent[nb] = s->m;
   p->epilogue.extent[nb + 1] = s->n;
   p->node[0] = (Node){.op = OP_add, .nin = 2};
   p->node[1] = (Node){.op = OP_relu, .nin = 1};
-  p->value[0] = (BodyValue){.kind = BODY_RESULT};
-  p->value[1] = (BodyValue){.kind = BODY_LOAD, .view = s->c};
-  p->value[1].view.slot = SLOT_OTHER;
-  if (bias) p->value[1].view = (View){.slot = SLOT_BIAS};
-  if (bias) p->value[1].view.stride[nb + 1] = 1;
-  p->value[2] = (BodyValue){.kind = BODY_OP, .node = &p->node[0], .arg = {0, 1}};
-  p->value[3] = (BodyValue){.kind = BODY_OP, .node = &p->node[1], .arg = {2}};
-  p->store = (BodyStore){bias ? 3 : 2, s->c};
+  BodyValue bias = {.kind = BODY_LOAD, .view = {.slot = SLOT_BIAS}}, other = {.kind = BODY_LOAD, .view = s->c};
+  bias.view.stride[nb + 1] = 1;
+  other.view.slot = SLOT_OTHER;
+  int x = value(p, (BodyValue){.kind = BODY_RESULT}), b = -1;
+  if (c->end == END_ROW) x = sum(p, x, value(p, (BodyValue){.kind = BODY_COORD, .dim = nb}));
+  if (c->end == END_BIAS_RELU || c->end == END_LONG) {
+    x = sum(p, x, b = value(p, bias));
+    x = value(p, (BodyValue){.kind = BODY_OP, .node = &p->node[1], .arg = {x}});
+  }
+  if (c->end == END_RESIDUAL || c->end == END_LONG) x = sum(p, x, value(p, other));
+  if (c->end == END_LONG) x = sum(p, x, b);
+  p->store = (BodyStore){x, s->c};
   s->epilogue = &p->epilogue;
-
 }
 
 static void prepare(Cg *cg, const Case *c, Prepared *p) {
@@ -202,10 +234,23 @@ static double dot(const MatmulSpec *s, void **buffer, const int64_t *index, int6
   return sum;
 }
 
+static double finish(const Case *c, const MatmulSpec *s, void **buffer, const int64_t *index, double x, int bytes) {
+  double bias = get(buffer[SLOT_BIAS], index[s->nbatch + 1], bytes);
+  double other = get(buffer[SLOT_OTHER], place(&s->c, s->nbatch + 2, index), bytes);
+  switch (c->end) {
+  case END_NONE: return x;
+  case END_BIAS_RELU: return fmax(x + bias, 0);
+  case END_RESIDUAL: return x + other;
+  case END_LONG: return fmax(x + bias, 0) + other + bias;
+  case END_ROW: return x + (double)index[s->nbatch];
+  }
+  return NAN;
+}
+
 /* What C must hold. */
 static void expect(const Case *c, const MatmulSpec *s, void **buffer, void *want, int64_t n, int bytes) {
   int nb = s->nbatch;
-  int64_t extent[5] = {1, 1, 1, 1, 1}, index[5], total = 1;
+  int64_t extent[5] = {1, 1, 1, 1, 1}, index[5] = {0}, total = 1;
   for (int i = 0; i < nb; i++) extent[i] = now(s->batch[i], n);
   extent[nb] = now(s->m, n);
   extent[nb + 1] = now(s->n, n);
@@ -214,33 +259,63 @@ static void expect(const Case *c, const MatmulSpec *s, void **buffer, void *want
     int64_t rest = e;
     for (int i = nb + 1; i >= 0; i--) index[i] = rest % extent[i], rest /= extent[i];
     double x = dot(s, buffer, index, now(s->k, n), bytes);
-    int64_t at = place(&s->c, nb + 2, index);
-    if (c->end == END_BIAS_RELU) x = fmax(x + get(buffer[SLOT_BIAS], index[nb + 1], bytes), 0);
-    if (c->end == END_RESIDUAL) x += get(buffer[SLOT_OTHER], at, bytes);
-    put(want, at, bytes, x);
+    put(want, place(&s->c, nb + 2, index), bytes, finish(c, s, buffer, index, x, bytes));
   }
 }
 
-static void run_case(Harness *h, const Case *c, const Prepared *p, int64_t n, int bytes, const char *cpu) {
-  void *buffer[SLOTS];
+/* Buffers of a case, filled by `next`; the scratch with NaN. */
+static void fill(const Prepared *p, int bytes, void **buffer, double next(unsigned *seed)) {
   unsigned seed = 17;
   for (int i = 0; i < SLOTS; i++) {
     buffer[i] = malloc((size_t)(p->size[i] * bytes) + 1);
     for (int64_t j = 0; j < p->size[i]; j++)
-      put(buffer[i], j, bytes, i == SLOT_SCRATCH ? (double)NAN : (double)(rand_r(&seed) % 9) - 4);
+      put(buffer[i], j, bytes, i == SLOT_SCRATCH ? (double)NAN : next(&seed));
   }
+}
+
+static void release(void **buffer) {
+  for (int i = 0; i < SLOTS; i++) free(buffer[i]);
+}
+
+static double whole_number(unsigned *seed) { return (double)(rand_r(seed) % 9) - 4; }
+static double any_number(unsigned *seed) { return (double)(rand_r(seed) % 20001 - 10000) / 9973; }
+
+static void run_case(Harness *h, const Case *c, const Prepared *p, int64_t n, int bytes, const char *cpu) {
+  void *buffer[SLOTS];
+  fill(p, bytes, buffer, whole_number);
   size_t bytes_c = (size_t)(p->size[SLOT_C] * bytes);
-  void *want = malloc(bytes_c);
-  memcpy(want, buffer[SLOT_C], bytes_c);
+  void *want = malloc(bytes_c), *got = buffer[SLOT_C];
+  memcpy(want, got, bytes_c);
   expect(c, &p->spec, buffer, want, n, bytes);
-  void *real = buffer[SLOT_C];
   harness_run(h, &p->list, buffer, n, (unsigned)(n + 5));
   for (int64_t i = 0; i < p->size[SLOT_C]; i++)
-    if (get(real, i, bytes) != get(want, i, bytes))
+    if (get(got, i, bytes) != get(want, i, bytes))
       fail_msg("case %d (%s, %d bytes, n = %d): element %d is %g, not %g", (int)(c - cases), cpu, bytes, (int)n,
-               (int)i, get(real, i, bytes), get(want, i, bytes));
+               (int)i, get(got, i, bytes), get(want, i, bytes));
   free(want);
-  for (int i = 0; i < SLOTS; i++) free(buffer[i]);
+  release(buffer);
+}
+
+/* Reals: the same bits however units are dealt out, and each sum within k roundings of its scale (at most 1.1 k). */
+static void run_reals(Harness *h, const Case *c, const Prepared *p) {
+  void *buffer[SLOTS];
+  fill(p, 4, buffer, any_number);
+  size_t bytes_c = (size_t)(p->size[SLOT_C] * 4);
+  void *once = malloc(bytes_c), *again = malloc(bytes_c), *want = malloc(bytes_c);
+  memcpy(want, buffer[SLOT_C], bytes_c);
+  memcpy(again, buffer[SLOT_C], bytes_c);
+  expect(c, &p->spec, buffer, want, MAX_BATCH, 4);
+  harness_run(h, &p->list, buffer, MAX_BATCH, 0);
+  memcpy(once, buffer[SLOT_C], bytes_c);
+  memcpy(buffer[SLOT_C], again, bytes_c);
+  harness_run(h, &p->list, buffer, MAX_BATCH, 99);
+  assert_memory_equal(once, buffer[SLOT_C], bytes_c);
+  double k = (double)now(p->spec.k, MAX_BATCH), allowed = (k + 4) * ldexp(1, -24) * (1.1 * k + 4 + (double)c->m);
+  for (int64_t i = 0; i < p->size[SLOT_C]; i++)
+    if (!(fabs(get(once, i, 4) - get(want, i, 4)) <= allowed))
+      fail_msg("case %d: element %d is %g, not %g", (int)(c - cases), (int)i, get(once, i, 4), get(want, i, 4));
+  free(once), free(again), free(want);
+  release(buffer);
 }
 
 static void check(const char *cpu, int bytes) {
@@ -258,6 +333,18 @@ static void check(const char *cpu, int bytes) {
   free(p);
 }
 
+static void test_reals(void **state) {
+  (void)state;
+  Cg *cg = harness_cg("native", 4, MAX_BATCH);
+  Prepared *p = calloc(CASES, sizeof *p);
+  for (int i = 0; i < CASES; i++) prepare(cg, &cases[i], &p[i]);
+  Harness *h = harness_new(cg);
+  for (int i = 0; i < CASES; i++) run_reals(h, &cases[i], &p[i]);
+  harness_free(h);
+  harness_cg_free(cg);
+  free(p);
+}
+
 static void test_native(void **state) { (void)state, check("native", 4); }
 static void test_native_f64(void **state) { (void)state, check("native", 8); }
 static void test_avx2(void **state) { (void)state, check("haswell", 4); }
@@ -267,7 +354,7 @@ static void test_baseline(void **state) { (void)state, check("x86-64", 4); }
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_native),   cmocka_unit_test(test_native_f64), cmocka_unit_test(test_avx2),
-    cmocka_unit_test(test_avx2_f64), cmocka_unit_test(test_baseline),
+    cmocka_unit_test(test_avx2_f64), cmocka_unit_test(test_baseline), cmocka_unit_test(test_reals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
