@@ -2,6 +2,7 @@
  * batches of 1, 3 and the maximum, on this processor, on AVX2 and on the x86-64 baseline. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 
 #include <cmocka.h>
 
