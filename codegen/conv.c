@@ -18,16 +18,27 @@ bool conv_is_depthwise(const ConvSpec *s) {
 /* ---- forward ---- */
 
 static ConvGrid forward_grid(const ConvSpec *s) {
-  return (ConvGrid){.gh = s->oh, .gw = s->ow, .osh = 1, .osw = 1, .taps_h = s->kh, .taps_w = s->kw,
-                    .sh = s->stride[0], .sw = s->stride[1], .dh = s->dilation[0], .dw = s->dilation[1],
-                    .h0 = -s->pad[0], .w0 = -s->pad[2], .tap_h = s->kw, .tap_w = 1};
+  return (ConvGrid){.gh = s->oh,
+                    .gw = s->ow,
+                    .osh = 1,
+                    .osw = 1,
+                    .taps_h = s->kh,
+                    .taps_w = s->kw,
+                    .sh = s->stride[0],
+                    .sw = s->stride[1],
+                    .dh = s->dilation[0],
+                    .dw = s->dilation[1],
+                    .h0 = -s->pad[0],
+                    .w0 = -s->pad[2],
+                    .tap_h = s->kw,
+                    .tap_w = 1};
 }
 
 /* A 1x1 convolution treats every pixel alike: rows shorter than a few tiles are joined. */
 static void fold_rows(ConvPlan *p) {
   const ConvSpec *s = p->spec;
-  bool plain = s->kh == 1 && s->kw == 1 && s->stride[0] == 1 && s->stride[1] == 1 && s->oh == s->ih && s->ow == s->iw &&
-               s->pad[0] == 0 && s->pad[2] == 0;
+  bool plain = s->kh == 1 && s->kw == 1 && s->stride[0] == 1 && s->stride[1] == 1 &&
+               s->oh == s->ih && s->ow == s->iw && s->pad[0] == 0 && s->pad[2] == 0;
   if (!plain) return;
   int64_t join = 1;
   while (join < s->oh && (join * s->ow < 24 || s->oh % join)) join++;
@@ -62,18 +73,22 @@ static void plan_tiles(ConvPlan *p) {
   int64_t step = (few ? p->ah * p->aw : g->sw) * p->ac * p->cg->real_bytes;
   p->most = step % 1024 ? 14 : CONV_FAR_ROWS;
   conv_choose_tile(p->cg, few ? batch : g->gw, conv_vectors(p->cg, p->ck), p->most, &mr, &p->nr);
-  if (p->depthwise && p->nr > 2) p->nr = 2; /* two loads for each multiply-add leave no room for more */
+  if (p->depthwise && p->nr > 2)
+    p->nr = 2; /* two loads for each multiply-add leave no room for more */
   p->side = few ? (int)conv_min_int(mr, batch) : 0;
   p->channels = conv_channels(p->cg, p->ck, p->nr);
   p->rows = rows_of_unit(p);
-  p->outside = weight_bytes(p->spec, p->cg) > (512 << 10); /* then they are read once for all units */
+  p->outside =
+      weight_bytes(p->spec, p->cg) > (512 << 10); /* then they are read once for all units */
 }
 
-/* Rows of weights a multiple of 1 KiB apart fall into a fraction of the caches' sets: with enough pixels to pay for
- * it, they are packed. */
+/* Rows of weights a multiple of 1 KiB apart fall into a fraction of the caches' sets: with enough
+ * pixels to pay for it, they are packed. */
 static bool worth_packing(const ConvPlan *p) {
-  int64_t pixels = p->cg->max_batch * p->grid[0].gh * p->grid[0].gw, row = p->cc * p->cg->real_bytes;
-  return !p->depthwise && row >= 1024 && row % 512 == 0 && pixels >= 512 && p->channels.run[0].width < p->cc;
+  int64_t pixels = p->cg->max_batch * p->grid[0].gh * p->grid[0].gw,
+          row = p->cc * p->cg->real_bytes;
+  return !p->depthwise && row >= 1024 && row % 512 == 0 && pixels >= 512 &&
+         p->channels.run[0].width < p->cc;
 }
 
 static KernelList run_plan(ConvPlan *p) {
@@ -92,10 +107,26 @@ static KernelList conv_forward(Cg *cg, const ConvSpec *s) {
   bool depthwise = conv_is_depthwise(s);
   int64_t groups = depthwise ? 1 : s->groups;
   ConvGrid grid = forward_grid(s);
-  ConvPlan p = {.cg = cg, .spec = s, .ah = s->ih, .aw = s->iw, .ac = s->ic, .ak = s->ic / groups, .ch = s->oh,
-                .cw = s->ow, .cc = s->oc, .ck = s->oc / groups, .groups = groups, .depthwise = depthwise,
-                .a = s->x, .b = s->weight, .c = s->y, .a_offset = s->x_offset, .b_offset = s->weight_offset,
-                .c_offset = s->y_offset, .ngrids = 1, .grid = &grid};
+  ConvPlan p = {.cg = cg,
+                .spec = s,
+                .ah = s->ih,
+                .aw = s->iw,
+                .ac = s->ic,
+                .ak = s->ic / groups,
+                .ch = s->oh,
+                .cw = s->ow,
+                .cc = s->oc,
+                .ck = s->oc / groups,
+                .groups = groups,
+                .depthwise = depthwise,
+                .a = s->x,
+                .b = s->weight,
+                .c = s->y,
+                .a_offset = s->x_offset,
+                .b_offset = s->weight_offset,
+                .c_offset = s->y_offset,
+                .ngrids = 1,
+                .grid = &grid};
   plan_tiles(&p);
   p.packed = worth_packing(&p);
   return run_plan(&p);
@@ -103,15 +134,18 @@ static KernelList conv_forward(Cg *cg, const ConvSpec *s) {
 
 /* ---- backward-data ---- */
 
-/* One axis of a grid. Pixel i of dx is a + s * i; tap k reaches it from pixel (a + pad - k d) / s + i of dy, where
- * that is whole: k = k0, k0 + step, ...; p counts them downwards so that the pixels of dy go up. */
+/* One axis of a grid. Pixel i of dx is a + s * i; tap k reaches it from pixel (a + pad - k d) / s +
+ * i of dy, where that is whole: k = k0, k0 + step, ...; p counts them downwards so that the pixels
+ * of dy go up. */
 typedef struct {
   int64_t count, taps, first, step, origin, distance;
 } Axis;
 
-static Axis input_axis(int64_t a, int64_t extent, int64_t k, int64_t stride, int64_t dilation, int64_t pad) {
+static Axis input_axis(int64_t a, int64_t extent, int64_t k, int64_t stride, int64_t dilation,
+                       int64_t pad) {
   int64_t common = gcd(stride, dilation), last = -1;
-  Axis x = {.count = extent > a ? (extent - a + stride - 1) / stride : 0, .step = stride / common,
+  Axis x = {.count = extent > a ? (extent - a + stride - 1) / stride : 0,
+            .step = stride / common,
             .distance = dilation / common};
   for (int64_t i = 0; i < k; i++) {
     if ((a + pad - i * dilation) % stride) continue;
@@ -123,28 +157,59 @@ static Axis input_axis(int64_t a, int64_t extent, int64_t k, int64_t stride, int
   return x;
 }
 
-/* Tap `first - p * step` is at `KH - 1 - ...` in the packed weights; depthwise ones are read where they are. */
+/* Tap `first - p * step` is at `KH - 1 - ...` in the packed weights; depthwise ones are read where
+ * they are. */
 static ConvGrid input_grid(const ConvSpec *s, bool reversed, int64_t a, int64_t b) {
   Axis h = input_axis(a, s->ih, s->kh, s->stride[0], s->dilation[0], s->pad[0]);
   Axis w = input_axis(b, s->iw, s->kw, s->stride[1], s->dilation[1], s->pad[2]);
   int64_t sign = reversed ? 1 : -1;
-  int64_t h_at = reversed ? s->kh - 1 - h.first : h.first, w_at = reversed ? s->kw - 1 - w.first : w.first;
-  return (ConvGrid){.gh = h.count, .gw = w.count, .oh0 = a, .osh = s->stride[0], .ow0 = b, .osw = s->stride[1],
-                    .taps_h = w.taps ? h.taps : 0, .taps_w = w.taps, .sh = 1, .sw = 1, .dh = h.distance,
-                    .dw = w.distance, .h0 = h.origin, .w0 = w.origin, .tap = h_at * s->kw + w_at,
-                    .tap_h = sign * h.step * s->kw, .tap_w = sign * w.step};
+  int64_t h_at = reversed ? s->kh - 1 - h.first : h.first,
+          w_at = reversed ? s->kw - 1 - w.first : w.first;
+  return (ConvGrid){.gh = h.count,
+                    .gw = w.count,
+                    .oh0 = a,
+                    .osh = s->stride[0],
+                    .ow0 = b,
+                    .osw = s->stride[1],
+                    .taps_h = w.taps ? h.taps : 0,
+                    .taps_w = w.taps,
+                    .sh = 1,
+                    .sw = 1,
+                    .dh = h.distance,
+                    .dw = w.distance,
+                    .h0 = h.origin,
+                    .w0 = w.origin,
+                    .tap = h_at * s->kw + w_at,
+                    .tap_h = sign * h.step * s->kw,
+                    .tap_w = sign * w.step};
 }
 
 static KernelList conv_input(Cg *cg, const ConvSpec *s) {
   bool depthwise = conv_is_depthwise(s);
   int64_t groups = depthwise ? 1 : s->groups;
-  ConvPlan p = {.cg = cg, .spec = s, .ah = s->oh, .aw = s->ow, .ac = s->oc, .ak = s->oc / groups, .ch = s->ih,
-                .cw = s->iw, .cc = s->ic, .ck = s->ic / groups, .groups = groups, .depthwise = depthwise,
-                .packed = !depthwise, .a = s->y, .b = s->weight, .c = s->x, .a_offset = s->y_offset,
-                .b_offset = s->weight_offset, .c_offset = s->x_offset};
+  ConvPlan p = {.cg = cg,
+                .spec = s,
+                .ah = s->oh,
+                .aw = s->ow,
+                .ac = s->oc,
+                .ak = s->oc / groups,
+                .ch = s->ih,
+                .cw = s->iw,
+                .cc = s->ic,
+                .ck = s->ic / groups,
+                .groups = groups,
+                .depthwise = depthwise,
+                .packed = !depthwise,
+                .a = s->y,
+                .b = s->weight,
+                .c = s->x,
+                .a_offset = s->y_offset,
+                .b_offset = s->weight_offset,
+                .c_offset = s->x_offset};
   p.grid = ARENA_ARRAY(cg->arena, ConvGrid, s->stride[0] * s->stride[1]);
   for (int64_t a = 0; a < s->stride[0] && a < s->ih; a++) {
-    for (int64_t b = 0; b < s->stride[1] && b < s->iw; b++) p.grid[p.ngrids++] = input_grid(s, !depthwise, a, b);
+    for (int64_t b = 0; b < s->stride[1] && b < s->iw; b++)
+      p.grid[p.ngrids++] = input_grid(s, !depthwise, a, b);
   }
   plan_tiles(&p);
   return run_plan(&p);
@@ -154,9 +219,31 @@ static KernelList conv_input(Cg *cg, const ConvSpec *s) {
 
 /* Everything that the code depends on. */
 static const char *conv_key(Cg *cg, const ConvSpec *s) {
-  const int64_t field[] = {s->direction, s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride[0],
-                           s->stride[1], s->dilation[0], s->dilation[1], s->pad[0], s->pad[1], s->pad[2], s->pad[3],
-                           s->groups, s->x, s->weight, s->y, s->x_offset, s->weight_offset, s->y_offset, s->scratch};
+  const int64_t field[] = {s->direction,
+                           s->ih,
+                           s->iw,
+                           s->ic,
+                           s->oh,
+                           s->ow,
+                           s->oc,
+                           s->kh,
+                           s->kw,
+                           s->stride[0],
+                           s->stride[1],
+                           s->dilation[0],
+                           s->dilation[1],
+                           s->pad[0],
+                           s->pad[1],
+                           s->pad[2],
+                           s->pad[3],
+                           s->groups,
+                           s->x,
+                           s->weight,
+                           s->y,
+                           s->x_offset,
+                           s->weight_offset,
+                           s->y_offset,
+                           s->scratch};
   const char *key = "conv";
   for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
     key = arena_printf(cg->arena, "%s %lld", key, (long long)field[i]);
@@ -169,7 +256,8 @@ static const char *conv_key(Cg *cg, const ConvSpec *s) {
 }
 
 KernelList kernel_conv(Cg *cg, const ConvSpec *spec) {
-  static KernelList (*const emit[])(Cg *, const ConvSpec *) = {conv_forward, conv_input, conv_weight};
+  static KernelList (*const emit[])(Cg *, const ConvSpec *) = {conv_forward, conv_input,
+                                                               conv_weight};
   const char *key = conv_key(cg, spec);
   const KernelList *kept = cg_kernel_find(cg, key);
   if (kept) return *kept;

@@ -1,13 +1,14 @@
 /* Convolutions, inside codegen: what the conv*.c share.
  *
- * Forward and backward-data are one computation, "grids". A grid is a lattice of output pixels (i, j), gh x gw of
- * them, with taps (p, q) that read
+ * Forward and backward-data are one computation, "grids". A grid is a lattice of output pixels (i,
+ * j), gh x gw of them, with taps (p, q) that read
  *
- *   A[i * sh + p * dh + h0][j * sw + q * dw + w0][channels],        nothing where that is outside of the image,
+ *   A[i * sh + p * dh + h0][j * sw + q * dw + w0][channels],        nothing where that is outside
+ * of the image,
  *
- * and the matrix of weights number tap + p * tap_h + q * tap_w. Forward is one grid. Backward-data by stride s is
- * s * s grids, one for each residue of the pixel of dx by the stride, each a convolution with stride 1 over dy with
- * the taps that fall on whole pixels of dy. */
+ * and the matrix of weights number tap + p * tap_h + q * tap_w. Forward is one grid. Backward-data
+ * by stride s is s * s grids, one for each residue of the pixel of dx by the stride, each a
+ * convolution with stride 1 over dy with the taps that fall on whole pixels of dy. */
 #ifndef DLC_CODEGEN_CONV_H
 #define DLC_CODEGEN_CONV_H
 
@@ -15,15 +16,16 @@
 #include "codegen/microkernel.h"
 
 typedef struct {
-  int64_t gh, gw;             /* pixels of the lattice */
-  int64_t oh0, osh, ow0, osw; /* pixel (i, j) is (oh0 + i * osh, ow0 + j * osw) of the image written */
+  int64_t gh, gw; /* pixels of the lattice */
+  int64_t oh0, osh, ow0,
+      osw; /* pixel (i, j) is (oh0 + i * osh, ow0 + j * osw) of the image written */
   int64_t taps_h, taps_w;
   int64_t sh, sw, dh, dw, h0, w0;
   int64_t tap, tap_h, tap_w;
 } ConvGrid;
 
-/* Equal tiles of channels, next to each other: `tiles` of `width` channels from `at` on, in vectors of `lanes`. Of
- * the last vector of a tile `active` lanes count. */
+/* Equal tiles of channels, next to each other: `tiles` of `width` channels from `at` on, in vectors
+ * of `lanes`. Of the last vector of a tile `active` lanes count. */
 enum { CONV_RUNS = 8 };
 typedef struct {
   int64_t at, tiles, width;
@@ -36,13 +38,14 @@ typedef struct {
   ConvColumns run[CONV_RUNS];
 } ConvChannels;
 
-/* Cuts `channels` into tiles of at most nr vectors. The rest is one masked vector, or powers of two where masks are
- * slow. */
+/* Cuts `channels` into tiles of at most nr vectors. The rest is one masked vector, or powers of two
+ * where masks are slow. */
 ConvChannels conv_channels(const Cg *cg, int64_t channels, int nr);
 int64_t conv_vectors(const Cg *cg, int64_t channels);
 
-/* The roles that images and weights play in forward and backward-data. Packed weights are panels, one a tile of
- * channels: [group][tile][tap][k][channel of the tile]; others are [tap][k][channel]. */
+/* The roles that images and weights play in forward and backward-data. Packed weights are panels,
+ * one a tile of channels: [group][tile][tap][k][channel of the tile]; others are [tap][k][channel].
+ */
 typedef struct {
   Cg *cg;
   const ConvSpec *spec;
@@ -52,15 +55,15 @@ typedef struct {
   int64_t groups;         /* 1 when depthwise */
   bool depthwise;         /* one channel in, one out: A is read as vectors */
   bool packed;
-  int a, b, c;            /* slots */
+  int a, b, c; /* slots */
   int64_t a_offset, b_offset, c_offset;
   int ngrids;
   ConvGrid *grid;
   ConvChannels channels;
-  int nr, most;  /* vectors, and rows at most, of a tile */
-  int64_t rows;  /* of a grid, in a unit */
-  int side;      /* > 0: a tile is one pixel of `side` samples; otherwise pixels of a row */
-  bool outside;  /* the loop over tiles of channels is around that over units */
+  int nr, most; /* vectors, and rows at most, of a tile */
+  int64_t rows; /* of a grid, in a unit */
+  int side;     /* > 0: a tile is one pixel of `side` samples; otherwise pixels of a row */
+  bool outside; /* the loop over tiles of channels is around that over units */
 } ConvPlan;
 
 bool conv_is_depthwise(const ConvSpec *spec); /* as many groups as channels, in and out */
@@ -68,16 +71,16 @@ bool conv_is_depthwise(const ConvSpec *spec); /* as many groups as channels, in 
 /* More rows than this, a multiple of 4 KiB apart, fall into the same ways of the cache. */
 enum { CONV_FAR_ROWS = 8 };
 
-/* The tile for `rows` (pixels, or input channels) by `vectors` of channels: at most mr rows, never above `most`, and
- * at most nr vectors. */
+/* The tile for `rows` (pixels, or input channels) by `vectors` of channels: at most mr rows, never
+ * above `most`, and at most nr vectors. */
 void conv_choose_tile(const Cg *cg, int64_t rows, int64_t vectors, int most, int *mr, int *nr);
 int conv_most_rows(const Cg *cg, int nr, int most);
 
 /* The kernel of all grids. */
 Kernel conv_grids(const ConvPlan *plan);
 
-/* Writes packed weights to scratch: of forward from [tap][k][channel], of backward-data from [tap][channel][k] with
- * the taps in reverse order. */
+/* Writes packed weights to scratch: of forward from [tap][k][channel], of backward-data from
+ * [tap][channel][k] with the taps in reverse order. */
 Kernel conv_pack(const ConvPlan *plan);
 
 /* One tile's channels, from one address to another. */
@@ -94,7 +97,8 @@ LLVMValueRef conv_min(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef conv_max(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef conv_ceil(Cg *cg, LLVMValueRef a, int64_t divisor); /* ceil(a / divisor), at least 0 */
 LLVMValueRef conv_sub(Cg *cg, LLVMValueRef a, LLVMValueRef b);
-LLVMValueRef conv_split(Cg *cg, LLVMValueRef *rest, int64_t count); /* rest % count, and rest /= count */
+LLVMValueRef conv_split(Cg *cg, LLVMValueRef *rest,
+                        int64_t count); /* rest % count, and rest /= count */
 
 static inline int64_t conv_ceil_div(int64_t a, int64_t b) { return a <= 0 ? 0 : (a + b - 1) / b; }
 static inline int64_t conv_min_int(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -1,4 +1,5 @@
-/* How convolutions cut channels and rows into register tiles, and the arithmetic of indices that they share. */
+/* How convolutions cut channels and rows into register tiles, and the arithmetic of indices that
+ * they share. */
 #include "codegen/conv.h"
 
 /* ---- indices ---- */
@@ -39,12 +40,17 @@ LLVMValueRef conv_split(Cg *cg, LLVMValueRef *rest, int64_t count) {
 
 /* ---- channels ---- */
 
-int64_t conv_vectors(const Cg *cg, int64_t channels) { return (channels + cg->lanes - 1) / cg->lanes; }
+int64_t conv_vectors(const Cg *cg, int64_t channels) {
+  return (channels + cg->lanes - 1) / cg->lanes;
+}
 
 static void add_run(ConvChannels *c, int64_t tiles, int vectors, int lanes, int active) {
-  int64_t at = c->count ? c->run[c->count - 1].at + c->run[c->count - 1].tiles * c->run[c->count - 1].width : 0;
+  int64_t at =
+      c->count ? c->run[c->count - 1].at + c->run[c->count - 1].tiles * c->run[c->count - 1].width
+               : 0;
   int64_t width = (int64_t)(vectors - 1) * lanes + active;
-  if (tiles && vectors) c->run[c->count++] = (ConvColumns){at, tiles, width, vectors, lanes, active};
+  if (tiles && vectors)
+    c->run[c->count++] = (ConvColumns){at, tiles, width, vectors, lanes, active};
 }
 
 ConvChannels conv_channels(const Cg *cg, int64_t channels, int nr) {
@@ -57,13 +63,15 @@ ConvChannels conv_channels(const Cg *cg, int64_t channels, int nr) {
     return c;
   }
   add_run(&c, 1, left, cg->lanes, cg->lanes);
-  for (int lanes = cg->lanes / 2; lanes >= 1; lanes /= 2) add_run(&c, rest & lanes ? 1 : 0, 1, lanes, lanes);
+  for (int lanes = cg->lanes / 2; lanes >= 1; lanes /= 2)
+    add_run(&c, rest & lanes ? 1 : 0, 1, lanes, lanes);
   return c;
 }
 
 Micro conv_tile(Cg *cg, int rows, const ConvColumns *columns) {
   Micro m = {.rows = rows, .vectors = columns->vectors, .lanes = columns->lanes, .unroll = 1};
-  if (columns->active < columns->lanes) m.mask = cg_mask(cg, cg_int(cg, columns->active), columns->lanes);
+  if (columns->active < columns->lanes)
+    m.mask = cg_mask(cg, cg_int(cg, columns->active), columns->lanes);
   micro_zero(cg, &m);
   return m;
 }
@@ -75,8 +83,8 @@ int conv_most_rows(const Cg *cg, int nr, int most) {
   return most;
 }
 
-/* Cycles for a tile of m rows and v vectors, a k: two FMAs a cycle, latency 4, two loads a cycle; and what bringing
- * the operands nearer costs. */
+/* Cycles for a tile of m rows and v vectors, a k: two FMAs a cycle, latency 4, two loads a cycle;
+ * and what bringing the operands nearer costs. */
 static double tile_cost(int m, int v) {
   double multiply = m * v / 2.0, load = (m + v) / 2.0, least = 4;
   double cost = multiply > load ? multiply : load;
@@ -91,7 +99,8 @@ static double total_cost(int64_t rows, int64_t vectors, int mr, int nr) {
     int v = part ? (int)(vectors % nr) : nr;
     double times = part ? 1 : (double)(vectors / nr);
     if (v && times > 0)
-      cost += times * ((double)big * tile_cost((int)small + 1, v) + (double)(tiles - big) * tile_cost((int)small, v));
+      cost += times * ((double)big * tile_cost((int)small + 1, v) +
+                       (double)(tiles - big) * tile_cost((int)small, v));
   }
   return cost;
 }

@@ -1,10 +1,11 @@
 /* Forward and backward-data: the kernel over one or more grids (conv.h).
  *
- * A unit is a block of rows of one sample. A row is cut into tiles of up to 8 pixels; which pixels of a tile have a
- * tap (p, q) inside of the image is known here for q, so that padding is never computed: consecutive taps with the
- * same pixels make a group, and tiles with the same groups share one loop. For p the range is found at run time.
- * Images of few pixels are done the other way ("side"): a tile is one pixel of several samples, which all have the
- * same taps, found at run time; a unit is that many samples. */
+ * A unit is a block of rows of one sample. A row is cut into tiles of up to 8 pixels; which pixels
+ * of a tile have a tap (p, q) inside of the image is known here for q, so that padding is never
+ * computed: consecutive taps with the same pixels make a group, and tiles with the same groups
+ * share one loop. For p the range is found at run time. Images of few pixels are done the other way
+ * ("side"): a tile is one pixel of several samples, which all have the same taps, found at run
+ * time; a unit is that many samples. */
 #include "codegen/conv.h"
 
 #include <string.h>
@@ -34,18 +35,22 @@ typedef struct {
   const ConvColumns *columns;
   int64_t blocks; /* units of a sample */
   LLVMValueRef buffers, n, begin, end;
-  LLVMValueRef a, b, c;                 /* the buffers */
-  LLVMValueRef sample, block;           /* of the unit */
+  LLVMValueRef a, b, c;       /* the buffers */
+  LLVMValueRef sample, block; /* of the unit */
   LLVMValueRef a_sample, c_sample;
-  LLVMValueRef group, channel;          /* first channel of the tile in the image written */
-  LLVMValueRef row, pixel;              /* of the grid */
+  LLVMValueRef group, channel; /* first channel of the tile in the image written */
+  LLVMValueRef row, pixel;     /* of the grid */
   Range p;
   LLVMValueRef a_row, c_row, b_tile;
+  LLVMValueRef shelf; /* results that wait for a long epilogue, or NULL */
 } Site;
+
+enum { FEW_VALUES = 5, SHELF_BYTES = 128 << 10 };
 
 /* ---- cutting a row into tiles ---- */
 
-static uint32_t rows_of_tap(const ConvPlan *plan, const ConvGrid *g, int64_t first, int size, int64_t q) {
+static uint32_t rows_of_tap(const ConvPlan *plan, const ConvGrid *g, int64_t first, int size,
+                            int64_t q) {
   uint32_t rows = 0;
   for (int r = 0; r < size; r++) {
     int64_t w = (first + r) * g->sw + q * g->dw + g->w0;
@@ -95,19 +100,8 @@ static void cut_rows(Site *s) {
 
 /* ---- the results of a tile ---- */
 
-typedef struct {
-  Site *site;
-  LLVMValueRef c; /* of the tile's first pixel and channel */
-} Results;
-
-static void store_dense(Cg *cg, void *user, int row, int column, LLVMValueRef mask, LLVMValueRef value) {
-  const Results *t = user;
-  const ConvPlan *p = t->site->plan;
-  int64_t step = p->side ? p->ch * p->cw * p->cc : t->site->grid->osw * p->cc;
-  cg_store(cg, value, conv_at(cg, t->c, row * step + column), mask);
-}
-
-/* Joined rows back to the image's own: `row` and `column` of a [.][cw] image as those of a [.][folded] one. */
+/* Joined rows back to the image's own: `row` and `column` of a [.][cw] image as those of a
+ * [.][folded] one. */
 static void unfold(Site *s, LLVMValueRef *row, LLVMValueRef *column) {
   Cg *cg = s->cg;
   LLVMValueRef width = cg_int(cg, s->plan->folded);
@@ -120,33 +114,84 @@ static LLVMValueRef linear(Cg *cg, LLVMValueRef i, int64_t step, int64_t origin)
   return cg_add(cg, cg_mul(cg, i, cg_int(cg, step)), cg_int(cg, origin));
 }
 
-static void store_epilogue(Cg *cg, void *user, int row, int column, LLVMValueRef mask, LLVMValueRef value) {
-  Site *s = ((Results *)user)->site;
-  const ConvPlan *p = s->plan;
+/* The epilogue for a vector of results: `row` rows of the tile and `column` channels from where the
+ * site is. */
+static void apply_epilogue(Site *s, LLVMValueRef row, LLVMValueRef column, LLVMValueRef mask,
+                           LLVMValueRef value) {
+  Cg *cg = s->cg;
   const ConvGrid *g = s->grid;
-  LLVMValueRef step = cg_int(cg, row), sample = s->sample, pixel = s->pixel;
-  if (p->side) {
-    sample = cg_add(cg, sample, step);
+  LLVMValueRef sample = s->sample, pixel = s->pixel;
+  if (s->plan->side) {
+    sample = cg_add(cg, sample, row);
   } else {
-    pixel = cg_add(cg, pixel, step);
+    pixel = cg_add(cg, pixel, row);
   }
-  LLVMValueRef index[4] = {sample, linear(cg, s->row, g->osh, g->oh0), linear(cg, pixel, g->osw, g->ow0),
-                           cg_add(cg, s->channel, cg_int(cg, column))};
-  if (p->folded) unfold(s, &index[1], &index[2]);
-  body_emit(cg, p->spec->epilogue, s->buffers, index, s->columns->lanes, mask, value);
+  LLVMValueRef index[4] = {sample, linear(cg, s->row, g->osh, g->oh0),
+                           linear(cg, pixel, g->osw, g->ow0), cg_add(cg, s->channel, column)};
+  if (s->plan->folded) unfold(s, &index[1], &index[2]);
+  body_emit(cg, s->plan->spec->epilogue, s->buffers, index, s->columns->lanes, mask, value);
+}
+
+static void store_epilogue(Cg *cg, void *user, int row, int column, LLVMValueRef mask,
+                           LLVMValueRef value) {
+  apply_epilogue(user, cg_int(cg, row), cg_int(cg, column), mask, value);
+}
+
+typedef struct {
+  LLVMValueRef to; /* of the tile's first pixel and channel */
+  int64_t step;    /* elements from row to row of the tile */
+} Dense;
+
+static void store_dense(Cg *cg, void *user, int row, int column, LLVMValueRef mask,
+                        LLVMValueRef value) {
+  const Dense *d = user;
+  cg_store(cg, value, conv_at(cg, d->to, row * d->step + column), mask);
 }
 
 static void store_tile(Site *s, const Micro *m) {
   Cg *cg = s->cg;
+  const ConvPlan *p = s->plan;
   const ConvGrid *g = s->grid;
-  Results t = {s, NULL};
-  if (s->plan->spec->epilogue) {
-    micro_each(cg, m, store_epilogue, &t);
+  Dense d;
+  if (s->shelf) {
+    d.step = s->columns->width;
+    d.to = p->side ? s->shelf : conv_move(cg, s->shelf, s->pixel, d.step);
+  } else if (p->spec->epilogue) {
+    micro_each(cg, m, store_epilogue, s);
     return;
+  } else {
+    d.step = p->side ? p->ch * p->cw * p->cc : g->osw * p->cc;
+    d.to = conv_move(cg, s->c_row, linear(cg, s->pixel, g->osw, g->ow0), p->cc);
+    d.to = cg_at(cg, cg->real, d.to, s->channel);
   }
-  t.c = cg_at(cg, cg->real, s->c_row, cg_mul(cg, linear(cg, s->pixel, g->osw, g->ow0), cg_int(cg, s->plan->cc)));
-  t.c = cg_at(cg, cg->real, t.c, s->channel);
-  micro_each(cg, m, store_dense, &t);
+  micro_each(cg, m, store_dense, &d);
+}
+
+static void finish_vector(Site *s, LLVMValueRef row, LLVMValueRef column, LLVMValueRef mask) {
+  Cg *cg = s->cg;
+  LLVMValueRef at = cg_add(cg, cg_mul(cg, row, cg_int(cg, s->columns->width)), column);
+  apply_epilogue(s, row, column, mask,
+                 cg_load(cg, cg->real, cg_at(cg, cg->real, s->shelf, at), s->columns->lanes, mask));
+}
+
+/* A long epilogue is emitted once, not for every vector of every kind of tile: the results of
+ * `count` pixels (of as many samples) have been put on a shelf. */
+static void finish_shelf(Site *s, int64_t count) {
+  Cg *cg = s->cg;
+  const ConvColumns *columns = s->columns;
+  bool masked = columns->active < columns->lanes;
+  int64_t whole = (int64_t)(columns->vectors - masked) * columns->lanes;
+  s->pixel = s->plan->side ? s->pixel : cg_int(cg, 0);
+  CgLoop row = cg_loop(cg, cg_int(cg, 0), cg_int(cg, count), 1);
+  if (whole) {
+    CgLoop column = cg_loop(cg, cg_int(cg, 0), cg_int(cg, whole), columns->lanes);
+    finish_vector(s, row.index, column.index, NULL);
+    cg_loop_end(cg, &column);
+  }
+  if (masked)
+    finish_vector(s, row.index, cg_int(cg, whole),
+                  cg_mask(cg, cg_int(cg, columns->active), columns->lanes));
+  cg_loop_end(cg, &row);
 }
 
 /* ---- the taps of a tile ---- */
@@ -160,7 +205,8 @@ typedef struct {
 
 static TapLoop open_taps(Cg *cg, Micro *m, Range r) {
   TapLoop l = {.once = LLVMIsAConstantInt(r.lo) && LLVMIsAConstantInt(r.hi) &&
-                       LLVMConstIntGetSExtValue(r.hi) - LLVMConstIntGetSExtValue(r.lo) == 1, .index = r.lo};
+                       LLVMConstIntGetSExtValue(r.hi) - LLVMConstIntGetSExtValue(r.lo) == 1,
+               .index = r.lo};
   if (l.once) return l;
   l.loop = micro_loop(cg, m, r.lo, r.hi, 1);
   l.index = l.loop.index;
@@ -205,7 +251,8 @@ static void run_taps(Site *s, Micro *m, const TileRun *run, Range q) {
   LLVMValueRef a = conv_at(cg, conv_move(cg, s->a_row, s->pixel, g->sw * p->ac), g->w0 * p->ac);
   TapLoop l = open_taps(cg, m, s->p);
   a = conv_move(cg, a, l.index, g->dh * p->aw * p->ac);
-  LLVMValueRef b = conv_at(cg, conv_move(cg, s->b_tile, l.index, g->tap_h * matrix(s)), g->tap * matrix(s));
+  LLVMValueRef b =
+      conv_at(cg, conv_move(cg, s->b_tile, l.index, g->tap_h * matrix(s)), g->tap * matrix(s));
   for (int i = 0; run && i < run->ngroups; i++) run_group(s, m, &run->group[i], a, b);
   if (!run) {
     TapLoop inner = open_taps(cg, m, q);
@@ -219,8 +266,8 @@ static void run_taps(Site *s, Micro *m, const TileRun *run, Range q) {
 }
 
 /* The taps p with 0 <= i * stride + p * dilation + origin < extent, of `count` indices i. */
-static Range valid_taps(Cg *cg, LLVMValueRef i, int64_t count, int64_t taps, int64_t stride, int64_t dilation,
-                        int64_t origin, int64_t extent) {
+static Range valid_taps(Cg *cg, LLVMValueRef i, int64_t count, int64_t taps, int64_t stride,
+                        int64_t dilation, int64_t origin, int64_t extent) {
   Range r = {cg_int(cg, 0), cg_int(cg, taps)};
   LLVMValueRef at = cg_mul(cg, i, cg_int(cg, stride));
   if (origin < 0) r.lo = conv_ceil(cg, conv_sub(cg, cg_int(cg, -origin), at), dilation);
@@ -233,7 +280,8 @@ static Range valid_taps(Cg *cg, LLVMValueRef i, int64_t count, int64_t taps, int
 
 /* ---- one tile ---- */
 
-/* An image that comes from far is asked for in time; long runs over nothing but k leave room for that. */
+/* An image that comes from far is asked for in time; long runs over nothing but k leave room for
+ * that. */
 static void prefetch_image(const Site *s, Micro *m) {
   const ConvPlan *p = s->plan;
   if (s->grid->taps_h * s->grid->taps_w > 1 || p->ak < 64 || p->side || p->depthwise) return;
@@ -256,6 +304,7 @@ static void emit_tile(Site *s, int size, const TileRun *run) {
   if (!run) q = valid_taps(cg, s->pixel, g->gw, g->taps_w, g->sw, g->dw, g->w0, p->aw);
   if (g->taps_h && g->taps_w) run_taps(s, &m, run, q);
   store_tile(s, &m);
+  if (s->shelf && p->side) finish_shelf(s, size);
 }
 
 /* ---- loops around it ---- */
@@ -291,6 +340,7 @@ static void emit_row(Site *s, int side) {
   for (int i = 0; i < s->nruns; i++) {
     over_pixels(s, s->run[i].first, s->run[i].tiles, s->run[i].size, &s->run[i]);
   }
+  if (s->shelf) finish_shelf(s, g->gw);
 }
 
 static void set_sample(Site *s, LLVMValueRef sample) {
@@ -323,7 +373,8 @@ static void emit_side(Site *s) {
     if (size >= side) continue;
     LLVMValueRef bit = LLVMBuildAnd(cg->builder, left, cg_int(cg, size), "");
     CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntNE, bit, zero, ""));
-    rows_of_samples(s, cg_add(cg, first, LLVMBuildAnd(cg->builder, left, cg_int(cg, -2 * size), "")), size);
+    rows_of_samples(
+        s, cg_add(cg, first, LLVMBuildAnd(cg->builder, left, cg_int(cg, -2 * size), "")), size);
     cg_if_end(cg, &some);
   }
   s->sample = first;
@@ -357,7 +408,8 @@ static void over_units(Site *s, void body(Site *)) {
   cg_loop_end(cg, &l);
 }
 
-/* Packed or not, the weights of a tile of channels start at its first channel times what lies before it of each. */
+/* Packed or not, the weights of a tile of channels start at its first channel times what lies
+ * before it of each. */
 static void over_channels(Site *s, void body(Site *)) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
@@ -400,22 +452,39 @@ static double unit_work(const ConvPlan *p) {
   return (p->side ? p->side : 1) * sum / (6.0 * p->cg->lanes);
 }
 
+static void make_shelf(Site *s) {
+  const ConvPlan *p = s->plan;
+  const PointwiseSpec *e = p->spec->epilogue;
+  int64_t pixels = p->side;
+  for (int i = 0; i < p->ngrids && !p->side; i++) pixels = conv_max_int(pixels, p->grid[i].gw);
+  int64_t size = pixels * p->nr * s->cg->lanes;
+  if (!e || e->nvalues <= FEW_VALUES || size * s->cg->real_bytes > SHELF_BYTES) return;
+  s->shelf = LLVMBuildArrayAlloca(s->cg->builder, s->cg->real, cg_int(s->cg, size), "shelf");
+}
+
 Kernel conv_grids(const ConvPlan *plan) {
   Cg *cg = plan->cg;
   LLVMValueRef f = cg_function(cg, plan->spec->direction == CONV_FORWARD ? "conv" : "conv_input");
-  Site s = {.plan = plan, .cg = cg, .buffers = LLVMGetParam(f, 0), .n = LLVMGetParam(f, 1),
-            .begin = LLVMGetParam(f, 2), .end = LLVMGetParam(f, 3), .blocks = 1};
+  Site s = {.plan = plan,
+            .cg = cg,
+            .buffers = LLVMGetParam(f, 0),
+            .n = LLVMGetParam(f, 1),
+            .begin = LLVMGetParam(f, 2),
+            .end = LLVMGetParam(f, 3),
+            .blocks = 1};
   for (int i = 0; i < plan->ngrids; i++) {
     s.blocks = conv_max_int(s.blocks, (plan->grid[i].gh + plan->rows - 1) / plan->rows);
   }
   s.a = conv_at(cg, cg_buffer(cg, s.buffers, plan->a), plan->a_offset);
   s.b = conv_at(cg, cg_buffer(cg, s.buffers, plan->b), plan->b_offset);
   s.c = plan->spec->epilogue ? s.a : conv_at(cg, cg_buffer(cg, s.buffers, plan->c), plan->c_offset);
+  make_shelf(&s);
   if (plan->outside) {
     over_grids(&s);
   } else {
     over_units(&s, over_grids);
   }
   LLVMBuildRetVoid(cg->builder);
-  return (Kernel){.function = f, .units = {s.blocks, 0}, .per = plan->side, .work = unit_work(plan)};
+  return (Kernel){
+      .function = f, .units = {s.blocks, 0}, .per = plan->side, .work = unit_work(plan)};
 }

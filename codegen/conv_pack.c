@@ -1,10 +1,11 @@
 /* Weights packed for conv_grid.c: panels [group][tile of channels][tap][k][channel of the tile].
  *
- * Forward: `k` are input channels and the panels take whole vectors from [tap][k][channel]; a unit is some k of a
- * tap. Backward-data: `k` are output channels, so that each tap's matrix [channel][k] is transposed, and the taps go
- * in reverse order; a unit is a block of `lanes` channels of one group and tap. Square blocks go through a network of
- * shuffles: step d exchanges the off-diagonal d x d halves of every 2d x 2d block. What remains at the edges goes
- * one by one. */
+ * Forward: `k` are input channels and the panels take whole vectors from [tap][k][channel]; a unit
+ * is some k of a tap. Backward-data: `k` are output channels, so that each tap's matrix
+ * [channel][k] is transposed, and the taps go in reverse order; a unit is a block of `lanes`
+ * channels of one group and tap. Square blocks go through a network of shuffles: step d exchanges
+ * the off-diagonal d x d halves of every 2d x 2d block. What remains at the edges goes one by one.
+ */
 #include "codegen/conv.h"
 
 enum { PACK_ROWS = 16 };
@@ -13,8 +14,8 @@ enum { PACK_ROWS = 16 };
 
 typedef struct {
   const ConvPlan *plan;
-  LLVMValueRef from, to;               /* the weights, the panels */
-  LLVMValueRef group, tap, channel;    /* of the unit; its first channel in the group */
+  LLVMValueRef from, to;            /* the weights, the panels */
+  LLVMValueRef group, tap, channel; /* of the unit; its first channel in the group */
 } Unit;
 
 static LLVMValueRef exchange(Cg *cg, LLVMValueRef a, LLVMValueRef b, int d, bool high) {
@@ -28,7 +29,8 @@ static LLVMValueRef exchange(Cg *cg, LLVMValueRef a, LLVMValueRef b, int d, bool
 }
 
 /* The panel of `channel` of a group: its first channel and width. */
-static void panel_of(const ConvPlan *p, LLVMValueRef channel, LLVMValueRef *first, LLVMValueRef *width) {
+static void panel_of(const ConvPlan *p, LLVMValueRef channel, LLVMValueRef *first,
+                     LLVMValueRef *width) {
   Cg *cg = p->cg;
   for (int i = 0; i < p->channels.count; i++) {
     const ConvColumns *run = &p->channels.run[i];
@@ -37,7 +39,8 @@ static void panel_of(const ConvPlan *p, LLVMValueRef channel, LLVMValueRef *firs
     LLVMValueRef at = cg_add(cg, cg_mul(cg, tile, cg_int(cg, run->width)), cg_int(cg, run->at));
     LLVMValueRef here = LLVMBuildICmp(cg->builder, LLVMIntSGE, channel, cg_int(cg, run->at), "");
     *first = i ? LLVMBuildSelect(cg->builder, here, at, *first, "") : at;
-    *width = i ? LLVMBuildSelect(cg->builder, here, cg_int(cg, run->width), *width, "") : cg_int(cg, run->width);
+    *width = i ? LLVMBuildSelect(cg->builder, here, cg_int(cg, run->width), *width, "")
+               : cg_int(cg, run->width);
   }
 }
 
@@ -58,7 +61,8 @@ static LLVMValueRef source(const Unit *u, LLVMValueRef channel) {
   const ConvPlan *p = u->plan;
   Cg *cg = p->cg;
   LLVMValueRef row = cg_add(cg, cg_mul(cg, u->tap, cg_int(cg, p->ck)), channel);
-  LLVMValueRef at = cg_add(cg, cg_mul(cg, row, cg_int(cg, p->ac)), cg_mul(cg, u->group, cg_int(cg, p->ak)));
+  LLVMValueRef at =
+      cg_add(cg, cg_mul(cg, row, cg_int(cg, p->ac)), cg_mul(cg, u->group, cg_int(cg, p->ak)));
   return cg_at(cg, cg->real, u->from, at);
 }
 
@@ -101,7 +105,8 @@ static void transpose_unit(const Unit *u) {
     LLVMValueRef from = source(u, u->channel), to = target(u, u->channel, &row);
     end = LLVMBuildSelect(cg->builder, full, cg_int(cg, p->ak - p->ak % cg->lanes), end, "");
     CgLoop l = cg_loop(cg, cg_int(cg, 0), end, cg->lanes);
-    square(u, cg_at(cg, cg->real, from, l.index), cg_at(cg, cg->real, to, cg_mul(cg, l.index, row)), row);
+    square(u, cg_at(cg, cg->real, from, l.index), cg_at(cg, cg->real, to, cg_mul(cg, l.index, row)),
+           row);
     cg_loop_end(cg, &l);
   }
   one_by_one(u, conv_min(cg, count, cg_int(cg, cg->lanes)), end);
@@ -111,23 +116,28 @@ static void transpose_unit(const Unit *u) {
 
 void conv_copy(Cg *cg, const ConvColumns *columns, LLVMValueRef from, LLVMValueRef to) {
   LLVMValueRef mask = NULL;
-  if (columns->active < columns->lanes) mask = cg_mask(cg, cg_int(cg, columns->active), columns->lanes);
+  if (columns->active < columns->lanes)
+    mask = cg_mask(cg, cg_int(cg, columns->active), columns->lanes);
   for (int v = 0; v < columns->vectors; v++) {
     int64_t at = (int64_t)v * columns->lanes;
     LLVMValueRef use = v == columns->vectors - 1 ? mask : NULL;
-    cg_store(cg, cg_load(cg, cg->real, conv_at(cg, from, at), columns->lanes, use), conv_at(cg, to, at), use);
+    cg_store(cg, cg_load(cg, cg->real, conv_at(cg, from, at), columns->lanes, use),
+             conv_at(cg, to, at), use);
   }
 }
 
 /* Rows [begin, end) of the weights as a matrix [tap * k][channel], into all panels. */
-static void copy_unit(const ConvPlan *p, LLVMValueRef begin, LLVMValueRef end, LLVMValueRef from, LLVMValueRef to) {
+static void copy_unit(const ConvPlan *p, LLVMValueRef begin, LLVMValueRef end, LLVMValueRef from,
+                      LLVMValueRef to) {
   Cg *cg = p->cg;
   int64_t height = p->spec->kh * p->spec->kw * p->ak;
   CgLoop groups = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->groups), 1);
   for (int i = 0; i < p->channels.count; i++) {
     const ConvColumns *run = &p->channels.run[i];
-    LLVMValueRef first = cg_add(cg, cg_mul(cg, groups.index, cg_int(cg, p->ck)), cg_int(cg, run->at));
-    CgLoop tile = cg_loop(cg, first, cg_add(cg, first, cg_int(cg, run->tiles * run->width)), run->width);
+    LLVMValueRef first =
+        cg_add(cg, cg_mul(cg, groups.index, cg_int(cg, p->ck)), cg_int(cg, run->at));
+    CgLoop tile =
+        cg_loop(cg, first, cg_add(cg, first, cg_int(cg, run->tiles * run->width)), run->width);
     CgLoop row = cg_loop(cg, begin, end, 1);
     LLVMValueRef source = conv_move(cg, cg_at(cg, cg->real, from, tile.index), row.index, p->cc);
     LLVMValueRef panel = conv_move(cg, to, tile.index, height);
@@ -142,8 +152,12 @@ static Kernel pack_forward(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from,
   Cg *cg = p->cg;
   int64_t height = p->spec->kh * p->spec->kw * p->ak;
   LLVMValueRef rows = cg_int(cg, PACK_ROWS), begin = cg_mul(cg, LLVMGetParam(f, 2), rows);
-  copy_unit(p, begin, conv_min(cg, cg_mul(cg, LLVMGetParam(f, 3), rows), cg_int(cg, height)), from, to);
-  return (Kernel){.function = f, .units = {0, height}, .per = PACK_ROWS, .work = 0.1 * (double)(PACK_ROWS * p->cc)};
+  copy_unit(p, begin, conv_min(cg, cg_mul(cg, LLVMGetParam(f, 3), rows), cg_int(cg, height)), from,
+            to);
+  return (Kernel){.function = f,
+                  .units = {0, height},
+                  .per = PACK_ROWS,
+                  .work = 0.1 * (double)(PACK_ROWS * p->cc)};
 }
 
 static Kernel pack_input(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from, LLVMValueRef to) {
@@ -162,7 +176,8 @@ static Kernel pack_input(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from, L
 Kernel conv_pack(const ConvPlan *p) {
   Cg *cg = p->cg;
   bool forward = p->spec->direction == CONV_FORWARD;
-  LLVMValueRef f = cg_function(cg, forward ? "conv_pack" : "conv_transpose"), buffers = LLVMGetParam(f, 0);
+  LLVMValueRef f = cg_function(cg, forward ? "conv_pack" : "conv_transpose"),
+               buffers = LLVMGetParam(f, 0);
   LLVMValueRef from = conv_at(cg, cg_buffer(cg, buffers, p->spec->weight), p->spec->weight_offset);
   LLVMValueRef to = cg_buffer(cg, buffers, p->spec->scratch);
   Kernel k = forward ? pack_forward(p, f, from, to) : pack_input(p, f, from, to);

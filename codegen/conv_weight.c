@@ -1,12 +1,13 @@
 /* Backward-weights (conv_weight.h): tiles, blocks and shares.
  *
- * A unit is a tile, so that every sum is in an order given by the shapes. A call does its tiles [begin, end) panel by
- * panel: a panel is a tile of output channels with some 128 input channels and all taps. A panel goes over the batch
- * in blocks, some rows of a sample or several small samples, that stay in the second-level cache while all tiles of
- * the panel use them; between blocks the sums lie in dW. Pixels of dy are often a power of two apart and fall into
- * few of the caches' sets: the panel's part of the block is copied where enough tiles use it. Where there are few
- * tiles the batch is cut into a fixed number of shares, each summed into its own copy of dW in scratch, and a second
- * stage adds the copies in order. */
+ * A unit is a tile, so that every sum is in an order given by the shapes. A call does its tiles
+ * [begin, end) panel by panel: a panel is a tile of output channels with some 128 input channels
+ * and all taps. A panel goes over the batch in blocks, some rows of a sample or several small
+ * samples, that stay in the second-level cache while all tiles of the panel use them; between
+ * blocks the sums lie in dW. Pixels of dy are often a power of two apart and fall into few of the
+ * caches' sets: the panel's part of the block is copied where enough tiles use it. Where there are
+ * few tiles the batch is cut into a fixed number of shares, each summed into its own copy of dW in
+ * scratch, and a second stage adds the copies in order. */
 #include "codegen/conv_weight.h"
 
 /* A copied block is read by COPY_TILES tiles at least, or the copy would not pay. */
@@ -23,8 +24,8 @@ static LLVMValueRef tile_address(const ConvWeight *w, const ConvWeightTile *tile
 }
 
 /* block NULL: clears the tile. */
-static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr, const ConvColumns *columns,
-                         const ConvWeightBlock *block) {
+static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr,
+                         const ConvColumns *columns, const ConvWeightBlock *block) {
   Cg *cg = w->cg;
   Micro t = conv_tile(cg, mr, columns);
   LLVMValueRef address = tile_address(w, tile), sums[MICRO_ROWS];
@@ -65,7 +66,8 @@ static void columns_variants(const ConvWeight *w, ConvWeightTile tile, int mr, L
   }
 }
 
-/* Finds tile number `number` and does it. The last panel of rows may have numbers without a tile. */
+/* Finds tile number `number` and does it. The last panel of rows may have numbers without a tile.
+ */
 static void any_tile(const ConvWeight *w, LLVMValueRef number, const ConvWeightBlock *block) {
   Cg *cg = w->cg;
   ConvWeightTile tile;
@@ -102,7 +104,8 @@ static void all_tiles(const ConvWeight *w, Part tiles, const ConvWeightBlock *bl
 /* All of `inner` that lies within number `at` of the pieces of `size`. */
 static Part piece(Cg *cg, Part whole, LLVMValueRef at, int64_t size) {
   LLVMValueRef first = cg_mul(cg, at, cg_int(cg, size));
-  return (Part){conv_max(cg, whole.begin, first), conv_min(cg, whole.end, cg_add(cg, first, cg_int(cg, size)))};
+  return (Part){conv_max(cg, whole.begin, first),
+                conv_min(cg, whole.end, cg_add(cg, first, cg_int(cg, size)))};
 }
 
 /* A loop over the pieces of `size` that `whole`, which is not empty, touches. */
@@ -113,7 +116,8 @@ static CgLoop over_pieces(Cg *cg, Part whole, int64_t size) {
 }
 
 /* What of a block is copied for the panel: its channels are those of tile `column` of `group`. */
-static void copy_block(const ConvWeight *w, LLVMValueRef group, LLVMValueRef column, const ConvWeightBlock *block) {
+static void copy_block(const ConvWeight *w, LLVMValueRef group, LLVMValueRef column,
+                       const ConvWeightBlock *block) {
   Cg *cg = w->cg;
   int64_t at = 0;
   if (w->stacked) conv_weight_copy_x(w, block);
@@ -121,7 +125,8 @@ static void copy_block(const ConvWeight *w, LLVMValueRef group, LLVMValueRef col
     const ConvColumns *run = &w->channels.run[i];
     CgIf chosen = cg_if(cg, between(cg, column, at, at + run->tiles));
     LLVMValueRef channel = cg_mul(cg, conv_sub(cg, column, cg_int(cg, at)), cg_int(cg, run->width));
-    channel = cg_add(cg, channel, cg_add(cg, cg_mul(cg, group, cg_int(cg, w->ocg)), cg_int(cg, run->at)));
+    channel =
+        cg_add(cg, channel, cg_add(cg, cg_mul(cg, group, cg_int(cg, w->ocg)), cg_int(cg, run->at)));
     conv_weight_copy_dy(w, channel, run, block);
     cg_if_end(cg, &chosen);
     at += run->tiles;
@@ -134,13 +139,15 @@ static void panel_blocks(const ConvWeight *w, LLVMValueRef panel, Part tiles, Pa
   const ConvSpec *s = &w->spec;
   LLVMValueRef rest = panel;
   conv_split(cg, &rest, w->panels);
-  LLVMValueRef column = conv_split(cg, &rest, w->ctiles), group = w->groups == 1 ? cg_int(cg, 0) : rest;
+  LLVMValueRef column = conv_split(cg, &rest, w->ctiles),
+               group = w->groups == 1 ? cg_int(cg, 0) : rest;
   all_tiles(w, tiles, NULL);
   CgLoop outer = cg_loop(cg, samples.begin, samples.end, w->block_samples);
   CgLoop inner = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->oh), w->block_rows);
   ConvWeightBlock block = {
-    outer.index, conv_min(cg, cg_add(cg, outer.index, cg_int(cg, w->block_samples)), samples.end), inner.index,
-    conv_min(cg, cg_add(cg, inner.index, cg_int(cg, w->block_rows)), cg_int(cg, s->oh))};
+      outer.index, conv_min(cg, cg_add(cg, outer.index, cg_int(cg, w->block_samples)), samples.end),
+      inner.index,
+      conv_min(cg, cg_add(cg, inner.index, cg_int(cg, w->block_rows)), cg_int(cg, s->oh))};
   copy_block(w, group, column, &block);
   all_tiles(w, tiles, &block);
   cg_loop_end(cg, &inner);
@@ -159,7 +166,9 @@ static int64_t count_tiles(const ConvWeight *w) {
   return w->ptiles * w->panels * w->taps_h * w->taps_w * w->ctiles * w->groups;
 }
 
-static int64_t count_weights(const ConvWeight *w) { return w->spec.kh * w->spec.kw * w->icg * w->spec.oc; }
+static int64_t count_weights(const ConvWeight *w) {
+  return w->spec.kh * w->spec.kw * w->icg * w->spec.oc;
+}
 
 static void each_share(ConvWeight *w, LLVMValueRef n, Part units) {
   Cg *cg = w->cg;
@@ -183,10 +192,12 @@ static void each_share(ConvWeight *w, LLVMValueRef n, Part units) {
 
 enum { SUM_UNIT = 4096 }; /* elements */
 
-static void sum_shares(const ConvWeight *w, LLVMValueRef from, LLVMValueRef to, Part span, int lanes) {
+static void sum_shares(const ConvWeight *w, LLVMValueRef from, LLVMValueRef to, Part span,
+                       int lanes) {
   Cg *cg = w->cg;
   CgLoop l = cg_loop(cg, span.begin, span.end, lanes);
-  LLVMValueRef at = cg_at(cg, cg->real, from, l.index), sum = cg_load(cg, cg->real, at, lanes, NULL);
+  LLVMValueRef at = cg_at(cg, cg->real, from, l.index),
+               sum = cg_load(cg, cg->real, at, lanes, NULL);
   for (int64_t i = 1; i < w->shares; i++) {
     LLVMValueRef next = cg_load(cg, cg->real, conv_at(cg, at, i * count_weights(w)), lanes, NULL);
     sum = LLVMBuildFAdd(cg->builder, sum, next, "");
@@ -200,23 +211,28 @@ static Kernel reduce_shares(const ConvWeight *w) {
   int64_t size = count_weights(w);
   LLVMValueRef f = cg_function(cg, "conv_weight_sum"), unit = cg_int(cg, SUM_UNIT);
   LLVMValueRef from = cg_buffer(cg, LLVMGetParam(f, 0), w->spec.scratch);
-  LLVMValueRef to = conv_at(cg, cg_buffer(cg, LLVMGetParam(f, 0), w->spec.weight), w->spec.weight_offset);
+  LLVMValueRef to =
+      conv_at(cg, cg_buffer(cg, LLVMGetParam(f, 0), w->spec.weight), w->spec.weight_offset);
   LLVMValueRef begin = cg_mul(cg, LLVMGetParam(f, 2), unit);
   LLVMValueRef end = conv_min(cg, cg_mul(cg, LLVMGetParam(f, 3), unit), cg_int(cg, size));
-  LLVMValueRef whole = LLVMBuildAnd(cg->builder, conv_sub(cg, end, begin), cg_int(cg, -cg->lanes), "");
+  LLVMValueRef whole =
+      LLVMBuildAnd(cg->builder, conv_sub(cg, end, begin), cg_int(cg, -cg->lanes), "");
   whole = cg_add(cg, begin, whole);
   sum_shares(w, from, to, (Part){begin, whole}, cg->lanes);
   sum_shares(w, from, to, (Part){whole, end}, 1);
   LLVMBuildRetVoid(cg->builder);
-  return (Kernel){.function = f, .units = {0, size}, .per = SUM_UNIT, .work = 0.03 * SUM_UNIT * (double)w->shares};
+  return (Kernel){.function = f,
+                  .units = {0, size},
+                  .per = SUM_UNIT,
+                  .work = 0.03 * SUM_UNIT * (double)w->shares};
 }
 
 /* ---- shapes ---- */
 
 /* A 1x1 convolution treats every pixel alike: rows are joined to run longer. */
 static void join_rows(ConvSpec *s) {
-  bool plain = s->kh == 1 && s->kw == 1 && s->stride[0] == 1 && s->stride[1] == 1 && s->oh == s->ih && s->ow == s->iw &&
-               s->pad[0] == 0 && s->pad[2] == 0;
+  bool plain = s->kh == 1 && s->kw == 1 && s->stride[0] == 1 && s->stride[1] == 1 &&
+               s->oh == s->ih && s->ow == s->iw && s->pad[0] == 0 && s->pad[2] == 0;
   int64_t join = 1;
   if (!plain) return;
   while (join < s->oh && (join * s->ow < 64 || s->oh % join)) join++;
@@ -231,7 +247,8 @@ static int64_t row_bytes(const ConvWeight *w) {
   return (s->ow * w->channels.run[0].width + s->stride[0] * s->iw * inputs) * w->cg->real_bytes;
 }
 
-/* A block's pixels: many for each load and store of the sums, as long as the panel's part of both images fits. */
+/* A block's pixels: many for each load and store of the sums, as long as the panel's part of both
+ * images fits. */
 static void choose_block(ConvWeight *w) {
   const ConvSpec *s = &w->spec;
   int64_t pixels = s->kh * s->kw > 1 ? 160 : 112, fit = (384 << 10) / row_bytes(w);
@@ -241,8 +258,10 @@ static void choose_block(ConvWeight *w) {
     w->block_rows = s->oh;
     w->block_samples = conv_max_int(1, conv_min_int(pixels / (s->oh * s->ow), fit / s->oh));
   }
-  int64_t copy = w->block_samples * w->block_rows * s->ow * w->channels.run[0].width * w->cg->real_bytes;
-  bool others = s->oc > w->channels.run[0].width, pays = w->ptiles * w->taps_h * w->taps_w >= COPY_TILES;
+  int64_t copy =
+      w->block_samples * w->block_rows * s->ow * w->channels.run[0].width * w->cg->real_bytes;
+  bool others = s->oc > w->channels.run[0].width,
+       pays = w->ptiles * w->taps_h * w->taps_w >= COPY_TILES;
   w->dy_copied = others && pays && copy <= COPY_BYTES && !w->stacked;
 }
 
@@ -269,7 +288,8 @@ static void choose_tiles(ConvWeight *w) {
   w->rows = w->stacked ? s->kh * s->kw * s->ic : w->icg;
   w->taps_h = w->stacked ? 1 : s->kh;
   w->taps_w = w->stacked ? 1 : s->kw;
-  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->stacked ? 10 : MICRO_ROWS, &mr, &nr);
+  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->stacked ? 10 : MICRO_ROWS, &mr,
+                   &nr);
   if (w->depthwise) nr = 4;
   w->rtiles = conv_ceil_div(w->rows, mr);
   w->rsmall = w->rows / w->rtiles;
@@ -289,8 +309,12 @@ static double unit_work(const ConvWeight *w) {
 KernelList conv_weight(Cg *cg, const ConvSpec *s) {
   bool depthwise = conv_is_depthwise(s);
   int64_t groups = depthwise ? 1 : s->groups;
-  ConvWeight w = {.cg = cg, .spec = *s, .icg = depthwise ? 1 : s->ic / groups, .ocg = s->oc / groups,
-                  .groups = groups, .depthwise = depthwise};
+  ConvWeight w = {.cg = cg,
+                  .spec = *s,
+                  .icg = depthwise ? 1 : s->ic / groups,
+                  .ocg = s->oc / groups,
+                  .groups = groups,
+                  .depthwise = depthwise};
   w.stacked = can_stack(&w);
   join_rows(&w.spec);
   choose_tiles(&w);
@@ -305,7 +329,8 @@ KernelList conv_weight(Cg *cg, const ConvSpec *s) {
   make_copies(&w);
   each_share(&w, LLVMGetParam(f, 1), (Part){LLVMGetParam(f, 2), LLVMGetParam(f, 3)});
   LLVMBuildRetVoid(cg->builder);
-  KernelList list = {.count = 1, .stage = {{.function = f, .units = {0, count_tiles(&w) * w.shares}}}};
+  KernelList list = {.count = 1,
+                     .stage = {{.function = f, .units = {0, count_tiles(&w) * w.shares}}}};
   list.stage[0].work = unit_work(&w);
   if (w.shares == 1) return list;
   list.scratch_bytes = w.shares * count_weights(&w) * cg->real_bytes;

@@ -1,10 +1,11 @@
-/* Backward-weights, inside codegen: conv_weight.c deals out tiles and blocks, conv_weight_sum.c sums one.
+/* Backward-weights, inside codegen: conv_weight.c deals out tiles and blocks, conv_weight_sum.c
+ * sums one.
  *
  *   dW[kh][kw][i][o] = sum over samples and pixels of x[pixel + tap][i] * dy[pixel][o]
  *
- * A tile is [rows][vectors of output channels] of dW. Its rows are input channels of one tap; or, "stacked", where
- * there are few input channels, any consecutive rows (kh, kw, i) of the matrix that dW is, summed from a copy of x
- * that has the padding as zeros. */
+ * A tile is [rows][vectors of output channels] of dW. Its rows are input channels of one tap; or,
+ * "stacked", where there are few input channels, any consecutive rows (kh, kw, i) of the matrix
+ * that dW is, summed from a copy of x that has the padding as zeros. */
 #ifndef DLC_CODEGEN_CONV_WEIGHT_H
 #define DLC_CODEGEN_CONV_WEIGHT_H
 
@@ -20,23 +21,27 @@ typedef struct {
   int64_t rtiles, rsmall, rbig; /* tiles of rows: rbig of rsmall + 1, the rest of rsmall */
   int64_t taps_h, taps_w;       /* 1 when stacked */
   ConvChannels channels;
-  int64_t ctiles;               /* tiles of output channels in a group */
-  int64_t ptiles, panels;       /* tiles of rows in a panel, panels of rows */
-  bool dy_copied;               /* a block of dy is copied, too */
+  int64_t ctiles;         /* tiles of output channels in a group */
+  int64_t ptiles, panels; /* tiles of rows in a panel, panels of rows */
+  bool dy_copied;         /* a block of dy is copied, too */
   LLVMValueRef x, dy, dw;
-  LLVMValueRef x_block, dy_block; /* copies on the stack: x with its padding (stacked), dy without other channels */
+  LLVMValueRef x_block,
+      dy_block; /* copies on the stack: x with its padding (stacked), dy without other channels */
 } ConvWeight;
 
 typedef struct {
-  LLVMValueRef kh, kw, group, row, output; /* row: the first; output: the first channel in the group */
+  LLVMValueRef kh, kw, group, row,
+      output; /* row: the first; output: the first channel in the group */
 } ConvWeightTile;
 
 typedef struct {
-  LLVMValueRef sample, samples, row, rows; /* [sample, samples), rows [row, rows) of the image out */
+  LLVMValueRef sample, samples, row,
+      rows; /* [sample, samples), rows [row, rows) of the image out */
 } ConvWeightBlock;
 
 /* Adds a block to the accumulators of `m`. */
-void conv_weight_sum(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, const ConvWeightBlock *block);
+void conv_weight_sum(const ConvWeight *w, const ConvWeightTile *tile, Micro *m,
+                     const ConvWeightBlock *block);
 
 /* Extents of the copy of x for a sample: rows, and reals in a row. */
 int64_t conv_weight_lines(const ConvWeight *w, int64_t rows);

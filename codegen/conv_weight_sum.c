@@ -4,8 +4,8 @@
 /* ---- rows that are channels of one tap: loop bounds leave out the padding ---- */
 
 /* The pixels o in [0, out) with 0 <= o * stride + k * dilation - pad < in, for k at run time. */
-static void valid(Cg *cg, LLVMValueRef k, int64_t in, int64_t out, int64_t stride, int64_t dilation, int64_t pad,
-                  LLVMValueRef *lo, LLVMValueRef *hi) {
+static void valid(Cg *cg, LLVMValueRef k, int64_t in, int64_t out, int64_t stride, int64_t dilation,
+                  int64_t pad, LLVMValueRef *lo, LLVMValueRef *hi) {
   LLVMValueRef start = conv_sub(cg, cg_int(cg, pad), cg_mul(cg, k, cg_int(cg, dilation)));
   *lo = conv_ceil(cg, start, stride);
   *hi = conv_min(cg, conv_ceil(cg, cg_add(cg, start, cg_int(cg, in)), stride), cg_int(cg, out));
@@ -16,7 +16,8 @@ static LLVMValueRef weighted(Cg *cg, LLVMValueRef base, LLVMValueRef i, int64_t 
 }
 
 /* Element of channel 0 at the pixel of x that tap (0, 0) of (row, column) reads. */
-static LLVMValueRef pixel_of_x(const ConvWeight *w, LLVMValueRef sample, LLVMValueRef row, LLVMValueRef column) {
+static LLVMValueRef pixel_of_x(const ConvWeight *w, LLVMValueRef sample, LLVMValueRef row,
+                               LLVMValueRef column) {
   Cg *cg = w->cg;
   const ConvSpec *s = &w->spec;
   LLVMValueRef at = cg_int(cg, -(s->pad[0] * s->iw + s->pad[2]) * s->ic);
@@ -27,11 +28,13 @@ static LLVMValueRef pixel_of_x(const ConvWeight *w, LLVMValueRef sample, LLVMVal
 
 /* Address of the tile's first channel of a pixel of dy. */
 static LLVMValueRef pixel_of_dy(const ConvWeight *w, const ConvWeightTile *tile, const Micro *m,
-                                const ConvWeightBlock *b, LLVMValueRef sample, LLVMValueRef row, LLVMValueRef column) {
+                                const ConvWeightBlock *b, LLVMValueRef sample, LLVMValueRef row,
+                                LLVMValueRef column) {
   Cg *cg = w->cg;
   const ConvSpec *s = &w->spec;
   if (w->dy_copied) {
-    LLVMValueRef at = weighted(cg, conv_sub(cg, row, b->row), conv_sub(cg, sample, b->sample), w->block_rows);
+    LLVMValueRef at =
+        weighted(cg, conv_sub(cg, row, b->row), conv_sub(cg, sample, b->sample), w->block_rows);
     return conv_move(cg, w->dy_block, weighted(cg, column, at, s->ow), m->bk);
   }
   LLVMValueRef at = weighted(cg, weighted(cg, column, row, s->ow), sample, s->oh * s->ow);
@@ -39,7 +42,8 @@ static LLVMValueRef pixel_of_dy(const ConvWeight *w, const ConvWeightTile *tile,
   return cg_at(cg, cg->real, w->dy, weighted(cg, at, tile->group, w->ocg));
 }
 
-static void sum_channels(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, const ConvWeightBlock *b) {
+static void sum_channels(const ConvWeight *w, const ConvWeightTile *tile, Micro *m,
+                         const ConvWeightBlock *b) {
   Cg *cg = w->cg;
   const ConvSpec *s = &w->spec;
   LLVMValueRef top, bottom, left, right;
@@ -68,16 +72,19 @@ int64_t conv_weight_line(const ConvWeight *w) {
   return ((w->spec.ow - 1) * w->spec.stride[1] + w->spec.kw) * w->spec.ic;
 }
 
-static void sum_stacked(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, const ConvWeightBlock *b) {
+static void sum_stacked(const ConvWeight *w, const ConvWeightTile *tile, Micro *m,
+                        const ConvWeightBlock *b) {
   Cg *cg = w->cg;
   const ConvSpec *s = &w->spec;
   int64_t line = conv_weight_line(w), lines = conv_weight_lines(w, w->block_rows);
   for (int r = 0; r < m->rows; r++) {
-    LLVMValueRef row = cg_add(cg, tile->row, cg_int(cg, r)), element = conv_split(cg, &row, s->kw * s->ic);
+    LLVMValueRef row = cg_add(cg, tile->row, cg_int(cg, r)),
+                 element = conv_split(cg, &row, s->kw * s->ic);
     m->row[r] = weighted(cg, element, row, s->dilation[0] * line);
   }
   CgLoop samples = micro_loop(cg, m, b->sample, b->samples, 1);
-  LLVMValueRef image = conv_move(cg, w->x_block, conv_sub(cg, samples.index, b->sample), lines * line);
+  LLVMValueRef image =
+      conv_move(cg, w->x_block, conv_sub(cg, samples.index, b->sample), lines * line);
   CgLoop rows = micro_loop(cg, m, b->row, b->rows, 1);
   m->a = conv_move(cg, image, conv_sub(cg, rows.index, b->row), s->stride[0] * line);
   m->b = pixel_of_dy(w, tile, m, b, samples.index, rows.index, cg_int(cg, 0));
@@ -87,7 +94,8 @@ static void sum_stacked(const ConvWeight *w, const ConvWeightTile *tile, Micro *
   micro_loop_end(cg, m, &samples);
 }
 
-void conv_weight_sum(const ConvWeight *w, const ConvWeightTile *tile, Micro *m, const ConvWeightBlock *block) {
+void conv_weight_sum(const ConvWeight *w, const ConvWeightTile *tile, Micro *m,
+                     const ConvWeightBlock *block) {
   if (w->stacked) {
     sum_stacked(w, tile, m, block);
   } else {
@@ -103,7 +111,8 @@ static void copy_reals(Cg *cg, LLVMValueRef from, LLVMValueRef to, int64_t count
   for (int i = 0; i < vectors.count; i++) {
     const ConvColumns *run = &vectors.run[i];
     LLVMValueRef end = cg_int(cg, run->at + run->tiles * run->width);
-    LLVMValueRef mask = run->active < run->lanes ? cg_mask(cg, cg_int(cg, run->active), run->lanes) : NULL;
+    LLVMValueRef mask =
+        run->active < run->lanes ? cg_mask(cg, cg_int(cg, run->active), run->lanes) : NULL;
     CgLoop l = cg_loop(cg, cg_int(cg, run->at), end, run->lanes);
     LLVMValueRef v = LLVMConstNull(cg_vector(cg, cg->real, run->lanes));
     if (from) v = cg_load(cg, cg->real, cg_at(cg, cg->real, from, l.index), run->lanes, mask);
@@ -121,7 +130,8 @@ static void copy_line(const ConvWeight *w, LLVMValueRef sample, LLVMValueRef h, 
   LLVMValueRef inside = LLVMBuildICmp(cg->builder, LLVMIntULT, h, cg_int(cg, s->ih), "");
   CgIf image = cg_if(cg, inside);
   if (left) copy_reals(cg, NULL, to, left);
-  LLVMValueRef from = weighted(cg, cg_mul(cg, h, cg_int(cg, s->iw * s->ic)), sample, s->ih * s->iw * s->ic);
+  LLVMValueRef from =
+      weighted(cg, cg_mul(cg, h, cg_int(cg, s->iw * s->ic)), sample, s->ih * s->iw * s->ic);
   copy_reals(cg, cg_at(cg, cg->real, w->x, from), conv_at(cg, to, left), middle);
   if (right) copy_reals(cg, NULL, conv_at(cg, to, left + middle), right);
   cg_if_end(cg, &image);
@@ -135,8 +145,8 @@ void conv_weight_copy_x(const ConvWeight *w, const ConvWeightBlock *b) {
   const ConvSpec *s = &w->spec;
   int64_t line = conv_weight_line(w), all = conv_weight_lines(w, w->block_rows);
   LLVMValueRef first = weighted(cg, cg_int(cg, -s->pad[0]), b->row, s->stride[0]);
-  LLVMValueRef lines = weighted(cg, cg_int(cg, all - w->block_rows * s->stride[0]), conv_sub(cg, b->rows, b->row),
-                                s->stride[0]);
+  LLVMValueRef lines = weighted(cg, cg_int(cg, all - w->block_rows * s->stride[0]),
+                                conv_sub(cg, b->rows, b->row), s->stride[0]);
   CgLoop samples = cg_loop(cg, b->sample, b->samples, 1);
   LLVMValueRef to = conv_move(cg, w->x_block, conv_sub(cg, samples.index, b->sample), all * line);
   CgLoop l = cg_loop(cg, cg_int(cg, 0), lines, 1);
@@ -153,11 +163,12 @@ void conv_weight_copy_dy(const ConvWeight *w, LLVMValueRef channel, const ConvCo
   CgLoop rows = cg_loop(cg, b->row, b->rows, 1);
   LLVMValueRef from = weighted(cg, rows.index, samples.index, s->oh);
   from = cg_at(cg, cg->real, w->dy, weighted(cg, channel, from, s->ow * s->oc));
-  LLVMValueRef to = weighted(cg, conv_sub(cg, rows.index, b->row), conv_sub(cg, samples.index, b->sample),
-                             w->block_rows);
+  LLVMValueRef to = weighted(cg, conv_sub(cg, rows.index, b->row),
+                             conv_sub(cg, samples.index, b->sample), w->block_rows);
   to = conv_move(cg, w->dy_block, to, s->ow * columns->width);
   CgLoop pixels = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->ow), 1);
-  conv_copy(cg, columns, conv_move(cg, from, pixels.index, s->oc), conv_move(cg, to, pixels.index, columns->width));
+  conv_copy(cg, columns, conv_move(cg, from, pixels.index, s->oc),
+            conv_move(cg, to, pixels.index, columns->width));
   cg_loop_end(cg, &pixels);
   cg_loop_end(cg, &rows);
   cg_loop_end(cg, &samples);

@@ -1,5 +1,6 @@
-/* Convolutions, all three directions, images NHWC and weights [KH][KW][IC][OC], against oneDNN with the reorders that
- * it asks for. Work counts the taps that fall on padding, so that a figure can pass the peak. */
+/* Convolutions, all three directions, images NHWC and weights [KH][KW][IC][OC], against oneDNN with
+ * the reorders that it asks for. Work counts the taps that fall on padding, so that a figure can
+ * pass the peak. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,32 +16,46 @@ typedef struct {
 } Conv;
 
 static const Conv convs[] = {
-  {"conv 3x3 64@56", 4, 56, 64, 64, 3, 1, 1},
-  {"conv 3x3 128@28", 8, 28, 128, 128, 3, 1, 1},
-  {"conv 3x3 256@14", 16, 14, 256, 256, 3, 1, 1},
-  {"conv 3x3 512@7", 32, 7, 512, 512, 3, 1, 1},
-  {"conv 3x3 512@4", 64, 4, 512, 512, 3, 1, 1},
-  {"conv 3x3 512@2", 64, 2, 512, 512, 3, 1, 1},
-  {"conv 3x3 s2 64>128@56", 4, 56, 64, 128, 3, 2, 1},
-  {"conv 7x7 s2 3>64@224", 2, 224, 3, 64, 7, 2, 3},
-  {"conv 1x1 256>64@56", 4, 56, 256, 64, 1, 1, 0},
-  {"conv 1x1 64>256@56", 4, 56, 64, 256, 1, 1, 0},
-  {"conv 1x1 1024>512@7", 32, 7, 1024, 512, 1, 1, 0},
-  {"conv mnist 2x2 1>32@28", 64, 28, 1, 32, 2, 1, 0},
-  {"conv mnist 3x3 s2 32>64@13", 64, 13, 32, 64, 3, 2, 0},
-  {"conv 3x3 3>16@32", 64, 32, 3, 16, 3, 1, 1},
-  {"conv 3x3 16@32", 64, 32, 16, 16, 3, 1, 1},
-  {"conv 5x5 1>6@28", 64, 28, 1, 6, 5, 1, 2},
-  {"conv 5x5 6>16@14", 64, 14, 6, 16, 5, 1, 0},
+    {"conv 3x3 64@56", 4, 56, 64, 64, 3, 1, 1},
+    {"conv 3x3 128@28", 8, 28, 128, 128, 3, 1, 1},
+    {"conv 3x3 256@14", 16, 14, 256, 256, 3, 1, 1},
+    {"conv 3x3 512@7", 32, 7, 512, 512, 3, 1, 1},
+    {"conv 3x3 512@4", 64, 4, 512, 512, 3, 1, 1},
+    {"conv 3x3 512@2", 64, 2, 512, 512, 3, 1, 1},
+    {"conv 3x3 s2 64>128@56", 4, 56, 64, 128, 3, 2, 1},
+    {"conv 7x7 s2 3>64@224", 2, 224, 3, 64, 7, 2, 3},
+    {"conv 1x1 256>64@56", 4, 56, 256, 64, 1, 1, 0},
+    {"conv 1x1 64>256@56", 4, 56, 64, 256, 1, 1, 0},
+    {"conv 1x1 1024>512@7", 32, 7, 1024, 512, 1, 1, 0},
+    {"conv mnist 2x2 1>32@28", 64, 28, 1, 32, 2, 1, 0},
+    {"conv mnist 3x3 s2 32>64@13", 64, 13, 32, 64, 3, 2, 0},
+    {"conv 3x3 3>16@32", 64, 32, 3, 16, 3, 1, 1},
+    {"conv 3x3 16@32", 64, 32, 16, 16, 3, 1, 1},
+    {"conv 5x5 1>6@28", 64, 28, 1, 6, 5, 1, 2},
+    {"conv 5x5 6>16@14", 64, 14, 6, 16, 5, 1, 0},
 };
 
 static const char *const directions[] = {"forward", "data", "weights"};
 
 static ConvSpec spec_of(const Conv *c, ConvDirection d) {
   int64_t out = (c->size + 2 * c->pad - c->kernel) / c->stride + 1;
-  return (ConvSpec){.direction = d, .ih = c->size, .iw = c->size, .ic = c->ic, .oh = out, .ow = out, .oc = c->oc,
-                    .kh = c->kernel, .kw = c->kernel, .stride = {c->stride, c->stride}, .dilation = {1, 1},
-                    .pad = {c->pad, c->pad, c->pad, c->pad}, .groups = 1, .x = 0, .weight = 1, .y = 2, .scratch = 3};
+  return (ConvSpec){.direction = d,
+                    .ih = c->size,
+                    .iw = c->size,
+                    .ic = c->ic,
+                    .oh = out,
+                    .ow = out,
+                    .oc = c->oc,
+                    .kh = c->kernel,
+                    .kw = c->kernel,
+                    .stride = {c->stride, c->stride},
+                    .dilation = {1, 1},
+                    .pad = {c->pad, c->pad, c->pad, c->pad},
+                    .groups = 1,
+                    .x = 0,
+                    .weight = 1,
+                    .y = 2,
+                    .scratch = 3};
 }
 
 #ifdef HAVE_DNNL
@@ -68,7 +83,8 @@ static dnnl_memory_desc_t any_layout(const dnnl_dim_t *dims) {
   return d;
 }
 
-static dnnl_memory_t own_memory(Peer *p, const dnnl_dim_t *dims, const dnnl_dim_t *strides, float *data) {
+static dnnl_memory_t own_memory(Peer *p, const dnnl_dim_t *dims, const dnnl_dim_t *strides,
+                                float *data) {
   dnnl_memory_desc_t d;
   dnnl_memory_t m;
   check(dnnl_memory_desc_init_by_strides(&d, 4, dims, dnnl_f32, strides));
@@ -100,18 +116,21 @@ static void add_reorder(Peer *p, dnnl_memory_t from, dnnl_memory_t to) {
 
 static dnnl_primitive_desc_t describe(Peer *p, const ConvSpec *s, const dnnl_memory_desc_t *m) {
   dnnl_dim_t stride[DNNL_MAX_NDIMS] = {s->stride[0], s->stride[1]};
-  dnnl_dim_t before[DNNL_MAX_NDIMS] = {s->pad[0], s->pad[2]}, after[DNNL_MAX_NDIMS] = {s->pad[1], s->pad[3]};
+  dnnl_dim_t before[DNNL_MAX_NDIMS] = {s->pad[0], s->pad[2]},
+             after[DNNL_MAX_NDIMS] = {s->pad[1], s->pad[3]};
   dnnl_convolution_desc_t forward, other;
   dnnl_primitive_desc_t hint, d;
   dnnl_alg_kind_t direct = dnnl_convolution_direct;
-  check(dnnl_convolution_forward_desc_init(&forward, dnnl_forward_training, direct, &m[0], &m[1], NULL, &m[2], stride,
-                                           before, after));
+  check(dnnl_convolution_forward_desc_init(&forward, dnnl_forward_training, direct, &m[0], &m[1],
+                                           NULL, &m[2], stride, before, after));
   check(dnnl_primitive_desc_create(&hint, &forward, NULL, p->engine, NULL));
   if (s->direction == CONV_FORWARD) return hint;
   if (s->direction == CONV_INPUT)
-    check(dnnl_convolution_backward_data_desc_init(&other, direct, &m[0], &m[1], &m[2], stride, before, after));
+    check(dnnl_convolution_backward_data_desc_init(&other, direct, &m[0], &m[1], &m[2], stride,
+                                                   before, after));
   else
-    check(dnnl_convolution_backward_weights_desc_init(&other, direct, &m[0], &m[1], NULL, &m[2], stride, before, after));
+    check(dnnl_convolution_backward_weights_desc_init(&other, direct, &m[0], &m[1], NULL, &m[2],
+                                                      stride, before, after));
   check(dnnl_primitive_desc_create(&d, &other, NULL, p->engine, hint));
   return d;
 }
@@ -119,17 +138,18 @@ static dnnl_primitive_desc_t describe(Peer *p, const ConvSpec *s, const dnnl_mem
 /* data: x, weights, y; the result goes to the direction's own. */
 static void peer_prepare(Peer *p, const ConvSpec *s, int64_t n, float *const *data) {
   static const dnnl_query_t query[3][3] = {
-    {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md},
-    {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_diff_dst_md},
-    {dnnl_query_src_md, dnnl_query_diff_weights_md, dnnl_query_diff_dst_md}};
+      {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md},
+      {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_diff_dst_md},
+      {dnnl_query_src_md, dnnl_query_diff_weights_md, dnnl_query_diff_dst_md}};
   static const int name[3][3] = {{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
                                  {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
                                  {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST}};
   static const int result[3] = {2, 0, 1};
-  dnnl_dim_t dims[3][DNNL_MAX_NDIMS] = {{n, s->ic, s->ih, s->iw}, {s->oc, s->ic, s->kh, s->kw}, {n, s->oc, s->oh, s->ow}};
+  dnnl_dim_t dims[3][DNNL_MAX_NDIMS] = {
+      {n, s->ic, s->ih, s->iw}, {s->oc, s->ic, s->kh, s->kw}, {n, s->oc, s->oh, s->ow}};
   dnnl_dim_t strides[3][DNNL_MAX_NDIMS] = {{s->ih * s->iw * s->ic, 1, s->iw * s->ic, s->ic},
-                              {1, s->oc, s->kw * s->ic * s->oc, s->ic * s->oc},
-                              {s->oh * s->ow * s->oc, 1, s->ow * s->oc, s->oc}};
+                                           {1, s->oc, s->kw * s->ic * s->oc, s->ic * s->oc},
+                                           {s->oh * s->ow * s->oc, 1, s->ow * s->oc, s->oc}};
   dnnl_memory_desc_t any[3] = {any_layout(dims[0]), any_layout(dims[1]), any_layout(dims[2])};
   dnnl_memory_t own[3], use[3];
   check(dnnl_engine_create(&p->engine, dnnl_cpu, 0));
@@ -142,14 +162,16 @@ static void peer_prepare(Peer *p, const ConvSpec *s, int64_t n, float *const *da
     if (i != out) add_reorder(p, own[i], use[i]);
   }
   check(dnnl_primitive_create(&p->step[p->count], d));
-  for (int i = 0; i < 3; i++) p->arg[p->count][i] = (dnnl_exec_arg_t){name[s->direction][i], use[i]};
+  for (int i = 0; i < 3; i++)
+    p->arg[p->count][i] = (dnnl_exec_arg_t){name[s->direction][i], use[i]};
   p->nargs[p->count++] = 3;
   add_reorder(p, use[out], own[out]);
 }
 
 static void peer_run(void *user) {
   Peer *p = user;
-  for (int i = 0; i < p->count; i++) check(dnnl_primitive_execute(p->step[i], p->stream, p->nargs[i], p->arg[i]));
+  for (int i = 0; i < p->count; i++)
+    check(dnnl_primitive_execute(p->step[i], p->stream, p->nargs[i], p->arg[i]));
   check(dnnl_stream_wait(p->stream));
 }
 
@@ -169,7 +191,8 @@ static void bench_case(const Conv *c, ConvDirection d) {
   BenchKernel ours = {.list = kernel_conv(cg, &s), .n = c->n};
   ours.harness = harness_new(cg);
   bench_kernel_begin(&ours);
-  int64_t size[3] = {c->n * s.ih * s.iw * s.ic, s.kh * s.kw * s.ic * s.oc, c->n * s.oh * s.ow * s.oc};
+  int64_t size[3] = {c->n * s.ih * s.iw * s.ic, s.kh * s.kw * s.ic * s.oc,
+                     c->n * s.oh * s.ow * s.oc};
   for (int i = 0; i < 3; i++) ours.buffers[i] = bench_random(size[i]);
   ours.buffers[3] = bench_random(ours.list.scratch_bytes / 4 + 1);
   BenchRow row = {.name = name, .flops = 2.0 * (double)size[2] * (double)(s.kh * s.kw * s.ic)};

@@ -1,5 +1,6 @@
-/* kernel_conv against plain loops: shapes x directions x precisions x processors x batches, with and without an
- * epilogue. Buffers end (or start) at a page that cannot be touched, and units run in shuffled pieces. */
+/* kernel_conv against plain loops: shapes x directions x precisions x processors x batches, with
+ * and without an epilogue. Buffers end (or start) at a page that cannot be touched, and units run
+ * in shuffled pieces. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,47 +22,47 @@ typedef struct {
 } Shape;
 
 static const Shape shapes[] = {
-  /* ih, iw, ic, oc, kh, kw, stride, pad: top bottom left right, dilation, groups */
-  {5, 6, 4, 5, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {28, 28, 1, 32, 2, 2, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
-  {13, 13, 32, 64, 3, 3, {2, 2}, {0, 0, 0, 0}, {1, 1}, 1},
-  {9, 14, 16, 16, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {7, 7, 20, 50, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {15, 17, 3, 10, 7, 7, {2, 2}, {3, 3, 3, 3}, {1, 1}, 1},
-  {9, 9, 3, 64, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {6, 6, 33, 1, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {11, 9, 1, 1, 5, 5, {1, 1}, {2, 2, 2, 2}, {1, 1}, 1},
-  {1, 1, 8, 6, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {2, 2, 5, 17, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {2, 3, 2, 3, 5, 5, {1, 1}, {2, 2, 2, 2}, {1, 1}, 1},
-  {1, 1, 6, 3, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
-  {7, 7, 24, 40, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
-  {5, 31, 12, 7, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
-  {8, 7, 6, 9, 1, 1, {2, 2}, {0, 0, 0, 0}, {1, 1}, 1},
-  {4, 4, 3, 5, 1, 1, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {9, 12, 4, 6, 3, 2, {2, 3}, {0, 1, 2, 0}, {1, 1}, 1},
-  {10, 8, 5, 4, 2, 3, {3, 1}, {1, 0, 0, 2}, {1, 1}, 1},
-  {12, 11, 4, 6, 3, 3, {1, 1}, {2, 2, 2, 2}, {2, 2}, 1},
-  {13, 12, 2, 5, 3, 3, {2, 2}, {3, 2, 2, 3}, {3, 2}, 1},
-  {14, 33, 3, 4, 3, 3, {1, 1}, {4, 4, 12, 12}, {4, 12}, 1},
-  {11, 10, 3, 4, 3, 3, {2, 2}, {2, 2, 2, 2}, {2, 2}, 1},
-  {3, 3, 4, 4, 5, 5, {1, 1}, {4, 4, 4, 4}, {1, 1}, 1},
-  {5, 5, 2, 2, 2, 2, {4, 4}, {0, 0, 0, 0}, {1, 1}, 1},
-  {6, 6, 8, 12, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 2},
-  {6, 7, 32, 64, 3, 3, {2, 1}, {1, 1, 1, 1}, {1, 1}, 4},
-  {5, 5, 6, 12, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 6},
-  {7, 9, 20, 20, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 20},
-  {8, 8, 70, 70, 5, 3, {2, 2}, {2, 1, 1, 0}, {1, 2}, 70},
-  {1, 20, 3, 19, 1, 4, {1, 1}, {0, 0, 3, 0}, {1, 1}, 1},
-  {20, 1, 7, 8, 4, 1, {1, 1}, {3, 0, 0, 0}, {1, 1}, 1},
-  {4, 5, 130, 100, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {3, 2, 200, 300, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {1, 1, 512, 96, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {16, 16, 7, 256, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {12, 13, 12, 528, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
-  {12, 12, 8, 256, 3, 3, {2, 2}, {1, 1, 1, 1}, {1, 1}, 2},
-  {4, 4, 5, 512, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
-  {40, 40, 3, 4, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    /* ih, iw, ic, oc, kh, kw, stride, pad: top bottom left right, dilation, groups */
+    {5, 6, 4, 5, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {28, 28, 1, 32, 2, 2, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {13, 13, 32, 64, 3, 3, {2, 2}, {0, 0, 0, 0}, {1, 1}, 1},
+    {9, 14, 16, 16, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {7, 7, 20, 50, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {15, 17, 3, 10, 7, 7, {2, 2}, {3, 3, 3, 3}, {1, 1}, 1},
+    {9, 9, 3, 64, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {6, 6, 33, 1, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {11, 9, 1, 1, 5, 5, {1, 1}, {2, 2, 2, 2}, {1, 1}, 1},
+    {1, 1, 8, 6, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {2, 2, 5, 17, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {2, 3, 2, 3, 5, 5, {1, 1}, {2, 2, 2, 2}, {1, 1}, 1},
+    {1, 1, 6, 3, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {7, 7, 24, 40, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {5, 31, 12, 7, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {8, 7, 6, 9, 1, 1, {2, 2}, {0, 0, 0, 0}, {1, 1}, 1},
+    {4, 4, 3, 5, 1, 1, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {9, 12, 4, 6, 3, 2, {2, 3}, {0, 1, 2, 0}, {1, 1}, 1},
+    {10, 8, 5, 4, 2, 3, {3, 1}, {1, 0, 0, 2}, {1, 1}, 1},
+    {12, 11, 4, 6, 3, 3, {1, 1}, {2, 2, 2, 2}, {2, 2}, 1},
+    {13, 12, 2, 5, 3, 3, {2, 2}, {3, 2, 2, 3}, {3, 2}, 1},
+    {14, 33, 3, 4, 3, 3, {1, 1}, {4, 4, 12, 12}, {4, 12}, 1},
+    {11, 10, 3, 4, 3, 3, {2, 2}, {2, 2, 2, 2}, {2, 2}, 1},
+    {3, 3, 4, 4, 5, 5, {1, 1}, {4, 4, 4, 4}, {1, 1}, 1},
+    {5, 5, 2, 2, 2, 2, {4, 4}, {0, 0, 0, 0}, {1, 1}, 1},
+    {6, 6, 8, 12, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 2},
+    {6, 7, 32, 64, 3, 3, {2, 1}, {1, 1, 1, 1}, {1, 1}, 4},
+    {5, 5, 6, 12, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 6},
+    {7, 9, 20, 20, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 20},
+    {8, 8, 70, 70, 5, 3, {2, 2}, {2, 1, 1, 0}, {1, 2}, 70},
+    {1, 20, 3, 19, 1, 4, {1, 1}, {0, 0, 3, 0}, {1, 1}, 1},
+    {20, 1, 7, 8, 4, 1, {1, 1}, {3, 0, 0, 0}, {1, 1}, 1},
+    {4, 5, 130, 100, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {3, 2, 200, 300, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {1, 1, 512, 96, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {16, 16, 7, 256, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {12, 13, 12, 528, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {12, 12, 8, 256, 3, 3, {2, 2}, {1, 1, 1, 1}, {1, 1}, 2},
+    {4, 4, 5, 512, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {40, 40, 3, 4, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
 };
 enum { NSHAPES = sizeof shapes / sizeof *shapes };
 
@@ -92,15 +93,20 @@ typedef struct {
 
 static int64_t out_extent(const Shape *s, int axis) {
   int64_t in = axis ? s->iw : s->ih, k = axis ? s->kw : s->kh;
-  return (in + s->pad[2 * axis] + s->pad[2 * axis + 1] - s->dilation[axis] * (k - 1) - 1) / s->stride[axis] + 1;
+  return (in + s->pad[2 * axis] + s->pad[2 * axis + 1] - s->dilation[axis] * (k - 1) - 1) /
+             s->stride[axis] +
+         1;
 }
 
 static int64_t size_x(const Problem *p) { return p->n * p->s.ih * p->s.iw * p->s.ic; }
-static int64_t size_w(const Problem *p) { return p->s.kh * p->s.kw * (p->s.ic / p->s.groups) * p->s.oc; }
+static int64_t size_w(const Problem *p) {
+  return p->s.kh * p->s.kw * (p->s.ic / p->s.groups) * p->s.oc;
+}
 static int64_t size_y(const Problem *p) { return p->n * p->oh * p->ow * p->s.oc; }
 
 /* One term: where dx, dw or dy is NULL the other two are multiplied into it. */
-static void plain_tap(const Problem *p, const int64_t *at, const int64_t *tap, double *x, double *w, double *y) {
+static void plain_tap(const Problem *p, const int64_t *at, const int64_t *tap, double *x, double *w,
+                      double *y) {
   const Shape *s = &p->s;
   int64_t h = at[1] * s->stride[0] + tap[0] * s->dilation[0] - s->pad[0];
   int64_t v = at[2] * s->stride[1] + tap[1] * s->dilation[1] - s->pad[2];
@@ -134,48 +140,78 @@ typedef struct {
   Harness *h;
   const Shape *shape;
   int real_bytes;
-  KernelList list[3][2]; /* [direction][with epilogue] */
+  KernelList list[3][3]; /* [direction][without epilogue, with a short one, with a long one] */
 } Compiled;
 
 static BodyValue load_of(int slot, int64_t last) {
-  return (BodyValue){.kind = BODY_LOAD, .view = {.slot = slot, .elem = MEM_REAL, .stride = {0, 0, 0, last}}};
+  return (BodyValue){.kind = BODY_LOAD,
+                     .view = {.slot = slot, .elem = MEM_REAL, .stride = {0, 0, 0, last}}};
 }
 
-/* relu(result + bias[channel]), stored two elements into SLOT_OUT. */
-static PointwiseSpec *bias_relu(Arena *a, int64_t h, int64_t w, int64_t c) {
+static BodyValue op_of(const Node *node, int a, int b) {
+  return (BodyValue){.kind = BODY_OP, .node = node, .arg = {a, b}};
+}
+
+/* y = relu(result + bias[channel]), long: y + y + bias; stored two elements into SLOT_OUT. */
+static PointwiseSpec *bias_relu(Arena *a, int64_t h, int64_t w, int64_t c, bool is_long) {
   Node *node = ARENA_ARRAY(a, Node, 2);
-  BodyValue *v = ARENA_ARRAY(a, BodyValue, 4);
+  BodyValue *v = ARENA_ARRAY(a, BodyValue, 6);
   BodyStore *store = ARENA_NEW(a, BodyStore);
   PointwiseSpec *spec = ARENA_NEW(a, PointwiseSpec);
   node[0].op = OP_add;
   node[1].op = OP_relu;
   v[0].kind = BODY_RESULT;
   v[1] = load_of(SLOT_BIAS, 1);
-  v[2] = (BodyValue){.kind = BODY_OP, .node = &node[0], .arg = {0, 1}};
-  v[3] = (BodyValue){.kind = BODY_OP, .node = &node[1], .arg = {2}};
-  *store = (BodyStore){3, {.slot = SLOT_OUT, .elem = MEM_REAL, .offset = 2, .stride = {h * w * c, w * c, c, 1}}};
-  *spec = (PointwiseSpec){.rank = 4, .extent = {{1, 0}, {0, h}, {0, w}, {0, c}}, .nvalues = 4, .nstores = 1,
-                          .value = v, .store = store};
+  v[2] = op_of(&node[0], 0, 1);
+  v[3] = op_of(&node[1], 2, 0);
+  v[4] = op_of(&node[0], 3, 3);
+  v[5] = op_of(&node[0], 4, 1);
+  View out = {.slot = SLOT_OUT, .elem = MEM_REAL, .offset = 2, .stride = {h * w * c, w * c, c, 1}};
+  *store = (BodyStore){is_long ? 5 : 3, out};
+  *spec = (PointwiseSpec){.rank = 4,
+                          .extent = {{1, 0}, {0, h}, {0, w}, {0, c}},
+                          .nvalues = is_long ? 6 : 4,
+                          .nstores = 1,
+                          .value = v,
+                          .store = store};
   return spec;
 }
 
 static ConvSpec spec_of(const Shape *s, ConvDirection direction) {
-  return (ConvSpec){.direction = direction, .ih = s->ih, .iw = s->iw, .ic = s->ic, .oh = out_extent(s, 0),
-                    .ow = out_extent(s, 1), .oc = s->oc, .kh = s->kh, .kw = s->kw,
-                    .stride = {s->stride[0], s->stride[1]}, .dilation = {s->dilation[0], s->dilation[1]},
-                    .pad = {s->pad[0], s->pad[1], s->pad[2], s->pad[3]}, .groups = s->groups, .x = SLOT_X,
-                    .weight = SLOT_W, .y = SLOT_Y, .x_offset = 3, .weight_offset = 1, .y_offset = 2,
+  return (ConvSpec){.direction = direction,
+                    .ih = s->ih,
+                    .iw = s->iw,
+                    .ic = s->ic,
+                    .oh = out_extent(s, 0),
+                    .ow = out_extent(s, 1),
+                    .oc = s->oc,
+                    .kh = s->kh,
+                    .kw = s->kw,
+                    .stride = {s->stride[0], s->stride[1]},
+                    .dilation = {s->dilation[0], s->dilation[1]},
+                    .pad = {s->pad[0], s->pad[1], s->pad[2], s->pad[3]},
+                    .groups = s->groups,
+                    .x = SLOT_X,
+                    .weight = SLOT_W,
+                    .y = SLOT_Y,
+                    .x_offset = 3,
+                    .weight_offset = 1,
+                    .y_offset = 2,
                     .scratch = SLOT_SCRATCH};
 }
 
 static void compile(Compiled *c, const Shape *shape, const char *cpu, int real_bytes) {
-  *c = (Compiled){.cg = harness_cg(cpu, real_bytes, MAX_BATCH), .shape = shape, .real_bytes = real_bytes};
+  *c = (Compiled){
+      .cg = harness_cg(cpu, real_bytes, MAX_BATCH), .shape = shape, .real_bytes = real_bytes};
   for (int d = 0; d < 3; d++) {
     ConvSpec spec = spec_of(shape, (ConvDirection)d);
     c->list[d][0] = kernel_conv(c->cg, &spec);
-    if (d == CONV_FORWARD) spec.epilogue = bias_relu(c->cg->arena, spec.oh, spec.ow, spec.oc);
-    if (d == CONV_INPUT) spec.epilogue = bias_relu(c->cg->arena, spec.ih, spec.iw, spec.ic);
-    if (d != CONV_WEIGHT) c->list[d][1] = kernel_conv(c->cg, &spec);
+    for (int e = 1; e < 3 && d != CONV_WEIGHT; e++) {
+      Arena *a = c->cg->arena;
+      spec.epilogue = d == CONV_FORWARD ? bias_relu(a, spec.oh, spec.ow, spec.oc, e == 2)
+                                        : bias_relu(a, spec.ih, spec.iw, spec.ic, e == 2);
+      c->list[d][e] = kernel_conv(c->cg, &spec);
+    }
   }
   c->h = harness_new(c->cg);
 }
@@ -185,12 +221,16 @@ static double get(const void *p, int real_bytes, int64_t i) {
 }
 
 static void put(void *p, int real_bytes, int64_t i, double v) {
-  if (real_bytes == 4) ((float *)p)[i] = (float)v;
-  else ((double *)p)[i] = v;
+  if (real_bytes == 4)
+    ((float *)p)[i] = (float)v;
+  else
+    ((double *)p)[i] = v;
 }
 
-/* A buffer with `skip` elements before the `count` that are copied from `from`, or filled with rubbish. */
-static void *fill(Guarded *g, const Compiled *c, int64_t skip, int64_t count, const double *from, bool at_end) {
+/* A buffer with `skip` elements before the `count` that are copied from `from`, or filled with
+ * rubbish. */
+static void *fill(Guarded *g, const Compiled *c, int64_t skip, int64_t count, const double *from,
+                  bool at_end) {
   char *buffer = guarded(g, (size_t)((skip + count) * c->real_bytes), at_end);
   for (int64_t i = 0; i < skip; i++) put(buffer, c->real_bytes, i, 7e7);
   for (int64_t i = 0; i < count; i++) put(buffer, c->real_bytes, skip + i, from ? from[i] : 7e7);
@@ -199,44 +239,52 @@ static void *fill(Guarded *g, const Compiled *c, int64_t skip, int64_t count, co
 
 static const char *const direction_name[] = {"forward", "input", "weight"};
 
-static void compare(const Compiled *c, int d, int64_t n, const double *want, const void *got, int64_t skip,
-                    int64_t count, double tolerance) {
+static void compare(const Compiled *c, int d, int64_t n, const double *want, const void *got,
+                    int64_t skip, int64_t count, double tolerance) {
   double scale = 0;
   for (int64_t i = 0; i < count; i++) scale = scale < fabs(want[i]) ? fabs(want[i]) : scale;
   for (int64_t i = 0; i < skip; i++) assert_true(get(got, c->real_bytes, i) == 7e7);
   for (int64_t i = 0; i < count; i++) {
     double have = get(got, c->real_bytes, skip + i);
     if (fabs(have - want[i]) <= tolerance * scale) continue; /* written so that NaN fails */
-    fail_msg("shape %d, %s, f%d, n = %d: element %d is %g, not %g", (int)(c->shape - shapes), direction_name[d],
-             8 * c->real_bytes, (int)n, (int)i, have, want[i]);
+    fail_msg("shape %d, %s, f%d, n = %d: element %d is %g, not %g", (int)(c->shape - shapes),
+             direction_name[d], 8 * c->real_bytes, (int)n, (int)i, have, want[i]);
   }
 }
 
-static void run_case(const Compiled *c, const Problem *p, int d, int epilogue, const double *want, double tolerance,
-                     unsigned seed) {
+static void run_case(const Compiled *c, const Problem *p, int d, int epilogue, const double *want,
+                     double tolerance, unsigned seed) {
   Guarded map[NBUFFERS];
   bool end = seed & 1;
   const KernelList *list = &c->list[d][epilogue];
-  int64_t nx = size_x(p), nw = size_w(p), ny = size_y(p), result = d == CONV_FORWARD ? ny : d == CONV_INPUT ? nx : nw;
+  int64_t nx = size_x(p), nw = size_w(p), ny = size_y(p),
+          result = d == CONV_FORWARD ? ny
+                   : d == CONV_INPUT ? nx
+                                     : nw;
   void *buffers[NBUFFERS] = {
-    fill(&map[0], c, 3, nx, d == CONV_INPUT ? NULL : p->x, end),
-    fill(&map[1], c, 1, nw, d == CONV_WEIGHT ? NULL : p->w, end),
-    fill(&map[2], c, 2, ny, d == CONV_FORWARD ? NULL : p->y, end),
-    guarded(&map[3], (size_t)list->scratch_bytes, end),
-    fill(&map[4], c, 0, d == CONV_FORWARD ? p->s.oc : p->s.ic, p->bias, end),
-    fill(&map[5], c, 2, result, NULL, end)};
+      fill(&map[0], c, 3, nx, d == CONV_INPUT ? NULL : p->x, end),
+      fill(&map[1], c, 1, nw, d == CONV_WEIGHT ? NULL : p->w, end),
+      fill(&map[2], c, 2, ny, d == CONV_FORWARD ? NULL : p->y, end),
+      guarded(&map[3], (size_t)list->scratch_bytes, end),
+      fill(&map[4], c, 0, d == CONV_FORWARD ? p->s.oc : p->s.ic, p->bias, end),
+      fill(&map[5], c, 2, result, NULL, end)};
   memset(buffers[SLOT_SCRATCH], 0xff, (size_t)list->scratch_bytes); /* NaN */
   harness_run(c->h, list, buffers, p->n, seed);
   static const int slot[] = {SLOT_Y, SLOT_X, SLOT_W}, skip[] = {2, 3, 1};
-  compare(c, d, p->n, want, buffers[epilogue ? SLOT_OUT : slot[d]], epilogue ? 2 : skip[d], result, tolerance);
-  if (epilogue) compare(c, d, p->n, d == CONV_FORWARD ? p->y : p->x, buffers[slot[d]], skip[d], 0, 0);
+  compare(c, d, p->n, want, buffers[epilogue ? SLOT_OUT : slot[d]], epilogue ? 2 : skip[d], result,
+          tolerance);
+  if (epilogue)
+    compare(c, d, p->n, d == CONV_FORWARD ? p->y : p->x, buffers[slot[d]], skip[d], 0, 0);
   for (int i = 0; i < NBUFFERS; i++) munmap(map[i].map, map[i].bytes);
 }
 
-static void with_epilogue(double *v, int64_t count, const double *bias, int64_t channels) {
+/* From the result to the short epilogue's (step 1), from there to the long one's (step 2). */
+static void with_epilogue(double *v, int64_t count, const double *bias, int64_t channels,
+                          int step) {
   for (int64_t i = 0; i < count; i++) {
+    if (step == 2) v[i] += v[i];
     v[i] += bias[i % channels];
-    if (v[i] < 0) v[i] = 0;
+    if (step == 1 && v[i] < 0) v[i] = 0;
   }
 }
 
@@ -252,7 +300,8 @@ static void random_fill(double *v, int64_t count, unsigned *seed, bool whole) {
 /* Whole numbers must come out exactly. Others to an error that grows with the number of terms. */
 static void check_batch(const Compiled *c, int64_t n, bool whole, unsigned seed) {
   Arena *a = arena_new();
-  Problem p = {.s = *c->shape, .oh = out_extent(c->shape, 0), .ow = out_extent(c->shape, 1), .n = n};
+  Problem p = {
+      .s = *c->shape, .oh = out_extent(c->shape, 0), .ow = out_extent(c->shape, 1), .n = n};
   int64_t count[3] = {size_y(&p), size_x(&p), size_w(&p)}, most = p.s.ic > p.s.oc ? p.s.ic : p.s.oc;
   p.y = ARENA_ARRAY(a, double, count[0]);
   p.x = ARENA_ARRAY(a, double, count[1]);
@@ -268,9 +317,10 @@ static void check_batch(const Compiled *c, int64_t n, bool whole, unsigned seed)
   double tolerance = whole ? 0 : c->real_bytes == 4 ? 1e-5 : 1e-13;
   for (int d = 0; d < 3; d++) {
     run_case(c, &p, d, 0, want[d], tolerance, seed + (unsigned)d);
-    if (d == CONV_WEIGHT) continue;
-    with_epilogue(want[d], count[d], p.bias, d == CONV_FORWARD ? p.s.oc : p.s.ic);
-    run_case(c, &p, d, 1, want[d], tolerance, seed + (unsigned)d);
+    for (int e = 1; e < 3 && d != CONV_WEIGHT; e++) {
+      with_epilogue(want[d], count[d], p.bias, d == CONV_FORWARD ? p.s.oc : p.s.ic, e);
+      run_case(c, &p, d, e, want[d], tolerance, seed + (unsigned)d);
+    }
   }
   arena_free(a);
 }
@@ -334,9 +384,10 @@ static void test_pieces(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_native_f32),  cmocka_unit_test(test_native_f64),   cmocka_unit_test(test_haswell_f32),
-    cmocka_unit_test(test_haswell_f64), cmocka_unit_test(test_baseline_f32), cmocka_unit_test(test_baseline_f64),
-    cmocka_unit_test(test_pieces),
+      cmocka_unit_test(test_native_f32),   cmocka_unit_test(test_native_f64),
+      cmocka_unit_test(test_haswell_f32),  cmocka_unit_test(test_haswell_f64),
+      cmocka_unit_test(test_baseline_f32), cmocka_unit_test(test_baseline_f64),
+      cmocka_unit_test(test_pieces),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
