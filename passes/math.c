@@ -10,6 +10,7 @@
  * and N. */
 #include "passes/math.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,6 +220,22 @@ static void line(Str *out, const char *name, const char *is, const char *text) {
   str_printf(out, "%s %s %s\n", name, is, text);
 }
 
+/* Length as a reader feels it: a long name is one word like a short one. */
+static int size_of(const char *text) {
+  int size = 0;
+  while (*text) {
+    int word = 0;
+    while (isalnum((unsigned char)text[word]) || text[word] == '_' || text[word] == '.') word++;
+    size += word > 3 ? 3 : word ? word : 1;
+    text += word ? word : 1;
+  }
+  return size;
+}
+
+static bool is_short(const char *text, int most) {
+  return size_of(text) <= most && strlen(text) <= INLINE_ANY;
+}
+
 static Formula as_name(const char *name) { return (Formula){name, BIND_ATOM}; }
 
 /* The lines of the gradients that n is; where it is long it stands by the first one's name
@@ -231,7 +248,7 @@ static bool put_gradients(Math *m, const Node *n, Formula f) {
     const char *name = arena_printf(m->arena, "d%s/d%s", m->loss, t->name);
     line(&m->gradients, name, "=", m->c.of[n->id].text);
     any = true;
-    if (stands || m->name[n->id] || strlen(f.text) <= INLINE_GRADIENT) continue;
+    if (stands || m->name[n->id] || is_short(f.text, INLINE_GRADIENT)) continue;
     m->c.of[n->id] = (Formula){name, BIND_POWER};
     m->named[n->id] = stands = true;
   }
@@ -257,8 +274,7 @@ static void put_node(Math *m, const Node *n) {
   }
   m->c.of[n->id] = f;
   if (put_gradients(m, n, f) || name) return;
-  size_t length = strlen(f.text);
-  if (length > INLINE_ANY || (length > INLINE_SHARED && m->uses[n->id] > 1)) put_temporary(m, n, f);
+  if (!is_short(f.text, m->uses[n->id] > 1 ? INLINE_SHARED : INLINE_ANY)) put_temporary(m, n, f);
 }
 
 static void count_uses(Math *m) {

@@ -44,10 +44,10 @@ static const char concat_dropout[] =
     "dL/da2 = W2 (yhat - onehot(label))\n"
     "dL/dh2 = W2 (yhat - onehot(label)) * m\n"
     "dL/da1 = (W2 (yhat - onehot(label)) * m)[0:5]\n"
-    "dL/dh1 = dL/da1 * 1[h1 > 0]\n"
-    "dL/db1 = dL/da1 * 1[h1 > 0]\n"
-    "dL/dx = (W2 (yhat - onehot(label)) * m)[5:9] + W1 (dL/da1 * 1[h1 > 0])\n"
-    "dL/dW1 = x (dL/da1 * 1[h1 > 0])^T\n";
+    "dL/dh1 = (W2 (yhat - onehot(label)) * m)[0:5] * 1[h1 > 0]\n"
+    "dL/db1 = dL/dh1\n"
+    "dL/dx = (W2 (yhat - onehot(label)) * m)[5:9] + W1 dL/dh1\n"
+    "dL/dW1 = x (dL/dh1)^T\n";
 
 static const char sigmoid_regression[] =
     "# sigmoid_regression\n"
@@ -102,19 +102,18 @@ static const char conv_pool[] =
     "# conv_weight: conv transposed in its weight, summed over the batch\n"
     "\n"
     "conv1 = conv(image, W_conv1) + b_conv1\n"
-    "t1 = flatten(relu(max_pool2d(conv1, kernel=2)))\n"
-    "fc = W_fc t1 + b_fc\n"
+    "fc = W_fc flatten(relu(max_pool2d(conv1, kernel=2))) + b_fc\n"
     "p = softmax(fc)\n"
     "L = -sum(onehot(label) * log_softmax(fc))\n"
     "\n"
     "dL/dfc = p - onehot(label)\n"
     "dL/db_fc = p - onehot(label)\n"
-    "dL/dW_fc = (p - onehot(label)) t1^T\n"
-    "t2 = reshape(W_fc^T (p - onehot(label)), [4, 3, 3]) * 1[max_pool2d(conv1, kernel=2) > 0]\n"
-    "dL/dconv1 = max_pool2d_put(conv1, t2)\n"
-    "dL/db_conv1 = sum_1,2(max_pool2d_put(conv1, t2))\n"
-    "dL/dimage = conv_input(max_pool2d_put(conv1, t2), W_conv1)\n"
-    "dL/dW_conv1 = conv_weight(image, max_pool2d_put(conv1, t2))\n";
+    "dL/dW_fc = (p - onehot(label)) flatten(relu(max_pool2d(conv1, kernel=2)))^T\n"
+    "t1 = reshape(W_fc^T (p - onehot(label)), [4, 3, 3]) * 1[max_pool2d(conv1, kernel=2) > 0]\n"
+    "dL/dconv1 = max_pool2d_put(conv1, t1)\n"
+    "dL/db_conv1 = sum_1,2(max_pool2d_put(conv1, t1))\n"
+    "dL/dimage = conv_input(max_pool2d_put(conv1, t1), W_conv1)\n"
+    "dL/dW_conv1 = conv_weight(image, max_pool2d_put(conv1, t1))\n";
 
 static const char batch_norm[] =
     "# batch_norm\n"
