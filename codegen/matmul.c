@@ -1,4 +1,5 @@
-/* Products of matrices, kept by everything that their code depends on: see matmul.h for the forms, matmul_plan.c for the choice. */
+/* Products of matrices, kept by everything that their code depends on: see matmul.h for the forms,
+ * matmul_plan.c for the choice. */
 #include "codegen/matmul.h"
 #include "codegen/spec.h"
 
@@ -19,7 +20,8 @@ static KernelList emit_product(Cg *cg, const MatmulSpec *spec) {
   Matmul mm;
   KernelList out = {0};
   matmul_plan(cg, spec, &mm);
-  out.stage[out.count++] = mm.form == FORM_DOT ? matmul_emit_dot(cg, &mm) : matmul_emit_broadcast(cg, &mm);
+  out.stage[out.count++] =
+      mm.form == FORM_DOT ? matmul_emit_dot(cg, &mm) : matmul_emit_broadcast(cg, &mm);
   if (mm.partial) out.scratch_bytes = mm.batch * mm.m * mm.n * cg->real_bytes;
   return out;
 }

@@ -1,22 +1,23 @@
-/* The product in DOT form: each accumulator is a vector that runs along k, for one row of A and one column of B; at
- * the end a tree of shuffles adds up its lanes. It reads both operands along k, needs no packing when B lies that way
- * (dX = dY W^T, attention scores, one row times a matrix), and does not waste lanes when n is small. The order of
- * every sum is set by k alone. Rows and columns past the end read the last one again and are not stored. */
+/* The product in DOT form: each accumulator is a vector that runs along k, for one row of A and one
+ * column of B; at the end a tree of shuffles adds up its lanes. It reads both operands along k,
+ * needs no packing when B lies that way (dX = dY W^T, attention scores, one row times a matrix),
+ * and does not waste lanes when n is small. The order of every sum is set by k alone. Rows and
+ * columns past the end read the last one again and are not stored. */
 #include "codegen/matmul.h"
 
 typedef struct {
   Cg *cg;
   const Matmul *mm;
   MatmulUnits u;
-  LLVMValueRef a, b, room, shelf;     /* shelf: sums on their way out, where there are several rows */
-  LLVMValueRef row, column;           /* of the tile */
+  LLVMValueRef a, b, room, shelf; /* shelf: sums on their way out, where there are several rows */
+  LLVMValueRef row, column;       /* of the tile */
   LLVMValueRef rows_end, columns_end; /* of the unit */
   LLVMValueRef acc[MICRO_ACCUMULATORS];
 } Dot;
 
 /* Addresses of `count` lines from `first`, `stride` apart, none past end - 1. */
-static void lines(Dot *d, LLVMValueRef base, LLVMValueRef first, LLVMValueRef end, int count, bool exact,
-                  int64_t stride, LLVMValueRef *out) {
+static void lines(Dot *d, LLVMValueRef base, LLVMValueRef first, LLVMValueRef end, int count,
+                  bool exact, int64_t stride, LLVMValueRef *out) {
   Cg *cg = d->cg;
   LLVMValueRef last = LLVMBuildSub(cg->builder, end, cg_int(cg, 1), "");
   for (int i = 0; i < count; i++) {
@@ -30,11 +31,13 @@ static bool whole_rows(const Matmul *mm) { return !mm->s.m.each && mm->m % mm->m
 static bool whole_columns(const Matmul *mm) { return !mm->s.n.each && mm->n % mm->nr == 0; }
 
 /* One vector along k of every row and column. */
-static void dot_step(Dot *d, const LLVMValueRef *a, const LLVMValueRef *b, LLVMValueRef k, LLVMValueRef mask) {
+static void dot_step(Dot *d, const LLVMValueRef *a, const LLVMValueRef *b, LLVMValueRef k,
+                     LLVMValueRef mask) {
   Cg *cg = d->cg;
   const Matmul *mm = d->mm;
   LLVMValueRef x[MICRO_ROWS];
-  for (int r = 0; r < mm->mr; r++) x[r] = cg_load(cg, cg->real, cg_at(cg, cg->real, a[r], k), cg->lanes, mask);
+  for (int r = 0; r < mm->mr; r++)
+    x[r] = cg_load(cg, cg->real, cg_at(cg, cg->real, a[r], k), cg->lanes, mask);
   for (int c = 0; c < mm->nr; c++) {
     LLVMValueRef y = cg_load(cg, cg->real, cg_at(cg, cg->real, b[c], k), cg->lanes, mask);
     for (int r = 0; r < mm->mr; r++) {
@@ -63,7 +66,8 @@ static void dot_sum(Dot *d, const LLVMValueRef *a, const LLVMValueRef *b) {
 
 /* ---- adding up lanes ---- */
 
-/* Takes lanes of (x, y): each block of 2h lanes gets h lanes of x and h of y, at offset `from` of their blocks. */
+/* Takes lanes of (x, y): each block of 2h lanes gets h lanes of x and h of y, at offset `from` of
+ * their blocks. */
 static LLVMValueRef interleave(Cg *cg, LLVMValueRef x, LLVMValueRef y, int h, int from) {
   LLVMValueRef pick[64];
   for (int j = 0; j < cg->lanes; j++) {
@@ -80,7 +84,8 @@ static int power_of_two(int n) {
   return p;
 }
 
-/* The sums of v[0..count) as one vector of power_of_two(count) lanes, a scalar for one. v is used up. */
+/* The sums of v[0..count) as one vector of power_of_two(count) lanes, a scalar for one. v is used
+ * up. */
 static LLVMValueRef add_up(Cg *cg, LLVMValueRef *v, int count) {
   int p = power_of_two(count), h = cg->lanes / 2;
   for (int i = count; i < p; i++) v[i] = LLVMConstNull(LLVMTypeOf(v[0]));
@@ -90,9 +95,11 @@ static LLVMValueRef add_up(Cg *cg, LLVMValueRef *v, int count) {
                            interleave(cg, v[i], v[i + half], h, h), "");
   for (; h >= 1; h /= 2)
     v[0] = LLVMBuildFAdd(cg->builder, v[0], interleave(cg, v[0], v[0], h, h), "");
-  if (p == 1) return LLVMBuildExtractElement(cg->builder, v[0], LLVMConstInt(cg->i32, 0, false), "");
+  if (p == 1)
+    return LLVMBuildExtractElement(cg->builder, v[0], LLVMConstInt(cg->i32, 0, false), "");
   LLVMValueRef pick[64];
-  for (int i = 0; i < p; i++) pick[i] = LLVMConstInt(cg->i32, (unsigned long long)(i * (cg->lanes / p)), false);
+  for (int i = 0; i < p; i++)
+    pick[i] = LLVMConstInt(cg->i32, (unsigned long long)(i * (cg->lanes / p)), false);
   return LLVMBuildShuffleVector(cg->builder, v[0], v[0], LLVMConstVector(pick, (unsigned)p), "");
 }
 
@@ -104,8 +111,10 @@ static void put_row(Dot *d, LLVMValueRef row, LLVMValueRef *v) {
   const Matmul *mm = d->mm;
   int lanes = power_of_two(mm->nr);
   LLVMValueRef mask = NULL, left = LLVMBuildSub(cg->builder, d->columns_end, d->column, "");
-  if (!whole_columns(mm)) mask = cg_mask(cg, matmul_min(cg, left, cg_int(cg, mm->nr)), lanes);
-  else if (lanes != mm->nr) mask = cg_mask(cg, cg_int(cg, mm->nr), lanes);
+  if (!whole_columns(mm))
+    mask = cg_mask(cg, matmul_min(cg, left, cg_int(cg, mm->nr)), lanes);
+  else if (lanes != mm->nr)
+    mask = cg_mask(cg, cg_int(cg, mm->nr), lanes);
   matmul_put(cg, mm, &d->u, row, d->column, lanes, mask, add_up(cg, v, mm->nr));
 }
 
@@ -124,11 +133,14 @@ static void put_tile(Dot *d) {
     put_row(d, d->row, d->acc);
     return;
   }
-  for (int i = 0; i < mm->mr * mm->nr; i++) cg_store(cg, d->acc[i], shelf_at(d, cg_int(cg, 0), i), NULL);
+  for (int i = 0; i < mm->mr * mm->nr; i++)
+    cg_store(cg, d->acc[i], shelf_at(d, cg_int(cg, 0), i), NULL);
   LLVMValueRef count = cg_int(cg, mm->mr);
-  if (!whole_rows(mm)) count = matmul_min(cg, count, LLVMBuildSub(cg->builder, d->rows_end, d->row, ""));
+  if (!whole_rows(mm))
+    count = matmul_min(cg, count, LLVMBuildSub(cg->builder, d->rows_end, d->row, ""));
   CgLoop l = cg_loop(cg, cg_int(cg, 0), count, 1);
-  for (int c = 0; c < mm->nr; c++) v[c] = cg_load(cg, cg->real, shelf_at(d, l.index, c), cg->lanes, NULL);
+  for (int c = 0; c < mm->nr; c++)
+    v[c] = cg_load(cg, cg->real, shelf_at(d, l.index, c), cg->lanes, NULL);
   put_row(d, cg_add(cg, d->row, l.index), v);
   cg_loop_end(cg, &l);
 }
@@ -154,11 +166,13 @@ static void emit_tile(Dot *d) {
 static void emit_unit(Dot *d) {
   Cg *cg = d->cg;
   const Matmul *mm = d->mm;
-  LLVMValueRef m0 = cg_mul(cg, d->u.row, cg_int(cg, mm->rows)), n0 = cg_mul(cg, d->u.column, cg_int(cg, mm->columns));
+  LLVMValueRef m0 = cg_mul(cg, d->u.row, cg_int(cg, mm->rows)),
+               n0 = cg_mul(cg, d->u.column, cg_int(cg, mm->columns));
   d->rows_end = matmul_min(cg, cg_add(cg, m0, cg_int(cg, mm->rows)), d->u.m);
   d->columns_end = matmul_min(cg, cg_add(cg, n0, cg_int(cg, mm->columns)), d->u.n);
   LLVMValueRef pack = NULL;
-  if (mm->packed) matmul_pack(cg, mm, &pack, d->b, cg_int(cg, 0), d->u.k, n0, d->columns_end, d->room);
+  if (mm->packed)
+    matmul_pack(cg, mm, &pack, d->b, cg_int(cg, 0), d->u.k, n0, d->columns_end, d->room);
   CgLoop columns = cg_loop(cg, n0, d->columns_end, mm->nr);
   d->column = columns.index;
   CgLoop rows = cg_loop(cg, m0, d->rows_end, mm->mr);

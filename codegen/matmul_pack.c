@@ -1,5 +1,6 @@
-/* Copies a panel of B, so that the product reads it from one place in order. B with bn = 1 goes row by row; with
- * bk = 1, in small squares transposed in registers; with other strides, element by element. */
+/* Copies a panel of B, so that the product reads it from one place in order. B with bn = 1 goes row
+ * by row; with bk = 1, in small squares transposed in registers; with other strides, element by
+ * element. */
 #include "codegen/matmul.h"
 
 typedef struct {
@@ -16,7 +17,9 @@ static void copy_rows(Pack *p, bool masked) {
   int vectors = (int)(p->mm->panel / cg->lanes);
   LLVMValueRef mask[MICRO_VECTORS] = {0};
   for (int v = 0; v < vectors && masked; v++)
-    mask[v] = cg_mask(cg, LLVMBuildSub(cg->builder, p->columns, cg_int(cg, (int64_t)v * cg->lanes), ""), cg->lanes);
+    mask[v] =
+        cg_mask(cg, LLVMBuildSub(cg->builder, p->columns, cg_int(cg, (int64_t)v * cg->lanes), ""),
+                cg->lanes);
   CgLoop l = cg_loop(cg, cg_int(cg, 0), p->steps, 1);
   LLVMValueRef from = cg_at(cg, cg->real, p->from, cg_mul(cg, l.index, cg_int(cg, p->bk)));
   LLVMValueRef to = cg_at(cg, cg->real, p->to, cg_mul(cg, l.index, cg_int(cg, p->mm->panel)));
@@ -30,7 +33,8 @@ static void copy_rows(Pack *p, bool masked) {
 
 static void pack_rows(Pack *p) {
   Cg *cg = p->cg;
-  LLVMValueRef whole = LLVMBuildICmp(cg->builder, LLVMIntSGE, p->columns, cg_int(cg, p->mm->panel), "");
+  LLVMValueRef whole =
+      LLVMBuildICmp(cg->builder, LLVMIntSGE, p->columns, cg_int(cg, p->mm->panel), "");
   CgIf yes = cg_if(cg, whole);
   copy_rows(p, false);
   cg_if_end(cg, &yes);
@@ -39,9 +43,10 @@ static void pack_rows(Pack *p) {
   cg_if_end(cg, &no);
 }
 
-/* A group of lines from `first` of the source, a vector long from `at`; lines past the last are the last again. */
-static void load_group(Pack *p, LLVMValueRef first, LLVMValueRef count, int64_t stride, LLVMValueRef at,
-                       LLVMValueRef mask, LLVMValueRef *v) {
+/* A group of lines from `first` of the source, a vector long from `at`; lines past the last are the
+ * last again. */
+static void load_group(Pack *p, LLVMValueRef first, LLVMValueRef count, int64_t stride,
+                       LLVMValueRef at, LLVMValueRef mask, LLVMValueRef *v) {
   Cg *cg = p->cg;
   LLVMValueRef last = LLVMBuildSub(cg->builder, count, cg_int(cg, 1), "");
   for (int i = 0; i < matmul_group(cg); i++) {
@@ -51,13 +56,15 @@ static void load_group(Pack *p, LLVMValueRef first, LLVMValueRef count, int64_t 
   }
 }
 
-/* bk = 1: lines are columns of B. A vector's worth of rows of the panel, which L1 holds, is finished at a time. */
+/* bk = 1: lines are columns of B. A vector's worth of rows of the panel, which L1 holds, is
+ * finished at a time. */
 static void pack_columns(Pack *p) {
   Cg *cg = p->cg;
   LLVMValueRef v[4], zero = cg_int(cg, 0);
   CgLoop k = cg_loop(cg, zero, p->steps, cg->lanes);
   LLVMValueRef mask = cg_mask(cg, LLVMBuildSub(cg->builder, p->steps, k.index, ""), cg->lanes);
-  CgLoop n = cg_loop(cg, zero, matmul_min(cg, p->columns, cg_int(cg, p->mm->panel)), matmul_group(cg));
+  CgLoop n =
+      cg_loop(cg, zero, matmul_min(cg, p->columns, cg_int(cg, p->mm->panel)), matmul_group(cg));
   load_group(p, n.index, p->columns, p->bn, k.index, mask, v);
   LLVMValueRef at = cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->mm->panel)), n.index);
   matmul_turn(cg, v, cg_at(cg, cg->real, p->to, at), p->mm->panel);
@@ -71,7 +78,8 @@ static void pack_elements(Pack *p) {
   LLVMValueRef zero = cg_int(cg, 0);
   CgLoop k = cg_loop(cg, zero, p->steps, 1);
   CgLoop n = cg_loop(cg, zero, matmul_min(cg, p->columns, cg_int(cg, p->mm->panel)), 1);
-  LLVMValueRef from = cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->bk)), cg_mul(cg, n.index, cg_int(cg, p->bn)));
+  LLVMValueRef from =
+      cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->bk)), cg_mul(cg, n.index, cg_int(cg, p->bn)));
   LLVMValueRef to = cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->mm->panel)), n.index);
   LLVMValueRef x = cg_load(cg, cg->real, cg_at(cg, cg->real, p->from, from), 1, NULL);
   cg_store(cg, x, cg_at(cg, cg->real, p->to, to), NULL);
@@ -99,16 +107,24 @@ LLVMValueRef matmul_panel_room(Cg *cg, const Matmul *mm) {
 enum { PACK_FROM, PACK_TO, PACK_STEPS, PACK_COLUMNS, PACK_ARGS };
 
 static LLVMValueRef emit_pack(Cg *cg, const Matmul *mm) {
-  MatmulHelper h = matmul_helper(cg, "pack", PACK_ARGS, (LLVMTypeRef[]){cg->ptr, cg->ptr, cg->i64, cg->i64});
-  Pack p = {.cg = cg, .mm = mm, .from = LLVMGetParam(h.function, PACK_FROM), .to = LLVMGetParam(h.function, PACK_TO)};
+  MatmulHelper h =
+      matmul_helper(cg, "pack", PACK_ARGS, (LLVMTypeRef[]){cg->ptr, cg->ptr, cg->i64, cg->i64});
+  Pack p = {.cg = cg,
+            .mm = mm,
+            .from = LLVMGetParam(h.function, PACK_FROM),
+            .to = LLVMGetParam(h.function, PACK_TO)};
   p.steps = LLVMGetParam(h.function, PACK_STEPS);
   p.columns = LLVMGetParam(h.function, PACK_COLUMNS);
   p.bk = mm->s.b.stride[mm->s.nbatch];
   p.bn = mm->s.b.stride[mm->s.nbatch + 1];
-  if (mm->form == FORM_DOT) pack_dot(&p);
-  else if (p.bn == 1) pack_rows(&p);
-  else if (p.bk == 1) pack_columns(&p);
-  else pack_elements(&p);
+  if (mm->form == FORM_DOT)
+    pack_dot(&p);
+  else if (p.bn == 1)
+    pack_rows(&p);
+  else if (p.bk == 1)
+    pack_columns(&p);
+  else
+    pack_elements(&p);
   matmul_helper_end(cg, &h);
   return h.function;
 }
@@ -117,7 +133,8 @@ void matmul_pack(Cg *cg, const Matmul *mm, LLVMValueRef *function, LLVMValueRef 
                  LLVMValueRef steps, LLVMValueRef column, LLVMValueRef end, LLVMValueRef to) {
   const int64_t *stride = &mm->s.b.stride[mm->s.nbatch];
   LLVMValueRef args[PACK_ARGS] = {NULL, to, steps, LLVMBuildSub(cg->builder, end, column, "")};
-  LLVMValueRef at = cg_add(cg, cg_mul(cg, k0, cg_int(cg, stride[0])), cg_mul(cg, column, cg_int(cg, stride[1])));
+  LLVMValueRef at =
+      cg_add(cg, cg_mul(cg, k0, cg_int(cg, stride[0])), cg_mul(cg, column, cg_int(cg, stride[1])));
   args[PACK_FROM] = cg_at(cg, cg->real, b, at);
   if (!*function) *function = emit_pack(cg, mm);
   matmul_helper_call(cg, *function, PACK_ARGS, args);

@@ -1,13 +1,17 @@
-/* What to compute how. Costs are cycles of an out-of-order core with two multiply-add units and two loads a cycle.
+/* What to compute how. Costs are cycles of an out-of-order core with two multiply-add units and two
+ * loads a cycle.
  *
- * - B with bn = 1 and not too many rows of A: BROADCAST from B where it lies. Large m, or B that pages and cache
- *   sets would punish: pack B into panels first, which costs k n against 2 m n k of work.
- * - B with bk = 1 (dX = dY W^T): few rows or columns: DOT. Otherwise the transpose W dY^T with dY packed, which is
- *   the smaller matrix, or B packed, whichever moves less.
- * - C with cm = 1: the transpose, so that C is written along its rows. */
+ * B with bn = 1 and few rows of A: BROADCAST from B where it lies. More rows, or a B whose stride
+ * cache sets would punish, or that is far away: each panel is packed, by the first tile over it.
+ *
+ * B with bk = 1 (dX = dY W^T): few rows or columns: DOT. Otherwise the transpose W dY^T with dY
+ * packed, which is the smaller matrix, or B packed, whichever moves less.
+ *
+ * C with cm = 1, or of one column: the transpose, so that C is written along its rows. A few columns
+ * and A with am = 1: the transpose with C turned, for full vectors. */
 #include "codegen/matmul.h"
 
-enum { KC = 1024, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32, DOT_ROOM = 256 << 10 };
+enum { KC = 1024, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32, DOT_ROOM = 256 << 10, FAR = 1 << 20 };
 
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
@@ -61,8 +65,8 @@ static MatmulSpec transposed(const MatmulSpec *s) {
 
 /* ---- tiles ---- */
 
-/* Cycles for one step of k of a tile: multiply-adds, an accumulator's latency, B from the L2 cache; loads mostly hide
- * behind them, but not quite. */
+/* Cycles for one step of k of a tile: multiply-adds, an accumulator's latency, B from the L2 cache;
+ * loads mostly hide behind them, but not quite. */
 static double step_cost(int mr, int nr) {
   double cost = mr * nr / 2.0, latency = 4, stream = 1.3 * nr;
   if (cost < latency) cost = latency;
@@ -107,8 +111,10 @@ static void choose_tile(Cg *cg, Matmul *mm) {
     bool ragged = mm->n % cg->lanes != 0 || mm->s.n.each;
     if (ragged && !tail_nr) tail_nr = nr;
     if (mm->s.n.each) tail_nr = 1;
-    if (tail_nr == nr) tail_mr = mr;
-    else if (tail_nr) tail_mr = best_rows(cg, mm, tail_nr, &tail_cost);
+    if (tail_nr == nr)
+      tail_mr = mr;
+    else if (tail_nr)
+      tail_mr = best_rows(cg, mm, tail_nr, &tail_cost);
     double total = cost * (double)(vectors / nr) + (tail_nr < nr && vectors % nr ? tail_cost : 0);
     if (best > 0 && total > best * 0.99 && !(total <= best * 1.01 && nr <= 4)) continue;
     best = total;
@@ -119,8 +125,8 @@ static void choose_tile(Cg *cg, Matmul *mm) {
 
 /* ---- blocks ---- */
 
-/* Rows of an unpacked B, 256 bytes wide, that an 8-way L2 cache with 64 KiB a way can hold: a stride that is a large
- * power of two uses few of its sets. */
+/* Rows of an unpacked B, 256 bytes wide, that an 8-way L2 cache with 64 KiB a way can hold: a
+ * stride that is a large power of two uses few of its sets. */
 static int64_t rows_held(const Matmul *mm, int bytes) {
   int64_t stride = mm->s.b.stride[mm->s.nbatch] * bytes, wide = 256, way = 65536;
   int64_t common = way;
@@ -133,12 +139,15 @@ static void choose_k_block(Cg *cg, Matmul *mm) {
   if (!mm->packed && mm->m > mm->mr) limit = most(64, least(limit, rows_held(mm, cg->real_bytes)));
   if (!mm->packed && mm->m <= mm->mr) limit = INT64_MAX / 2;
   int64_t blocks = (mm->k + limit - 1) / limit;
-  mm->kc = mm->k <= limit ? mm->k : mm->s.k.each ? limit : round_up((mm->k + blocks - 1) / blocks, 4);
+  mm->kc = mm->k <= limit ? mm->k
+           : mm->s.k.each ? limit
+                          : round_up((mm->k + blocks - 1) / blocks, 4);
   mm->kpad = round_up(mm->kc, cg->lanes);
   mm->partial = mm->kc < mm->k && (mm->store || mm->turned);
 }
 
-/* A unit is rows x columns: tall enough for packing to pay, and not much more than UNIT_WORK unless there are many. */
+/* A unit is rows x columns: tall enough for packing to pay, and not much more than UNIT_WORK unless
+ * there are many. */
 static void choose_blocks(Cg *cg, Matmul *mm) {
   choose_k_block(cg, mm);
   int64_t tall = round_up(MC, mm->mr), panels = (mm->n + mm->panel - 1) / mm->panel;
@@ -176,9 +185,11 @@ static const PointwiseSpec *plain_store(Cg *cg, const MatmulSpec *s) {
 static bool must_pack(Cg *cg, const Matmul *mm) {
   int nb = mm->s.nbatch;
   if (mm->s.b.stride[nb + 1] != 1 && mm->n > 1) return true;
-  if (!cg->masks && (mm->n % cg->lanes || mm->s.n.each)) return true; /* masked loads would be scalar */
+  if (!cg->masks && (mm->n % cg->lanes || mm->s.n.each))
+    return true; /* masked loads would be scalar */
   if (cg->lanes * cg->real_bytes < 64) return mm->m > 12;
-  return mm->m >= 96 || (mm->m >= 24 && mm->n * mm->k > 1<<20) || (mm->m > 8 && rows_held(mm, cg->real_bytes) < least(mm->k, 192));
+  return mm->m >= 96 || (mm->m >= 24 && mm->n * mm->k > FAR) ||
+         (mm->m > 8 && rows_held(mm, cg->real_bytes) < least(mm->k, 192));
 }
 
 static void set_problem(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
@@ -204,13 +215,14 @@ static bool along_k(const Matmul *mm, bool a) {
   return a ? mm->s.a.stride[nb + 1] == 1 : mm->s.b.stride[nb] == 1;
 }
 
-/* DOT where B lies along k and the other side is low, or where n is much less than a vector and k long. */
+/* DOT where B lies along k and the other side is low, or where n is much less than a vector and k
+ * long. */
 static bool wants_dot(Cg *cg, const Matmul *mm) {
   if (!along_k(mm, true) || mm->k < 2 * cg->lanes) return false;
   if (along_k(mm, false)) return mm->m <= 8 || mm->n <= 8;
   bool natural = mm->s.b.stride[mm->s.nbatch + 1] == 1;
-  return natural && cg->masks && mm->n <= cg->lanes * 3 / 4 && mm->m >= 8 && mm->k >= 8 * cg->lanes &&
-         mm->k * cg->lanes * cg->real_bytes <= DOT_ROOM;
+  return natural && cg->masks && mm->n <= cg->lanes * 3 / 4 && mm->m >= 8 &&
+         mm->k >= 8 * cg->lanes && mm->k * cg->lanes * cg->real_bytes <= DOT_ROOM;
 }
 
 static void plan_dot(Cg *cg, Matmul *mm) {
@@ -229,22 +241,27 @@ static void plan_dot(Cg *cg, Matmul *mm) {
       mm->mr = mr, mm->nr = nr;
     }
   mm->kc = mm->k;
-  mm->kpad = round_up(mm->k, cg->lanes) + cg->lanes; /* columns a power of two apart would share cache sets */
+  mm->kpad = round_up(mm->k, cg->lanes) +
+             cg->lanes; /* columns a power of two apart would share cache sets */
   mm->panel = mm->packed ? cg->lanes : mm->nr;
-  int64_t wanted = (int64_t)(UNIT_WORK * cg->lanes / 16.0 / (2.0 * (double)mm->k)); /* elements of C */
+  int64_t wanted =
+      (int64_t)(UNIT_WORK * cg->lanes / 16.0 / (2.0 * (double)mm->k)); /* elements of C */
   mm->rows = round_up(least(mm->m, most(wanted / mm->n, 4 * mm->mr)), mm->mr);
-  mm->columns = mm->packed ? mm->panel : round_up(least(mm->n, most(wanted / least(mm->m, mm->rows), mm->nr)), mm->nr);
+  mm->columns = mm->packed
+                    ? mm->panel
+                    : round_up(least(mm->n, most(wanted / least(mm->m, mm->rows), mm->nr)), mm->nr);
 }
 
-/* Both operands lie along k: the smaller traffic of packing B, or packing A and turning C round. A narrow C whose A
- * lies along m: full vectors. */
+/* Both operands lie along k: the smaller traffic of packing B, or packing A and turning C round. A
+ * narrow C whose A lies along m: full vectors. */
 static bool wants_turn(Cg *cg, const Matmul *mm) {
   int nb = mm->s.nbatch;
   bool narrow = mm->n <= cg->lanes * 3 / 4 && mm->m >= 2 * cg->lanes && mm->k >= 2 * cg->lanes;
   if (narrow && mm->s.a.stride[nb] == 1 && mm->n > 1) return true;
   if (!along_k(mm, false) || mm->s.b.stride[nb + 1] == 1 || mm->m < cg->lanes) return false;
   double packing = (double)mm->n * (double)mm->k * (double)((mm->m + MC - 1) / MC);
-  double turning = (double)mm->m * ((double)mm->k * (double)((mm->n + MC - 1) / MC) + (double)mm->n);
+  double turning =
+      (double)mm->m * ((double)mm->k * (double)((mm->n + MC - 1) / MC) + (double)mm->n);
   return turning < packing;
 }
 
@@ -256,7 +273,8 @@ static void plan_turn(Cg *cg, Matmul *mm) {
   mm->turned = true;
 }
 
-/* Exchanges m and n, epilogue and all: so that C is stored along its rows, and that one column becomes one row. */
+/* Exchanges m and n, epilogue and all: so that C is stored along its rows, and that one column
+ * becomes one row. */
 static void plan_sides(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
   set_problem(cg, spec, mm);
   bool column = mm->n == 1 && mm->m > 1 && along_k(mm, true) && along_k(mm, false);
@@ -269,7 +287,8 @@ static void plan_sides(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
 void matmul_plan(Cg *cg, const MatmulSpec *spec, Matmul *mm) {
   *mm = (Matmul){.form = FORM_BROADCAST};
   plan_sides(cg, spec, mm);
-  if (!mm->store && mm->n > 1 && mm->s.c.stride[spec->nbatch + 1] != 1) mm->store = plain_store(cg, &mm->s);
+  if (!mm->store && mm->n > 1 && mm->s.c.stride[spec->nbatch + 1] != 1)
+    mm->store = plain_store(cg, &mm->s);
   if (wants_dot(cg, mm)) {
     plan_dot(cg, mm);
     return;

@@ -32,7 +32,8 @@ MatmulUnits matmul_units(Cg *cg, const Matmul *mm, LLVMValueRef function) {
   u.m = matmul_extent(cg, mm->s.m, n);
   u.n = matmul_extent(cg, mm->s.n, n);
   u.k = matmul_extent(cg, mm->s.k, n);
-  LLVMValueRef row_blocks = matmul_blocks(cg, u.m, mm->rows), column_blocks = matmul_blocks(cg, u.n, mm->columns);
+  LLVMValueRef row_blocks = matmul_blocks(cg, u.m, mm->rows),
+               column_blocks = matmul_blocks(cg, u.n, mm->columns);
   LLVMValueRef total = cg_mul(cg, row_blocks, column_blocks);
   for (int i = 0; i < mm->s.nbatch; i++) {
     batch[i] = matmul_extent(cg, mm->s.batch[i], n);
@@ -67,13 +68,19 @@ void matmul_count_units(const Cg *cg, const Matmul *mm, Kernel *out) {
   Extent varying = {0, 1};
   int64_t others = 1;
   for (int i = 0; i < s->nbatch; i++) {
-    if (s->batch[i].each) varying = s->batch[i];
-    else others *= s->batch[i].fixed;
+    if (s->batch[i].each)
+      varying = s->batch[i];
+    else
+      others *= s->batch[i].fixed;
   }
   out->per = 1;
-  if (s->m.each) count_blocks(s->m, mm->rows, others * fixed_blocks(s->n, mm->columns), out);
-  else if (s->n.each) count_blocks(s->n, mm->columns, others * fixed_blocks(s->m, mm->rows), out);
-  else out->units = scaled(varying, others * fixed_blocks(s->m, mm->rows) * fixed_blocks(s->n, mm->columns));
+  if (s->m.each)
+    count_blocks(s->m, mm->rows, others * fixed_blocks(s->n, mm->columns), out);
+  else if (s->n.each)
+    count_blocks(s->n, mm->columns, others * fixed_blocks(s->m, mm->rows), out);
+  else
+    out->units =
+        scaled(varying, others * fixed_blocks(s->m, mm->rows) * fixed_blocks(s->n, mm->columns));
   double rows = (double)(mm->rows < mm->m ? mm->rows : mm->m);
   double columns = (double)(mm->columns < mm->n ? mm->columns : mm->n);
   out->work = 5 + rows * columns * (0.1 + (double)mm->k * (cg->fma ? 0.3 : 0.6) / cg->lanes / 2);
@@ -81,7 +88,8 @@ void matmul_count_units(const Cg *cg, const Matmul *mm, Kernel *out) {
 
 LLVMValueRef matmul_base(Cg *cg, const Matmul *mm, const MatmulUnits *u, const View *v) {
   LLVMValueRef at = cg_int(cg, v->offset);
-  for (int i = 0; i < mm->s.nbatch; i++) at = cg_add(cg, at, cg_mul(cg, u->batch[i], cg_int(cg, v->stride[i])));
+  for (int i = 0; i < mm->s.nbatch; i++)
+    at = cg_add(cg, at, cg_mul(cg, u->batch[i], cg_int(cg, v->stride[i])));
   return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, v->slot), at);
 }
 
@@ -89,12 +97,14 @@ LLVMValueRef matmul_partial(Cg *cg, const Matmul *mm, const MatmulUnits *u) {
   LLVMValueRef at = cg_int(cg, 0);
   for (int i = 0; i < mm->s.nbatch; i++)
     at = cg_add(cg, cg_mul(cg, at, cg_int(cg, matmul_most(cg, mm->s.batch[i]))), u->batch[i]);
-  return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, mm->s.scratch), cg_mul(cg, at, cg_int(cg, mm->m * mm->n)));
+  return cg_at(cg, cg->real, cg_buffer(cg, u->buffers, mm->s.scratch),
+               cg_mul(cg, at, cg_int(cg, mm->m * mm->n)));
 }
 
 MatmulHelper matmul_helper(Cg *cg, const char *name, int count, LLVMTypeRef *types) {
   MatmulHelper h = {.back = LLVMGetInsertBlock(cg->builder)};
-  h.function = LLVMAddFunction(cg->module, name, LLVMFunctionType(cg->void_, types, (unsigned)count, false));
+  h.function =
+      LLVMAddFunction(cg->module, name, LLVMFunctionType(cg->void_, types, (unsigned)count, false));
   LLVMSetLinkage(h.function, LLVMInternalLinkage);
   cg_function_attributes(cg, h.function);
   LLVMPositionBuilderAtEnd(cg->builder, cg_block(cg, h.function, "entry"));
@@ -107,13 +117,15 @@ void matmul_helper_end(Cg *cg, const MatmulHelper *h) {
 }
 
 void matmul_helper_call(Cg *cg, LLVMValueRef function, int count, LLVMValueRef *args) {
-  LLVMBuildCall2(cg->builder, LLVMGlobalGetValueType(function), function, args, (unsigned)count, "");
+  LLVMBuildCall2(cg->builder, LLVMGlobalGetValueType(function), function, args, (unsigned)count,
+                 "");
 }
 
 /* out[j] = lane pick[j] of (x, y). */
 static LLVMValueRef pick_lanes(Cg *cg, LLVMValueRef x, LLVMValueRef y, const int *pick, int lanes) {
   LLVMValueRef each[64];
-  for (int j = 0; j < lanes; j++) each[j] = LLVMConstInt(cg->i32, (unsigned long long)pick[j], false);
+  for (int j = 0; j < lanes; j++)
+    each[j] = LLVMConstInt(cg->i32, (unsigned long long)pick[j], false);
   return LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(each, (unsigned)lanes), "");
 }
 
@@ -127,7 +139,8 @@ static void transpose_pairs(Cg *cg, LLVMValueRef *v, int lanes) {
   v[0] = first;
 }
 
-/* Squares of four lanes in four vectors: singles of neighbours, then pairs; both are unpacking instructions. */
+/* Squares of four lanes in four vectors: singles of neighbours, then pairs; both are unpacking
+ * instructions. */
 static void transpose_fours(Cg *cg, LLVMValueRef *v, int lanes) {
   int single[2][64], pair[2][64];
   LLVMValueRef half[4];
@@ -136,26 +149,31 @@ static void transpose_fours(Cg *cg, LLVMValueRef *v, int lanes) {
       single[s][j] = j / 4 * 4 + 2 * s + j % 4 / 2 + j % 2 * lanes;
       pair[s][j] = j / 4 * 4 + 2 * s + j % 2 + j % 4 / 2 * lanes;
     }
-  for (int s = 0; s < 4; s++) half[s] = pick_lanes(cg, v[s / 2 * 2], v[s / 2 * 2 + 1], single[s % 2], lanes);
-  for (int s = 0; s < 4; s++) v[s] = pick_lanes(cg, half[s / 2], half[s / 2 + 2], pair[s % 2], lanes);
+  for (int s = 0; s < 4; s++)
+    half[s] = pick_lanes(cg, v[s / 2 * 2], v[s / 2 * 2 + 1], single[s % 2], lanes);
+  for (int s = 0; s < 4; s++)
+    v[s] = pick_lanes(cg, half[s / 2], half[s / 2 + 2], pair[s % 2], lanes);
 }
 
 int matmul_group(const Cg *cg) { return 16 / cg->real_bytes; }
 
 void matmul_turn(Cg *cg, LLVMValueRef *v, LLVMValueRef at, int64_t between) {
   int group = matmul_group(cg), lanes = cg->lanes;
-  if (group == 4) transpose_fours(cg, v, lanes);
-  else transpose_pairs(cg, v, lanes);
+  if (group == 4)
+    transpose_fours(cg, v, lanes);
+  else
+    transpose_pairs(cg, v, lanes);
   for (int j = 0; j < lanes; j++) {
     int pick[4];
     for (int i = 0; i < group; i++) pick[i] = j / group * group + i;
-    LLVMValueRef part = lanes == group ? v[j % group] : pick_lanes(cg, v[j % group], v[j % group], pick, group);
+    LLVMValueRef part =
+        lanes == group ? v[j % group] : pick_lanes(cg, v[j % group], v[j % group], pick, group);
     cg_store(cg, part, cg_at(cg, cg->real, at, cg_int(cg, j * between)), NULL);
   }
 }
 
-void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row, LLVMValueRef column, int lanes,
-                LLVMValueRef mask, LLVMValueRef value) {
+void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row,
+                LLVMValueRef column, int lanes, LLVMValueRef mask, LLVMValueRef value) {
   if (mm->store) {
     LLVMValueRef index[VIEW_RANK];
     int nb = mm->s.nbatch;

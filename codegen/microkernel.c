@@ -1,20 +1,26 @@
-/* See microkernel.h. A step of the inner loop loads `vectors` vectors of B, then for each row broadcasts one scalar
- * of A into `vectors` multiply-adds. Pointers move through the loop; everything else is a displacement. */
+/* See microkernel.h. A step of the inner loop loads `vectors` vectors of B, then for each row
+ * broadcasts one scalar of A into `vectors` multiply-adds. Pointers move through the loop;
+ * everything else is a displacement. */
 #include "codegen/microkernel.h"
 
 #include <assert.h>
 
 static int micro_lanes(const Cg *cg, const Micro *m) { return m->lanes ? m->lanes : cg->lanes; }
 
-static LLVMTypeRef micro_vector(Cg *cg, const Micro *m) { return cg_vector(cg, cg->real, micro_lanes(cg, m)); }
+static LLVMTypeRef micro_vector(Cg *cg, const Micro *m) {
+  return cg_vector(cg, cg->real, micro_lanes(cg, m));
+}
 
 bool micro_fits(const Cg *cg, int rows, int vectors) {
   int temporary = cg->fma ? 1 : 2; /* the broadcast, and the product where it is not fused */
   return rows >= 1 && rows <= MICRO_ROWS && vectors >= 1 && vectors <= MICRO_VECTORS &&
-         rows * vectors <= MICRO_ACCUMULATORS && rows * vectors + vectors + temporary <= cg->registers;
+         rows * vectors <= MICRO_ACCUMULATORS &&
+         rows * vectors + vectors + temporary <= cg->registers;
 }
 
-static LLVMValueRef column_mask(const Micro *m, int v) { return v == m->vectors - 1 ? m->mask : NULL; }
+static LLVMValueRef column_mask(const Micro *m, int v) {
+  return v == m->vectors - 1 ? m->mask : NULL;
+}
 
 void micro_zero(Cg *cg, Micro *m) {
   LLVMValueRef zero = LLVMConstNull(micro_vector(cg, m));
@@ -22,21 +28,24 @@ void micro_zero(Cg *cg, Micro *m) {
 }
 
 /* The address of accumulator (r, v) in a C whose rows start at c + row_offset[r]. */
-static LLVMValueRef c_address(Cg *cg, const Micro *m, LLVMValueRef c, const LLVMValueRef *row_offset, int r, int v) {
-  return cg_at(cg, cg->real, cg_at(cg, cg->real, c, row_offset[r]), cg_int(cg, (int64_t)v * micro_lanes(cg, m)));
+static LLVMValueRef c_address(Cg *cg, const Micro *m, LLVMValueRef c,
+                              const LLVMValueRef *row_offset, int r, int v) {
+  return cg_at(cg, cg->real, cg_at(cg, cg->real, c, row_offset[r]),
+               cg_int(cg, (int64_t)v * micro_lanes(cg, m)));
 }
 
 void micro_load(Cg *cg, Micro *m, LLVMValueRef c, const LLVMValueRef *row_offset) {
   for (int r = 0; r < m->rows; r++)
     for (int v = 0; v < m->vectors; v++)
-      m->acc[r * m->vectors + v] =
-        cg_load(cg, cg->real, c_address(cg, m, c, row_offset, r, v), micro_lanes(cg, m), column_mask(m, v));
+      m->acc[r * m->vectors + v] = cg_load(cg, cg->real, c_address(cg, m, c, row_offset, r, v),
+                                           micro_lanes(cg, m), column_mask(m, v));
 }
 
 void micro_store(Cg *cg, const Micro *m, LLVMValueRef c, const LLVMValueRef *row_offset) {
   for (int r = 0; r < m->rows; r++)
     for (int v = 0; v < m->vectors; v++)
-      cg_store(cg, m->acc[r * m->vectors + v], c_address(cg, m, c, row_offset, r, v), column_mask(m, v));
+      cg_store(cg, m->acc[r * m->vectors + v], c_address(cg, m, c, row_offset, r, v),
+               column_mask(m, v));
 }
 
 void micro_each(Cg *cg, const Micro *m, MicroUse *use, void *user) {
@@ -67,7 +76,8 @@ typedef struct {
 
 static LLVMValueRef row_vector(Cg *cg, const Micro *m, LLVMValueRef at, int v) {
   int lanes = micro_lanes(cg, m);
-  return cg_load(cg, cg->real, cg_at(cg, cg->real, at, cg_int(cg, (int64_t)v * lanes)), lanes, column_mask(m, v));
+  return cg_load(cg, cg->real, cg_at(cg, cg->real, at, cg_int(cg, (int64_t)v * lanes)), lanes,
+                 column_mask(m, v));
 }
 
 /* One step at constant distance `i` from the pointers. */
@@ -79,12 +89,14 @@ static void run_step(Cg *cg, Micro *m, const MicroTap *t, const Cursor *c, int64
     column[v] = cg_load(cg, cg->real, at, lanes, column_mask(m, v));
   }
   for (int v = 0; m->copy && v < m->vectors; v++)
-    cg_store(cg, column[v], cg_at(cg, cg->real, c->copy, cg_int(cg, i * m->copy_step + (int64_t)v * lanes)), NULL);
+    cg_store(cg, column[v],
+             cg_at(cg, cg->real, c->copy, cg_int(cg, i * m->copy_step + (int64_t)v * lanes)), NULL);
   for (int r = 0; r < m->rows; r++) {
     if (t->skip >> r & 1) continue;
     LLVMValueRef at = cg_at(cg, cg->real, cg_at(cg, cg->real, a, m->row[r]), cg_int(cg, i * m->ak));
     LLVMValueRef *acc = &m->acc[r * m->vectors];
-    LLVMValueRef scalar = m->vector_a ? NULL : cg_splat(cg, cg_load(cg, cg->real, at, 1, NULL), lanes);
+    LLVMValueRef scalar =
+        m->vector_a ? NULL : cg_splat(cg, cg_load(cg, cg->real, at, 1, NULL), lanes);
     for (int v = 0; v < m->vectors; v++) {
       LLVMValueRef x = scalar ? scalar : row_vector(cg, m, at, v);
       acc[v] = cg_fma(cg, x, column[v], acc[v]);
@@ -95,12 +107,14 @@ static void run_step(Cg *cg, Micro *m, const MicroTap *t, const Cursor *c, int64
 enum { TO_L2 = 2, TO_L1 = 3 };
 
 static void prefetch(Cg *cg, LLVMValueRef base, int64_t offset, unsigned locality) {
-  LLVMValueRef args[] = {cg_at(cg, cg->real, base, cg_int(cg, offset)), LLVMConstInt(cg->i32, 0, false),
-                         LLVMConstInt(cg->i32, locality, false), LLVMConstInt(cg->i32, 1, false)};
+  LLVMValueRef args[] = {cg_at(cg, cg->real, base, cg_int(cg, offset)),
+                         LLVMConstInt(cg->i32, 0, false), LLVMConstInt(cg->i32, locality, false),
+                         LLVMConstInt(cg->i32, 1, false)};
   cg_call(cg, "llvm.prefetch", 1, &cg->ptr, 4, args);
 }
 
-/* Of A: every row once a turn where rows run along k, every step once where the rows lie together. Of B: each line. */
+/* Of A: every row once a turn where rows run along k, every step once where the rows lie together.
+ * Of B: each line. */
 static void prefetch_turn(Cg *cg, const Micro *m, const Cursor *c, int unroll) {
   bool along = m->ak == 1;
   for (int i = 0; m->prefetch && i < (along ? m->rows : unroll); i++) {
@@ -109,7 +123,8 @@ static void prefetch_turn(Cg *cg, const Micro *m, const Cursor *c, int unroll) {
   }
   int64_t line = 64 / cg->real_bytes, width = (int64_t)m->vectors * micro_lanes(cg, m);
   for (int i = 0; m->prefetch_b && i < unroll; i++)
-    for (int64_t at = 0; at < width; at += line) prefetch(cg, c->b, (m->prefetch_b + i) * m->bk + at, TO_L1);
+    for (int64_t at = 0; at < width; at += line)
+      prefetch(cg, c->b, (m->prefetch_b + i) * m->bk + at, TO_L1);
   for (int i = 0; m->ahead && i < m->ahead_lines; i++) prefetch(cg, c->ahead, i * line, TO_L2);
 }
 
@@ -118,7 +133,8 @@ static void move(Cg *cg, CgLoop *l, LLVMValueRef phi, int64_t by) {
 }
 
 /* `steps` steps, in turns of `unroll`; the cursor moves on and is left behind the last one. */
-static void run_loop(Cg *cg, Micro *m, const MicroTap *t, Cursor *c, LLVMValueRef steps, int unroll) {
+static void run_loop(Cg *cg, Micro *m, const MicroTap *t, Cursor *c, LLVMValueRef steps,
+                     int unroll) {
   CgLoop l = micro_loop(cg, m, cg_int(cg, 0), steps, unroll);
   Cursor at = {cg_carry(cg, &l, c->a), cg_carry(cg, &l, c->b), NULL, NULL};
   if (m->copy) at.copy = cg_carry(cg, &l, c->copy);

@@ -1,8 +1,9 @@
 /* Timing of emitted kernels beside libraries, on one thread.
  *
- * A row is one piece of work done by several contenders. They take turns, sample by sample, so that a change of
- * clock speed meets them all; a sample repeats the work for about two milliseconds; a contender's figure is the
- * median of its samples. A loop of multiply-adds in registers takes its turn too: that is the peak of the row. */
+ * A row is one piece of work done by several contenders. They take turns, sample by sample, so that
+ * a change of clock speed meets them all; a sample repeats the work for about two milliseconds; a
+ * contender's figure is the median of its samples. A loop of multiply-adds in registers takes its
+ * turn too: that is the peak of the row. */
 #ifndef DLC_BENCH_H
 #define DLC_BENCH_H
 
@@ -25,8 +26,8 @@ typedef struct {
   BenchContender by[BENCH_PEERS];
 } BenchRow;
 
-/* Times a row and prints it. Rows whose name does not contain the program's argument, if any, are skipped:
- * ask before preparing. */
+/* Times a row and prints it. Rows whose name does not contain the program's argument, if any, are
+ * skipped: ask before preparing. */
 bool bench_wanted(const char *name);
 void bench_row(const BenchRow *row);
 
@@ -39,7 +40,8 @@ typedef struct {
   KernelList list;
   int64_t n;
   void *buffers[8];
-  void (*address[KERNEL_STAGES])(void **buffers, int64_t n, int64_t begin, int64_t end); /* set by bench_kernel_begin */
+  void (*address[KERNEL_STAGES])(void **buffers, int64_t n, int64_t begin,
+                                 int64_t end); /* set by bench_kernel_begin */
 } BenchKernel;
 void bench_kernel_begin(BenchKernel *k);
 void bench_kernel_run(void *user);

@@ -1,4 +1,5 @@
-/* Products: C = A B (nn), A^T B (tn: weight gradients), A B^T (nt: input gradients), against sgemm. */
+/* Products: C = A B (nn), A^T B (tn: weight gradients), A B^T (nt: input gradients), against sgemm.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,33 +23,33 @@ typedef struct {
 } Gemm;
 
 static const Gemm gemms[] = {
-  {"gemm nn 64x784x512", 64, 784, 512, 0, 0, "native"},
-  {"gemm nn 256x512x512", 256, 512, 512, 0, 0, "native"},
-  {"gemm nn 1024x1024x1024", 1024, 1024, 1024, 0, 0, "native"},
-  {"gemm nn 2048x2048x2048", 2048, 2048, 2048, 0, 0, "native"},
-  {"gemm nn 64x2048x4096", 64, 2048, 4096, 0, 0, "native"},
-  {"gemm nn 64x1024x10", 64, 1024, 10, 0, 0, "native"},
-  {"gemm nn 150x4x16", 150, 4, 16, 0, 0, "native"},
-  {"gemm nn 32x10x100", 32, 10, 100, 0, 0, "native"},
-  {"gemm nn 64x96x512", 64, 96, 512, 0, 0, "native"},
-  {"gemm nn 1x1024x1024", 1, 1024, 1024, 0, 0, "native"},
-  {"gemm nn 4x64x3", 4, 64, 3, 0, 0, "native"},
-  {"gemm tn 784x64x512", 784, 64, 512, 1, 0, "native"},
-  {"gemm tn 1024x64x10", 1024, 64, 10, 1, 0, "native"},
-  {"gemm tn 10x64x1024", 10, 64, 1024, 1, 0, "native"},
-  {"gemm tn 2048x64x2048", 2048, 64, 2048, 1, 0, "native"},
-  {"gemm tn 64x12544x256", 64, 12544, 256, 1, 0, "native"},
-  {"gemm nt 64x512x784", 64, 512, 784, 0, 1, "native"},
-  {"gemm nt 64x10x1024", 64, 10, 1024, 0, 1, "native"},
-  {"gemm nt 1024x1024x1024", 1024, 1024, 1024, 0, 1, "native"},
-  {"gemm nt 1x1024x1024", 1, 1024, 1024, 0, 1, "native"},
-  {"gemm nt 128x64x128", 128, 64, 128, 0, 1, "native"},
-  {"gemm nt 2048x64x512", 2048, 64, 512, 0, 1, "native"},
-  {"gemm avx2 nn 64x784x512", 64, 784, 512, 0, 0, "haswell"},
-  {"gemm avx2 nn 256x512x512", 256, 512, 512, 0, 0, "haswell"},
-  {"gemm avx2 nn 1024x1024x1024", 1024, 1024, 1024, 0, 0, "haswell"},
-  {"gemm avx2 nt 64x512x784", 64, 512, 784, 0, 1, "haswell"},
-  {"gemm avx2 tn 784x64x512", 784, 64, 512, 1, 0, "haswell"},
+    {"gemm nn 64x784x512", 64, 784, 512, 0, 0, "native"},
+    {"gemm nn 256x512x512", 256, 512, 512, 0, 0, "native"},
+    {"gemm nn 1024x1024x1024", 1024, 1024, 1024, 0, 0, "native"},
+    {"gemm nn 2048x2048x2048", 2048, 2048, 2048, 0, 0, "native"},
+    {"gemm nn 64x2048x4096", 64, 2048, 4096, 0, 0, "native"},
+    {"gemm nn 64x1024x10", 64, 1024, 10, 0, 0, "native"},
+    {"gemm nn 150x4x16", 150, 4, 16, 0, 0, "native"},
+    {"gemm nn 32x10x100", 32, 10, 100, 0, 0, "native"},
+    {"gemm nn 64x96x512", 64, 96, 512, 0, 0, "native"},
+    {"gemm nn 1x1024x1024", 1, 1024, 1024, 0, 0, "native"},
+    {"gemm nn 4x64x3", 4, 64, 3, 0, 0, "native"},
+    {"gemm tn 784x64x512", 784, 64, 512, 1, 0, "native"},
+    {"gemm tn 1024x64x10", 1024, 64, 10, 1, 0, "native"},
+    {"gemm tn 10x64x1024", 10, 64, 1024, 1, 0, "native"},
+    {"gemm tn 2048x64x2048", 2048, 64, 2048, 1, 0, "native"},
+    {"gemm tn 64x12544x256", 64, 12544, 256, 1, 0, "native"},
+    {"gemm nt 64x512x784", 64, 512, 784, 0, 1, "native"},
+    {"gemm nt 64x10x1024", 64, 10, 1024, 0, 1, "native"},
+    {"gemm nt 1024x1024x1024", 1024, 1024, 1024, 0, 1, "native"},
+    {"gemm nt 1x1024x1024", 1, 1024, 1024, 0, 1, "native"},
+    {"gemm nt 128x64x128", 128, 64, 128, 0, 1, "native"},
+    {"gemm nt 2048x64x512", 2048, 64, 512, 0, 1, "native"},
+    {"gemm avx2 nn 64x784x512", 64, 784, 512, 0, 0, "haswell"},
+    {"gemm avx2 nn 256x512x512", 256, 512, 512, 0, 0, "haswell"},
+    {"gemm avx2 nn 1024x1024x1024", 1024, 1024, 1024, 0, 0, "haswell"},
+    {"gemm avx2 nt 64x512x784", 64, 512, 784, 0, 1, "haswell"},
+    {"gemm avx2 tn 784x64x512", 784, 64, 512, 1, 0, "haswell"},
 };
 
 typedef struct {
@@ -60,8 +61,9 @@ typedef struct {
 static void run_openblas(void *user) {
   Operands *o = user;
   const Gemm *g = &o->g;
-  cblas_sgemm(CblasRowMajor, g->ta ? CblasTrans : CblasNoTrans, g->tb ? CblasTrans : CblasNoTrans, g->m, g->n, g->k,
-              1, o->a, g->ta ? g->m : g->k, o->b, g->tb ? g->k : g->n, 0, o->blas_c, g->n);
+  cblas_sgemm(CblasRowMajor, g->ta ? CblasTrans : CblasNoTrans, g->tb ? CblasTrans : CblasNoTrans,
+              g->m, g->n, g->k, 1, o->a, g->ta ? g->m : g->k, o->b, g->tb ? g->k : g->n, 0,
+              o->blas_c, g->n);
 }
 #endif
 
@@ -69,8 +71,8 @@ static void run_openblas(void *user) {
 static void run_dnnl(void *user) {
   Operands *o = user;
   const Gemm *g = &o->g;
-  dnnl_sgemm(g->ta ? 'T' : 'N', g->tb ? 'T' : 'N', g->m, g->n, g->k, 1, o->a, g->ta ? g->m : g->k, o->b,
-             g->tb ? g->k : g->n, 0, o->blas_c, g->n);
+  dnnl_sgemm(g->ta ? 'T' : 'N', g->tb ? 'T' : 'N', g->m, g->n, g->k, 1, o->a, g->ta ? g->m : g->k,
+             o->b, g->tb ? g->k : g->n, 0, o->blas_c, g->n);
 }
 #endif
 
@@ -79,10 +81,11 @@ static void run_dnnl(void *user) {
 static void run_xsmm(void *user) {
   Operands *o = user;
   const Gemm *g = &o->g;
-  const libxsmm_blasint m = g->n, n = g->m, k = g->k, lda = g->tb ? g->k : g->n, ldb = g->ta ? g->m : g->k;
+  const libxsmm_blasint m = g->n, n = g->m, k = g->k, lda = g->tb ? g->k : g->n,
+                        ldb = g->ta ? g->m : g->k;
   const float one = 1, zero = 0;
-  libxsmm_sgemm(g->tb ? "T" : "N", g->ta ? "T" : "N", &m, &n, &k, &one, o->b, &lda, o->a, &ldb, &zero, o->blas_c,
-                &m);
+  libxsmm_sgemm(g->tb ? "T" : "N", g->ta ? "T" : "N", &m, &n, &k, &one, o->b, &lda, o->a, &ldb,
+                &zero, o->blas_c, &m);
 }
 #endif
 
@@ -100,7 +103,8 @@ static MatmulSpec gemm_spec(const Gemm *g) {
   return s;
 }
 
-/* The largest difference from the library's result, relative to the scale of a sum of k products. */
+/* The largest difference from the library's result, relative to the scale of a sum of k products.
+ */
 static void compare(const Operands *o) {
   double worst = 0, scale = 0.34 * o->g.k + 1;
   for (int64_t i = 0; i < (int64_t)o->g.m * o->g.n; i++) {

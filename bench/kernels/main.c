@@ -1,4 +1,5 @@
-/* bench_kernels [TEXT]: rows whose name contains TEXT, as a Markdown table. See bench.h for how it is timed. */
+/* bench_kernels [TEXT]: rows whose name contains TEXT, as a Markdown table. See bench.h for how it
+ * is timed. */
 #include "bench/kernels/bench.h"
 
 #include <stdio.h>
@@ -121,8 +122,10 @@ void bench_row(const BenchRow *row) {
   printf("| %s | %.2f | %.1f | %.0f %% |", row->name, row->flops / rate[BY_DLC] / 1e3, rate[BY_DLC],
          100 * rate[BY_DLC] / rate[BENCH_PEERS]);
   for (int i = 1; i < BENCH_PEERS; i++) {
-    if (rate[i] > 0) printf(" %.1f (%.2fx) |", rate[i], rate[BY_DLC] / rate[i]);
-    else printf(" |");
+    if (rate[i] > 0)
+      printf(" %.1f (%.2fx) |", rate[i], rate[BY_DLC] / rate[i]);
+    else
+      printf(" |");
   }
   printf(" %.1f |\n", rate[BENCH_PEERS]);
   fflush(stdout);
@@ -136,8 +139,9 @@ int main(int argc, char **argv) {
   setenv("OMP_NUM_THREADS", "1", 1);
   peaks[0] = peak_new("native");
   peaks[1] = peak_new("haswell");
-  printf("| work | us | dlc GFLOP/s | of peak | OpenBLAS (dlc is) | oneDNN | libxsmm | peak |\n"
-         "|---|---|---|---|---|---|---|---|\n");
+  printf(
+      "| work | us | dlc GFLOP/s | of peak | OpenBLAS (dlc is) | oneDNN | libxsmm | peak |\n"
+      "|---|---|---|---|---|---|---|---|\n");
   bench_gemm();
   bench_conv();
   return 0;

@@ -1,6 +1,7 @@
-/* Products against a plain triple loop: shapes x strides x batch x epilogues, for several processors, f32 and f64,
- * batches of 1, 3 and the maximum. Operands are small whole numbers, so that every sum is exact in any order and
- * results are compared bit for bit; what lies between the results must stay untouched. */
+/* Products against a plain triple loop: shapes x strides x batch x epilogues, for several
+ * processors, f32 and f64, batches of 1, 3 and the maximum. Operands are small whole numbers, so
+ * that every sum is exact in any order and results are compared bit for bit; what lies between the
+ * results must stay untouched. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,88 +32,88 @@ typedef struct {
 } Case;
 
 static const Case cases[] = {
-  /* whole and ragged tiles */
-  {12, 64, 16, 0, 0, 0, 0, 0, {0}, 0, 0},
-  {13, 67, 19, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
-  {64, 49, 33, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  {5, 100, 10, 0, 0, 0, 0, 0, {0}, 0, 0},
-  {150, 16, 4, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
-  {200, 80, 24, 0, 0, 0, 0, 0, {0}, 0, 0},
-  {197, 83, 7, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  /* tiny */
-  {1, 1, 1, 0, 0, 0, 0, 0, {0}, 0, 0},
-  {1, 1, 100, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
-  {4, 1, 2, 0, 0, 0, 0, 0, {0}, 0, 0},
-  {3, 2, 1, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  {17, 3, 40, 0, 0, 0, 0, 0, {0}, 0, 0},
-  {64, 10, 130, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
-  {33, 4, 257, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  {1, 200, 300, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
-  {1, 77, 301, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, 0},
-  {2, 300, 70, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  /* every way to lie */
-  {21, 37, 18, LIE_COLUMNS, 0, 0, 0, 0, {0}, 0, 0},
-  {21, 37, 18, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_BIAS_RELU},
-  {21, 37, 18, 0, 0, LIE_COLUMNS, 0, 0, {0}, 0, 0},
-  {21, 37, 18, LIE_COLUMNS, LIE_COLUMNS, 0, 0, 0, {0}, 0, 0},
-  {21, 37, 18, LIE_COLUMNS, LIE_COLUMNS, LIE_COLUMNS, 0, 0, {0}, 0, END_RESIDUAL},
-  {21, 37, 18, LIE_APART, LIE_APART, LIE_APART, 0, 0, {0}, 0, 0},
-  {21, 37, 18, LIE_APART, LIE_APART, LIE_APART, 0, 0, {0}, 0, END_BIAS_RELU},
-  {8, 5, 18, LIE_APART, 0, LIE_APART, 0, 0, {0}, 0, 0},
-  {70, 130, 90, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  {70, 133, 40, 0, LIE_COLUMNS, LIE_COLUMNS, 0, 0, {0}, 0, 0},
-  {130, 70, 90, LIE_COLUMNS, LIE_COLUMNS, 0, 0, 0, {0}, 0, 0},
-  /* several K blocks */
-  {20, 70, 1500, 0, 0, 0, 0, 0, {0}, 0, 0},
-  {20, 70, 1501, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
-  {70, 90, 1300, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  {210, 30, 1100, LIE_COLUMNS, 0, LIE_COLUMNS, 0, 0, {0}, 0, 0},
-  /* the run-time batch in each place */
-  {1, 50, 30, 0, 0, 0, GROWS_M, 0, {0}, 0, END_BIAS_RELU},
-  {9, 50, 30, 0, 0, 0, GROWS_M, 0, {0}, 0, END_RESIDUAL},
-  {40, 20, 30, 0, 0, 0, GROWS_M, 0, {0}, 0, 0},
-  {1, 10, 100, 0, 0, 0, GROWS_M, 0, {0}, 0, END_BIAS_RELU},
-  {1, 90, 100, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, END_RESIDUAL},
-  {16, 90, 100, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, END_RESIDUAL},
-  {16, 90, 100, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, 0},
-  {16, 90, 1100, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, 0},
-  {3, 4, 20, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, 0},
-  {30, 1, 40, 0, 0, 0, GROWS_N, 0, {0}, 0, END_BIAS_RELU},
-  {30, 25, 40, 0, LIE_COLUMNS, 0, GROWS_N, 0, {0}, 0, 0},
-  {30, 25, 40, LIE_COLUMNS, LIE_APART, LIE_COLUMNS, GROWS_N, 0, {0}, 0, END_RESIDUAL},
-  {30, 50, 1, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, 0},
-  {30, 50, 9, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, END_RESIDUAL},
-  {20, 10, 200, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, 0},
-  {12, 10, 20, LIE_ROWS, LIE_COLUMNS, 0, GROWS_K, 0, {0}, 0, END_BIAS_RELU},
-  /* batch dimensions */
-  {7, 20, 9, 0, 0, 0, GROWS_BATCH, 1, {1}, 0, END_BIAS_RELU},
-  {7, 20, 9, 0, LIE_COLUMNS, 0, GROWS_BATCH, 2, {2, 3}, 0, 0},
-  {33, 40, 20, 0, LIE_COLUMNS, 0, GROWS_BATCH, 2, {1, 2}, 1, END_RESIDUAL},
-  {40, 33, 1100, 0, LIE_COLUMNS, 0, 0, 2, {2, 2}, 0, END_RESIDUAL},
-  {6, 8, 30, 0, LIE_COLUMNS, 0, 0, 3, {2, 3, 2}, 0, END_BIAS_RELU},
-  {6, 70, 3, 0, 0, 0, GROWS_M, 2, {2, 2}, 0, 0},
-  {1, 1, 30, 0, 0, 0, GROWS_BATCH, 1, {4}, 0, 0},
-  /* blocks lower than a tile, packed panels, several K blocks of each */
-  {3, 50, 300, 0, 0, 0, GROWS_M, 0, {0}, 0, END_BIAS_RELU},
-  {387, 70, 40, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  {100, 70, 1100, 0, 0, 0, 0, 0, {0}, 0, END_LONG},
-  {100, 70, 300, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, 0},
-  {100, 70, 300, 0, LIE_COLUMNS, 0, GROWS_K, 0, {0}, 0, END_RESIDUAL},
-  {30, 70, 300, 0, LIE_COLUMNS, 0, GROWS_BATCH, 1, {2}, 0, END_LONG},
-  {16, 70, 80, 0, 0, 0, GROWS_M, 0, {0}, 0, END_LONG},
-  /* one column; few columns of a product whose A lies along m; C along its columns */
-  {200, 1, 300, 0, 0, 0, 0, 0, {0}, 0, END_ROW},
-  {30, 1, 100, 0, 0, 0, GROWS_M, 0, {0}, 0, END_LONG},
-  {70, 10, 40, LIE_COLUMNS, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
-  {70, 3, 8, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, END_ROW},
-  {50, 21, 40, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_ROW},
-  {50, 21, 40, 0, LIE_COLUMNS, LIE_COLUMNS, 0, 0, {0}, 0, END_ROW},
-  {50, 21, 40, 0, 0, LIE_COLUMNS, GROWS_M, 0, {0}, 0, END_LONG},
-  /* sums along k */
-  {5, 30, 20, 0, LIE_COLUMNS, 0, GROWS_K, 0, {0}, 0, END_LONG},
-  {16, 10, 300, 0, 0, 0, GROWS_M, 0, {0}, 0, END_ROW},
-  {16, 10, 30, 0, 0, 0, GROWS_K, 0, {0}, 0, END_RESIDUAL},
-  {6, 300, 70, 0, LIE_COLUMNS, 0, GROWS_N, 0, {0}, 0, 0},
+    /* whole and ragged tiles */
+    {12, 64, 16, 0, 0, 0, 0, 0, {0}, 0, 0},
+    {13, 67, 19, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
+    {64, 49, 33, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    {5, 100, 10, 0, 0, 0, 0, 0, {0}, 0, 0},
+    {150, 16, 4, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
+    {200, 80, 24, 0, 0, 0, 0, 0, {0}, 0, 0},
+    {197, 83, 7, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    /* tiny */
+    {1, 1, 1, 0, 0, 0, 0, 0, {0}, 0, 0},
+    {1, 1, 100, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
+    {4, 1, 2, 0, 0, 0, 0, 0, {0}, 0, 0},
+    {3, 2, 1, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    {17, 3, 40, 0, 0, 0, 0, 0, {0}, 0, 0},
+    {64, 10, 130, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
+    {33, 4, 257, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    {1, 200, 300, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
+    {1, 77, 301, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, 0},
+    {2, 300, 70, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    /* every way to lie */
+    {21, 37, 18, LIE_COLUMNS, 0, 0, 0, 0, {0}, 0, 0},
+    {21, 37, 18, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_BIAS_RELU},
+    {21, 37, 18, 0, 0, LIE_COLUMNS, 0, 0, {0}, 0, 0},
+    {21, 37, 18, LIE_COLUMNS, LIE_COLUMNS, 0, 0, 0, {0}, 0, 0},
+    {21, 37, 18, LIE_COLUMNS, LIE_COLUMNS, LIE_COLUMNS, 0, 0, {0}, 0, END_RESIDUAL},
+    {21, 37, 18, LIE_APART, LIE_APART, LIE_APART, 0, 0, {0}, 0, 0},
+    {21, 37, 18, LIE_APART, LIE_APART, LIE_APART, 0, 0, {0}, 0, END_BIAS_RELU},
+    {8, 5, 18, LIE_APART, 0, LIE_APART, 0, 0, {0}, 0, 0},
+    {70, 130, 90, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    {70, 133, 40, 0, LIE_COLUMNS, LIE_COLUMNS, 0, 0, {0}, 0, 0},
+    {130, 70, 90, LIE_COLUMNS, LIE_COLUMNS, 0, 0, 0, {0}, 0, 0},
+    /* several K blocks */
+    {20, 70, 1500, 0, 0, 0, 0, 0, {0}, 0, 0},
+    {20, 70, 1501, 0, 0, 0, 0, 0, {0}, 0, END_BIAS_RELU},
+    {70, 90, 1300, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    {210, 30, 1100, LIE_COLUMNS, 0, LIE_COLUMNS, 0, 0, {0}, 0, 0},
+    /* the run-time batch in each place */
+    {1, 50, 30, 0, 0, 0, GROWS_M, 0, {0}, 0, END_BIAS_RELU},
+    {9, 50, 30, 0, 0, 0, GROWS_M, 0, {0}, 0, END_RESIDUAL},
+    {40, 20, 30, 0, 0, 0, GROWS_M, 0, {0}, 0, 0},
+    {1, 10, 100, 0, 0, 0, GROWS_M, 0, {0}, 0, END_BIAS_RELU},
+    {1, 90, 100, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, END_RESIDUAL},
+    {16, 90, 100, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, END_RESIDUAL},
+    {16, 90, 100, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, 0},
+    {16, 90, 1100, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, 0},
+    {3, 4, 20, 0, LIE_COLUMNS, 0, GROWS_M, 0, {0}, 0, 0},
+    {30, 1, 40, 0, 0, 0, GROWS_N, 0, {0}, 0, END_BIAS_RELU},
+    {30, 25, 40, 0, LIE_COLUMNS, 0, GROWS_N, 0, {0}, 0, 0},
+    {30, 25, 40, LIE_COLUMNS, LIE_APART, LIE_COLUMNS, GROWS_N, 0, {0}, 0, END_RESIDUAL},
+    {30, 50, 1, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, 0},
+    {30, 50, 9, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, END_RESIDUAL},
+    {20, 10, 200, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, 0},
+    {12, 10, 20, LIE_ROWS, LIE_COLUMNS, 0, GROWS_K, 0, {0}, 0, END_BIAS_RELU},
+    /* batch dimensions */
+    {7, 20, 9, 0, 0, 0, GROWS_BATCH, 1, {1}, 0, END_BIAS_RELU},
+    {7, 20, 9, 0, LIE_COLUMNS, 0, GROWS_BATCH, 2, {2, 3}, 0, 0},
+    {33, 40, 20, 0, LIE_COLUMNS, 0, GROWS_BATCH, 2, {1, 2}, 1, END_RESIDUAL},
+    {40, 33, 1100, 0, LIE_COLUMNS, 0, 0, 2, {2, 2}, 0, END_RESIDUAL},
+    {6, 8, 30, 0, LIE_COLUMNS, 0, 0, 3, {2, 3, 2}, 0, END_BIAS_RELU},
+    {6, 70, 3, 0, 0, 0, GROWS_M, 2, {2, 2}, 0, 0},
+    {1, 1, 30, 0, 0, 0, GROWS_BATCH, 1, {4}, 0, 0},
+    /* blocks lower than a tile, packed panels, several K blocks of each */
+    {3, 50, 300, 0, 0, 0, GROWS_M, 0, {0}, 0, END_BIAS_RELU},
+    {387, 70, 40, 0, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    {100, 70, 1100, 0, 0, 0, 0, 0, {0}, 0, END_LONG},
+    {100, 70, 300, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, 0},
+    {100, 70, 300, 0, LIE_COLUMNS, 0, GROWS_K, 0, {0}, 0, END_RESIDUAL},
+    {30, 70, 300, 0, LIE_COLUMNS, 0, GROWS_BATCH, 1, {2}, 0, END_LONG},
+    {16, 70, 80, 0, 0, 0, GROWS_M, 0, {0}, 0, END_LONG},
+    /* one column; few columns of a product whose A lies along m; C along its columns */
+    {200, 1, 300, 0, 0, 0, 0, 0, {0}, 0, END_ROW},
+    {30, 1, 100, 0, 0, 0, GROWS_M, 0, {0}, 0, END_LONG},
+    {70, 10, 40, LIE_COLUMNS, 0, 0, 0, 0, {0}, 0, END_RESIDUAL},
+    {70, 3, 8, LIE_COLUMNS, 0, 0, GROWS_K, 0, {0}, 0, END_ROW},
+    {50, 21, 40, 0, LIE_COLUMNS, 0, 0, 0, {0}, 0, END_ROW},
+    {50, 21, 40, 0, LIE_COLUMNS, LIE_COLUMNS, 0, 0, {0}, 0, END_ROW},
+    {50, 21, 40, 0, 0, LIE_COLUMNS, GROWS_M, 0, {0}, 0, END_LONG},
+    /* sums along k */
+    {5, 30, 20, 0, LIE_COLUMNS, 0, GROWS_K, 0, {0}, 0, END_LONG},
+    {16, 10, 300, 0, 0, 0, GROWS_M, 0, {0}, 0, END_ROW},
+    {16, 10, 30, 0, 0, 0, GROWS_K, 0, {0}, 0, END_RESIDUAL},
+    {6, 300, 70, 0, LIE_COLUMNS, 0, GROWS_N, 0, {0}, 0, 0},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -121,10 +122,13 @@ enum { CASES = sizeof cases / sizeof *cases };
 static int64_t most(Extent e) { return e.each * MAX_BATCH + e.fixed; }
 static int64_t now(Extent e, int64_t n) { return e.each * n + e.fixed; }
 
-static Extent grow(int64_t size, bool grows) { return grows ? (Extent){size, 0} : (Extent){0, size}; }
+static Extent grow(int64_t size, bool grows) {
+  return grows ? (Extent){size, 0} : (Extent){0, size};
+}
 
 /* A matrix rows x columns that lies so, with batch dimensions around it. Returns its elements. */
-static int64_t lay(const MatmulSpec *s, View *v, Lie lie, int64_t rows, int64_t columns, bool shared) {
+static int64_t lay(const MatmulSpec *s, View *v, Lie lie, int64_t rows, int64_t columns,
+                   bool shared) {
   int nb = s->nbatch;
   static const int gap = 3;
   v->stride[nb] = lie == LIE_ROWS ? columns + gap : lie == LIE_COLUMNS ? 1 : 2 * columns + gap;
@@ -158,18 +162,20 @@ static int sum(Prepared *p, int a, int b) {
   return value(p, (BodyValue){.kind = BODY_OP, .node = &p->node[0], .arg = {a, b}});
 }
 
-/* BIAS_RELU: relu(result + bias[n]). RESIDUAL: result + other, which lies as C does. LONG: both, and the bias once
- * more. ROW: result + m. */
+/* BIAS_RELU: relu(result + bias[n]). RESIDUAL: result + other, which lies as C does. LONG: both,
+ * and the bias once more. ROW: result + m. */
 static void prepare_end(const Case *c, Prepared *p) {
   MatmulSpec *s = &p->spec;
   int nb = s->nbatch;
-  p->epilogue = (PointwiseSpec){.rank = nb + 2, .nstores = 1, .value = p->value, .store = &p->store};
+  p->epilogue =
+      (PointwiseSpec){.rank = nb + 2, .nstores = 1, .value = p->value, .store = &p->store};
   for (int i = 0; i < nb; i++) p->epilogue.extent[i] = s->batch[i];
   p->epilogue.extent[nb] = s->m;
   p->epilogue.extent[nb + 1] = s->n;
   p->node[0] = (Node){.op = OP_add, .nin = 2};
   p->node[1] = (Node){.op = OP_relu, .nin = 1};
-  BodyValue bias = {.kind = BODY_LOAD, .view = {.slot = SLOT_BIAS}}, other = {.kind = BODY_LOAD, .view = s->c};
+  BodyValue bias = {.kind = BODY_LOAD, .view = {.slot = SLOT_BIAS}},
+            other = {.kind = BODY_LOAD, .view = s->c};
   bias.view.stride[nb + 1] = 1;
   other.view.slot = SLOT_OTHER;
   int x = value(p, (BodyValue){.kind = BODY_RESULT}), b = -1;
@@ -190,7 +196,8 @@ static void prepare(Cg *cg, const Case *c, Prepared *p) {
   s->m = grow(c->m, c->grows == GROWS_M);
   s->n = grow(c->n, c->grows == GROWS_N);
   s->k = grow(c->k, c->grows == GROWS_K);
-  for (int i = 0; i < c->nbatch; i++) s->batch[i] = grow(c->batch[i], c->grows == GROWS_BATCH && i == 0);
+  for (int i = 0; i < c->nbatch; i++)
+    s->batch[i] = grow(c->batch[i], c->grows == GROWS_BATCH && i == 0);
   s->a.slot = SLOT_A;
   s->b.slot = SLOT_B;
   s->c.slot = SLOT_C;
@@ -210,8 +217,10 @@ static double get(const void *p, int64_t i, int bytes) {
 }
 
 static void put(void *p, int64_t i, int bytes, double x) {
-  if (bytes == 4) ((float *)p)[i] = (float)x;
-  else ((double *)p)[i] = x;
+  if (bytes == 4)
+    ((float *)p)[i] = (float)x;
+  else
+    ((double *)p)[i] = x;
 }
 
 static int64_t place(const View *v, int rank, const int64_t *index) {
@@ -229,26 +238,34 @@ static double dot(const MatmulSpec *s, void **buffer, const int64_t *index, int6
   for (int64_t i = 0; i < k; i++) {
     ia[nb + 1] = ib[nb] = i;
     ib[nb + 1] = index[nb + 1];
-    sum += get(buffer[SLOT_A], place(&s->a, nb + 2, ia), bytes) * get(buffer[SLOT_B], place(&s->b, nb + 2, ib), bytes);
+    sum += get(buffer[SLOT_A], place(&s->a, nb + 2, ia), bytes) *
+           get(buffer[SLOT_B], place(&s->b, nb + 2, ib), bytes);
   }
   return sum;
 }
 
-static double finish(const Case *c, const MatmulSpec *s, void **buffer, const int64_t *index, double x, int bytes) {
+static double finish(const Case *c, const MatmulSpec *s, void **buffer, const int64_t *index,
+                     double x, int bytes) {
   double bias = get(buffer[SLOT_BIAS], index[s->nbatch + 1], bytes);
   double other = get(buffer[SLOT_OTHER], place(&s->c, s->nbatch + 2, index), bytes);
   switch (c->end) {
-  case END_NONE: return x;
-  case END_BIAS_RELU: return fmax(x + bias, 0);
-  case END_RESIDUAL: return x + other;
-  case END_LONG: return fmax(x + bias, 0) + other + bias;
-  case END_ROW: return x + (double)index[s->nbatch];
+    case END_NONE:
+      return x;
+    case END_BIAS_RELU:
+      return fmax(x + bias, 0);
+    case END_RESIDUAL:
+      return x + other;
+    case END_LONG:
+      return fmax(x + bias, 0) + other + bias;
+    case END_ROW:
+      return x + (double)index[s->nbatch];
   }
   return NAN;
 }
 
 /* What C must hold. */
-static void expect(const Case *c, const MatmulSpec *s, void **buffer, void *want, int64_t n, int bytes) {
+static void expect(const Case *c, const MatmulSpec *s, void **buffer, void *want, int64_t n,
+                   int bytes) {
   int nb = s->nbatch;
   int64_t extent[5] = {1, 1, 1, 1, 1}, index[5] = {0}, total = 1;
   for (int i = 0; i < nb; i++) extent[i] = now(s->batch[i], n);
@@ -280,7 +297,8 @@ static void release(void **buffer) {
 static double whole_number(unsigned *seed) { return (double)(rand_r(seed) % 9) - 4; }
 static double any_number(unsigned *seed) { return (double)(rand_r(seed) % 20001 - 10000) / 9973; }
 
-static void run_case(Harness *h, const Case *c, const Prepared *p, int64_t n, int bytes, const char *cpu) {
+static void run_case(Harness *h, const Case *c, const Prepared *p, int64_t n, int bytes,
+                     const char *cpu) {
   void *buffer[SLOTS];
   fill(p, bytes, buffer, whole_number);
   size_t bytes_c = (size_t)(p->size[SLOT_C] * bytes);
@@ -290,13 +308,14 @@ static void run_case(Harness *h, const Case *c, const Prepared *p, int64_t n, in
   harness_run(h, &p->list, buffer, n, (unsigned)(n + 5));
   for (int64_t i = 0; i < p->size[SLOT_C]; i++)
     if (get(got, i, bytes) != get(want, i, bytes))
-      fail_msg("case %d (%s, %d bytes, n = %d): element %d is %g, not %g", (int)(c - cases), cpu, bytes, (int)n,
-               (int)i, get(got, i, bytes), get(want, i, bytes));
+      fail_msg("case %d (%s, %d bytes, n = %d): element %d is %g, not %g", (int)(c - cases), cpu,
+               bytes, (int)n, (int)i, get(got, i, bytes), get(want, i, bytes));
   free(want);
   release(buffer);
 }
 
-/* Reals: the same bits however units are dealt out, and each sum within k roundings of its scale (at most 1.1 k). */
+/* Reals: the same bits however units are dealt out, and each sum within k roundings of its scale
+ * (at most 1.1 k). */
 static void run_reals(Harness *h, const Case *c, const Prepared *p) {
   void *buffer[SLOTS];
   fill(p, 4, buffer, any_number);
@@ -310,10 +329,12 @@ static void run_reals(Harness *h, const Case *c, const Prepared *p) {
   memcpy(buffer[SLOT_C], again, bytes_c);
   harness_run(h, &p->list, buffer, MAX_BATCH, 99);
   assert_memory_equal(once, buffer[SLOT_C], bytes_c);
-  double k = (double)now(p->spec.k, MAX_BATCH), allowed = (k + 4) * ldexp(1, -24) * (1.1 * k + 4 + (double)c->m);
+  double k = (double)now(p->spec.k, MAX_BATCH),
+         allowed = (k + 4) * ldexp(1, -24) * (1.1 * k + 4 + (double)c->m);
   for (int64_t i = 0; i < p->size[SLOT_C]; i++)
     if (!(fabs(get(once, i, 4) - get(want, i, 4)) <= allowed))
-      fail_msg("case %d: element %d is %g, not %g", (int)(c - cases), (int)i, get(once, i, 4), get(want, i, 4));
+      fail_msg("case %d: element %d is %g, not %g", (int)(c - cases), (int)i, get(once, i, 4),
+               get(want, i, 4));
   free(once), free(again), free(want);
   release(buffer);
 }
@@ -353,8 +374,9 @@ static void test_baseline(void **state) { (void)state, check("x86-64", 4); }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_native),   cmocka_unit_test(test_native_f64), cmocka_unit_test(test_avx2),
-    cmocka_unit_test(test_avx2_f64), cmocka_unit_test(test_baseline), cmocka_unit_test(test_reals),
+      cmocka_unit_test(test_native),   cmocka_unit_test(test_native_f64),
+      cmocka_unit_test(test_avx2),     cmocka_unit_test(test_avx2_f64),
+      cmocka_unit_test(test_baseline), cmocka_unit_test(test_reals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
