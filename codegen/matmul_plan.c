@@ -7,8 +7,8 @@
  * B with bk = 1 (dX = dY W^T): few rows or columns: DOT. Otherwise the transpose W dY^T with dY
  * packed, which is the smaller matrix, or B packed, whichever moves less.
  *
- * C with cm = 1, or of one column: the transpose, so that C is written along its rows. A few columns
- * and A with am = 1: the transpose with C turned, for full vectors. */
+ * C with cm = 1, or of one column: the transpose, so that C is written along its rows. A few
+ * columns and A with am = 1: the transpose with C turned, for full vectors. */
 #include "codegen/matmul.h"
 
 enum { KC = 1024, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32, DOT_ROOM = 256 << 10, FAR = 1 << 20 };
