@@ -39,7 +39,7 @@ static void torture(const dlc_model *m, const char *path, const char *spec, cons
     write_blob(path, b->at, cut);
     refuse_with(m, spec, "");
   }
-  static const uint8_t others[] = {0, 0xff, '9', '('};
+  static const uint8_t others[] = {0xff, '9'};
   for (size_t i = 0; i < b->length && i < 600; i++)
     for (size_t k = 0; k < sizeof others; k++) {
       char was = b->at[i];
