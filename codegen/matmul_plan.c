@@ -11,7 +11,8 @@
  * columns and A with am = 1: the transpose with C turned, for full vectors. */
 #include "codegen/matmul.h"
 
-enum { KC = 1024, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32, DOT_ROOM = 256 << 10, FAR = 1 << 20 };
+/* ROOM: bytes of stack that a packed panel may take. FAR: elements of B that no L2 cache holds. */
+enum { KC = 1024, MC = 384, UNIT_WORK = 4 << 20, UNITS = 32, ROOM = 256 << 10, FAR = 1 << 20 };
 
 static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
@@ -136,6 +137,7 @@ static int64_t rows_held(const Matmul *mm, int bytes) {
 
 static void choose_k_block(Cg *cg, Matmul *mm) {
   int64_t limit = KC;
+  if (mm->packed) limit = least(limit, most(64, ROOM / (mm->panel * cg->real_bytes)));
   if (!mm->packed && mm->m > mm->mr) limit = most(64, least(limit, rows_held(mm, cg->real_bytes)));
   if (!mm->packed && mm->m <= mm->mr) limit = INT64_MAX / 2;
   int64_t blocks = (mm->k + limit - 1) / limit;
@@ -222,7 +224,7 @@ static bool wants_dot(Cg *cg, const Matmul *mm) {
   if (along_k(mm, false)) return mm->m <= 8 || mm->n <= 8;
   bool natural = mm->s.b.stride[mm->s.nbatch + 1] == 1;
   return natural && cg->masks && mm->n <= cg->lanes * 3 / 4 && mm->m >= 8 &&
-         mm->k >= 8 * cg->lanes && mm->k * cg->lanes * cg->real_bytes <= DOT_ROOM;
+         mm->k >= 8 * cg->lanes && mm->k * cg->lanes * cg->real_bytes <= ROOM;
 }
 
 static void plan_dot(Cg *cg, Matmul *mm) {
