@@ -42,6 +42,9 @@ typedef struct {
  * where masks are slow. */
 ConvChannels conv_channels(const Cg *cg, int64_t channels, int nr);
 int64_t conv_vectors(const Cg *cg, int64_t channels);
+/* Rough nanoseconds for `vectors` vectors of multiply-adds: six a nanosecond from the register tile; a depthwise one
+ * waits for its loads. */
+double conv_work(double vectors, bool depthwise);
 
 /* The roles that images and weights play in forward and backward-data. Packed weights are panels,
  * one a tile of channels: [group][tile][tap][k][channel of the tile]; others are [tap][k][channel].

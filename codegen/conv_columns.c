@@ -44,6 +44,8 @@ int64_t conv_vectors(const Cg *cg, int64_t channels) {
   return (channels + cg->lanes - 1) / cg->lanes;
 }
 
+double conv_work(double vectors, bool depthwise) { return vectors / (depthwise ? 1.5 : 6.0); }
+
 static void add_run(ConvChannels *c, int64_t tiles, int vectors, int lanes, int active) {
   int64_t at =
       c->count ? c->run[c->count - 1].at + c->run[c->count - 1].tiles * c->run[c->count - 1].width

@@ -302,8 +302,9 @@ static void choose_tiles(ConvWeight *w) {
 
 static double unit_work(const ConvWeight *w) {
   const ConvSpec *s = &w->spec;
-  double macs = (double)count_weights(w) * (double)(s->oh * s->ow) * (double)w->cg->max_batch;
-  return macs / (double)(count_tiles(w) * w->shares) / (6.0 * w->cg->lanes);
+  int64_t vectors = s->kh * s->kw * w->icg * w->groups * conv_vectors(w->cg, w->ocg);
+  double pixels = (double)(s->oh * s->ow) * (double)w->cg->max_batch;
+  return conv_work((double)vectors * pixels / (double)(count_tiles(w) * w->shares), w->depthwise);
 }
 
 KernelList conv_weight(Cg *cg, const ConvSpec *s) {
