@@ -1,16 +1,15 @@
 #include "golden.h"
 
-#include <dlfcn.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <cmocka.h>
+#include <llvm-c/LLJIT.h>
+#include <llvm-c/Orc.h>
 
 #include "codegen/artifact.h"
-#include "codegen/link.h"
 #include "codegen/object.h"
 #include "ir/interp.h"
 #include "runtime/dlc.h"
@@ -19,8 +18,7 @@ typedef struct {
   Arena *arena;
   const GoldenCase *config;
   Artifact art;
-  const char *folder;
-  void *library;
+  LLVMOrcLLJITRef jit;
   const dlc_model *model;
   dlc_session *session;
   Interp *interp; /* of the program being compared */
@@ -42,6 +40,29 @@ Graph *golden_parse(Arena *a, const char *ir) {
 
 /* ---- compiling ---- */
 
+/* The runtime that the test program itself is linked with. */
+extern const dlc_api dlc_api_v1;
+
+static void must(LLVMErrorRef error) {
+  if (error) fail_msg("%s", LLVMGetErrorMessage(error));
+}
+
+static void link_in_memory(Golden *t, LLVMMemoryBufferRef object) {
+  must(LLVMOrcCreateLLJIT(&t->jit, NULL));
+  LLVMOrcJITDylibRef lib = LLVMOrcLLJITGetMainJITDylib(t->jit);
+  LLVMOrcDefinitionGeneratorRef libc;
+  must(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&libc, 0, NULL, NULL));
+  LLVMOrcJITDylibAddGenerator(lib, libc);
+  LLVMOrcCSymbolMapPair api = {.Name = LLVMOrcLLJITMangleAndIntern(t->jit, "dlc_api_v1"),
+                               .Sym = {.Address = (LLVMOrcExecutorAddress)(uintptr_t)&dlc_api_v1,
+                                       .Flags = {.GenericFlags = LLVMJITSymbolGenericFlagsExported}}};
+  must(LLVMOrcJITDylibDefine(lib, LLVMOrcAbsoluteSymbols(&api, 1)));
+  must(LLVMOrcLLJITAddObjectFile(t->jit, lib, object));
+  LLVMOrcExecutorAddress at = 0;
+  must(LLVMOrcLLJITLookup(t->jit, &at, arena_printf(t->arena, "dlc_v1_%s", t->art.source->name)));
+  t->model = (const dlc_model *)(uintptr_t)at;
+}
+
 static void compile(Golden *t, const Graph *source) {
   const char *why = "";
   Diags *d = diags_new(t->arena, sources_new(t->arena));
@@ -54,25 +75,17 @@ static void compile(Golden *t, const Graph *source) {
   Cg *cg = artifact_emit(&t->art, t->arena);
   golden_stop_on_errors(d);
   assert_non_null(cg);
-  t->folder = link_workspace(t->arena, &why);
-  const char *object = arena_printf(t->arena, "%s/network.o", t->folder);
-  const char *library = arena_printf(t->arena, "%s/network.so", t->folder);
-  const char *symbol = arena_printf(t->arena, "dlc_v1_%s", source->name);
-  if (!object_optimise(cg, &why) || !object_emit(cg, OBJECT_OBJ, object, &why) ||
-      !link_artifact(t->arena, LINK_SHARED, object, symbol, library, &why))
-    fail_msg("%s", why);
+  if (!object_optimise(cg, &why)) fail_msg("%s", why);
+  LLVMMemoryBufferRef object = object_memory(cg, OBJECT_OBJ, &why);
+  if (!object) fail_msg("%s", why);
   cg_free(cg);
-  t->library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-  if (!t->library) fail_msg("%s", dlerror());
-  t->model = dlsym(t->library, symbol);
-  assert_non_null(t->model);
+  link_in_memory(t, object);
   assert_int_equal(t->model->api->create(t->model, DLC_TRAINING, &t->session), DLC_OK);
 }
 
 static void release(Golden *t) {
   t->model->api->destroy(t->session);
-  dlclose(t->library);
-  link_workspace_remove(t->folder);
+  must(LLVMOrcDisposeLLJIT(t->jit));
 }
 
 /* ---- numbers ---- */

@@ -1,4 +1,4 @@
-/* Golden checks: a source graph is compiled to a shared library and run through the C interface; every result
+/* Golden checks: a source graph is compiled in memory and run through the C interface; every result
  * (outputs, loss, metrics, gradients of parameters and inputs, new parameters after a step) is compared with the
  * interpreter's on the same data. */
 #ifndef DLC_TESTS_GOLDEN_H
