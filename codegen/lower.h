@@ -30,7 +30,7 @@ typedef struct {
   int64_t offset; /* bytes, or an index */
 } Slot;
 
-enum { LOWER_SLOTS = 128 };
+enum { LOWER_SLOTS = 128 }; /* more than FUSIBLE_MEMBERS + FUSIBLE_READS, seed and scratch */
 
 typedef struct {
   Cg *cg;

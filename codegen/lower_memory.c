@@ -23,7 +23,10 @@ Domain lower_domain(const Node *n) {
 int lower_slot(Lower *l, Base base, int64_t offset) {
   for (int i = 0; i < l->nslots; i++)
     if (l->slot[i].base == base && l->slot[i].offset == offset) return i;
-  if (l->nslots == LOWER_SLOTS) return -1;
+  if (l->nslots == LOWER_SLOTS) {
+    diag_error(l->diags, (Span){0}, "internal: a kernel touches more than %d places", LOWER_SLOTS);
+    return 0;
+  }
   l->slot[l->nslots] = (Slot){base, offset};
   return l->nslots++;
 }

@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "codegen/lower.h"
+#include "passes/fusible.h"
 
 typedef enum { BATCH, ROWS, COLUMNS, INNER, ROLES } Role;
 
-enum { AXES = 2 * LIMIT_RANK + 2, WITNESSES = 40, PRODUCT_BATCH = 3 };
+enum { AXES = 2 * LIMIT_RANK + 2, WITNESSES = FUSIBLE_READS, PRODUCT_BATCH = 3 };
 
 /* One dimension, with its stride in a, b, c and in every view of the epilogue. */
 typedef struct {

@@ -87,6 +87,7 @@ bool lower_concat(Lower *l, const PlanGroup *g, const Node *n) {
     Node part = *n; /* the operand's box of the result */
     part.type.dim[dim] = n->in[i]->type.dim[dim];
     Domain domain = lower_domain(&part);
+    l->nslots = 0; /* each operand is a call of its own */
     View to = lower_memory_view(lower_storage(l, n), lower_elem(n), &l->plan->memory[n->id], &part.type, &domain);
     to.offset += at * l->plan->memory[n->id].stride[dim];
     lower_copy_to(l, n->in[i], &domain, to);
@@ -149,6 +150,8 @@ bool lower_argmax(Lower *l, const PlanGroup *g, const Node *n) {
 
 /* ---- tables ---- */
 
+static const uint8_t row_major[LIMIT_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+
 /* The index, repeated over the dimensions of a row. */
 static View index_view(Lower *l, const Node *index, int row_rank, const Domain *domain) {
   const Memory *m = &l->plan->memory[index->id];
@@ -182,23 +185,38 @@ bool lower_take_rows(Lower *l, const PlanGroup *g, const Node *n) {
   return run_body(l, &b);
 }
 
+/* Strides of n's storage seen as rows of `width` elements, one below the other. */
+static View table_view(Lower *l, const Node *n, int64_t width) {
+  Memory own = memory_own(n);
+  bool matrix = n->type.rank == 2; /* in any order; others are row-major, as layout sees to it */
+  return (View){.slot = lower_storage(l, n),
+                .stride = {matrix ? own.stride[0] : width, matrix ? own.stride[1] : 1}};
+}
+
+/* The index as one run, in the order of the rows; copied where it is a view. */
+static View index_run(Lower *l, const Node *index) {
+  const Memory *m = &l->plan->memory[index->id];
+  View run = {.elem = lower_elem(m->owner), .stride = {1}};
+  if (memory_is_dense(m, index) && !index->ordered) {
+    run.slot = lower_storage(l, m->owner);
+  } else {
+    run.elem = MEM_REAL; /* as take_rows reads it */
+    run.slot = lower_dense(l, index, row_major, index->type.batched, &run.offset);
+  }
+  return run;
+}
+
 bool lower_put_rows(Lower *l, const PlanGroup *g, const Node *n) {
   (void)g;
-  static const uint8_t row_major[LIMIT_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
   const Node *rows = n->in[0], *index = n->in[1];
-  const Memory *mi = &l->plan->memory[index->id];
   PutRowsSpec s = {.width = type_elements(&n->type) / n->type.dim[0], .count = n->type.dim[0]};
   int64_t per_sample = type_elements(&index->type);
   s.rows = index->type.batched ? (Extent){.each = per_sample} : (Extent){.fixed = per_sample};
-  if (!memory_is_dense(mi, index) || index->ordered || n->ordered) {
-    diag_error(l->diags, n->span, "a table of embeddings, or its indices, in another memory order are not compiled");
-    return false;
-  }
-  s.index = (View){.slot = lower_storage(l, mi->owner), .elem = lower_elem(mi->owner), .stride = {1}};
-  s.source.slot = lower_dense(l, rows, row_major, rows->type.batched, &s.source.offset);
+  s.index = index_run(l, index);
+  s.source.slot = lower_dense(l, rows, row_major, index->type.batched, &s.source.offset);
   s.source.stride[0] = s.width;
   s.source.stride[1] = 1;
-  s.table = (View){.slot = lower_storage(l, n), .stride = {s.width, 1}};
+  s.table = table_view(l, n, s.width);
   KernelList list = lower_put_rows_kernel(l, &s);
   lower_run(l, &list);
   return true;

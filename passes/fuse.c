@@ -18,13 +18,14 @@
 #include "passes/memory.h"
 #include "passes/pass.h"
 
-enum { GROUP_MEMBERS = 64, EPILOGUE_RANK = 3 };
+enum { EPILOGUE_RANK = 3 };
 
 typedef struct {
   VEC(Node *) members;
   const Node *domain; /* a node whose type and order are the loop's; NULL: takes no more */
   const Node *reduce; /* a reduction of the group, or NULL */
   bool product;       /* its first member is a product or a convolution */
+  int reads;          /* operands from outside, each as often as it is read */
   int min_id, max_id;
 } Group;
 
@@ -65,11 +66,14 @@ static bool waits_for(Fuse *f, const Node *n, int target) {
   return false;
 }
 
-/* May n run as part of group `target`: nothing it needs from outside comes after the group? */
+/* Is x there when a member of `target` computes the same element? A reduction is, only after the whole group. */
+static bool is_at_hand(const Node *x, int target) { return x->group == target && !fusible_reduction(x->op); }
+
+/* May n run as part of group `target`: nothing else that it needs comes after the group? */
 static bool order_allows(Fuse *f, const Node *n, int target) {
   f->search++;
   for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && n->in[i]->group != target && waits_for(f, n->in[i], target)) return false;
+    if (n->in[i] && !is_at_hand(n->in[i], target) && waits_for(f, n->in[i], target)) return false;
   return true;
 }
 
@@ -81,7 +85,12 @@ static void join(Fuse *f, Node *n, int group) {
   vec_push(f->scratch, &g->members, n);
   if (n->id > g->max_id) g->max_id = n->id;
   if (n->id < g->min_id) g->min_id = n->id;
+  for (int i = 0; i < n->nin; i++) g->reads += n->in[i] && n->in[i]->group != group;
   n->group = group;
+}
+
+static bool has_room(const Group *g, int members, int reads) {
+  return g->members.count + members <= FUSIBLE_MEMBERS && g->reads + reads <= FUSIBLE_READS;
 }
 
 static Group *open_group(Fuse *f, Node *n) {
@@ -125,7 +134,7 @@ static const char *why_not_join(Fuse *f, const Node *n, const Node *operand) {
   if (!operand->group) return "its operand is a view or comes from outside";
   Group *g = f->groups.at[operand->group];
   if (!g->domain) return "its operand's kernel takes no epilogue";
-  if (g->members.count >= GROUP_MEMBERS) return "the kernel is full";
+  if (!has_room(g, 1, n->nin)) return "the kernel is full";
   if (!same_domain(g->domain, n)) return "it has another shape or memory order";
   if (g->product && op_info[n->op].kind != KIND_ELEMENTWISE) return "an epilogue knows no coordinates";
   if (g->product && n->type.rank > EPILOGUE_RANK) return "its rank is too high for an epilogue";
@@ -150,11 +159,12 @@ static bool only_elementwise(const Group *g) {
   return true;
 }
 
-/* May the members of `from` run as part of `into`? Neither waits for the other, and both compute one domain. */
-static bool can_merge(Fuse *f, int from, int into) {
+/* May the members of `from`, and n, run as part of `into`? Neither group waits for the other, and both compute one
+ * domain. */
+static bool can_merge(Fuse *f, int from, int into, const Node *n) {
   Group *a = f->groups.at[from], *b = f->groups.at[into];
   if (a->product || !a->domain || !b->domain || !same_domain(a->domain, b->domain)) return false;
-  if (a->members.count + b->members.count > GROUP_MEMBERS) return false;
+  if (!has_room(a, b->members.count + 1, b->reads + n->nin)) return false;
   if (b->product && !only_elementwise(a)) return false;
   if (a->reduce && b->reduce && !same_reduction(a->reduce, b->reduce)) return false;
   return !group_waits(f, from, into) && !group_waits(f, into, from);
@@ -209,7 +219,7 @@ static void place_elementwise(Fuse *f, Node *n) {
     return;
   }
   for (int i = 0; i < nothers; i++)
-    if (others[i] != group && can_merge(f, others[i], group)) merge(f, others[i], group);
+    if (others[i] != group && can_merge(f, others[i], group, n)) merge(f, others[i], group);
   join(f, n, group);
 }
 
@@ -220,7 +230,7 @@ static int sweep_reading(Fuse *f, const Node *n) {
   const Node *x = n->in[0];
   for (int k = f->groups.count - 1; k > 0 && k > f->groups.count - 32; k--) {
     Group *g = f->groups.at[k];
-    if (!g->domain || g->product || !same_domain(g->domain, x)) continue;
+    if (!g->domain || g->product || !same_domain(g->domain, x) || !has_room(g, 1, 1)) continue;
     if (g->reduce && !same_reduction(g->reduce, n)) continue;
     for (int i = 0; i < g->members.count; i++) {
       Node *m = g->members.at[i];
@@ -235,7 +245,7 @@ static int reduction_candidate(Fuse *f, Node *n) {
   const Node *x = n->in[0];
   if (x->group) {
     Group *g = f->groups.at[x->group];
-    if (g->domain && !g->product && g->members.count < GROUP_MEMBERS &&
+    if (g->domain && !g->product && has_room(g, 1, 1) &&
         (!g->reduce || same_reduction(g->reduce, n)) && same_domain(g->domain, x))
       return x->group;
   }

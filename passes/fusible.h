@@ -4,6 +4,11 @@
 
 #include "ir/op.h"
 
+enum {
+  FUSIBLE_MEMBERS = 64, /* nodes in one kernel */
+  FUSIBLE_READS = 40    /* operands that they read from outside */
+};
+
 bool fusible_pointwise(Op op); /* part of a sweep or an epilogue: computed element by element */
 bool fusible_reduction(Op op); /* ends a sweep */
 bool fusible_product(Op op);   /* takes an epilogue */

@@ -26,11 +26,16 @@ static const Order image = {{1, 2, 0}};
 static const Order conv_weights = {{2, 3, 1, 0}};
 static const Order linear_weights = {{1, 0}};
 
-/* Inputs and targets come row-major; a reshape that has to copy writes row-major. */
 static bool is_user_memory(const Node *n) { return n->op == OP_input || n->op == OP_target; }
 
+/* Inputs and targets come row-major; a reshape that has to copy writes row-major, and so does put_rows where a row is
+ * more than a vector. */
+static bool is_row_major(const Node *n) {
+  return is_user_memory(n) || n->op == OP_constant || n->op == OP_reshape || (n->op == OP_put_rows && n->type.rank != 2);
+}
+
 static void set_order(Layout *l, Node *n, const Order *o) {
-  if (n->ordered || is_user_memory(n) || n->op == OP_constant || n->op == OP_reshape) return;
+  if (n->ordered || is_row_major(n)) return;
   memcpy(n->order, o->at, sizeof n->order);
   n->ordered = true;
   vec_push(l->scratch, &l->work, n);
