@@ -80,7 +80,8 @@ static void compile(Golden *t, const Graph *source) {
   if (!object) fail_msg("%s", why);
   cg_free(cg);
   link_in_memory(t, object);
-  assert_int_equal(t->model->api->create(t->model, DLC_TRAINING, &t->session), DLC_OK);
+  dlc_mode mode = t->model->training ? DLC_TRAINING : DLC_INFERENCE;
+  assert_int_equal(t->model->api->create(t->model, mode, &t->session), DLC_OK);
 }
 
 static void release(Golden *t) {
@@ -289,6 +290,19 @@ static void check_train(Golden *t) {
   compare_results(t, g, &v, "train");
 }
 
+/* The same step in its three parts gives the same parameters. */
+static void check_parts(Golden *t) {
+  const Graph *g = t->art.program[PROGRAM_TRAIN];
+  interpret(t, PROGRAM_TRAIN);
+  load_parameters(t, g);
+  Given v = make_room(t);
+  assert_int_equal(t->model->api->forward(t->session, 0, t->config->n, leaf_table(t, g, OP_input),
+                                          leaf_table(t, g, OP_target), NULL, &v.loss, v.metrics), DLC_OK);
+  assert_int_equal(t->model->api->backward(t->session, NULL), DLC_OK);
+  assert_int_equal(t->model->api->apply(t->session), DLC_OK);
+  compare_results(t, g, &v, "parts");
+}
+
 int64_t golden_check(const Graph *source, const GoldenCase *c) {
   Golden t = {.arena = arena_new(), .config = c};
   compile(&t, source);
@@ -298,6 +312,7 @@ int64_t golden_check(const Graph *source, const GoldenCase *c) {
     check_gradients(&t, PROGRAM_GRAD, 0);
     check_gradients(&t, PROGRAM_GRAD_EVAL, 1);
     check_train(&t);
+    check_parts(&t);
   }
   release(&t);
   arena_free(t.arena);
