@@ -15,7 +15,8 @@ typedef struct {
   Graph *graph;
   VEC(Node *) work; /* nodes whose order was set and has not been spread yet */
   Arena *scratch;
-  VEC(Node *) *users; /* by id */
+  VEC(Node *) *users;    /* by id */
+  VEC(Node *) *partners; /* by id: the other side of an ASSIGN or GRAD result, whose memory it may become */
 } Layout;
 
 typedef struct {
@@ -131,12 +132,7 @@ static void spread(Layout *l, Node *n) {
     if (elementwise_edge(user, n)) set_order(l, user, &o);
     if (user->op == OP_permute) spread_permute(l, n, user);
   }
-  for (int i = 0; i < l->graph->results.count; i++) {
-    Result *r = &l->graph->results.at[i];
-    if (!r->target || is_user_memory(r->target)) continue;
-    if (r->target == n) set_order(l, r->node, &o);
-    if (r->node == n) set_order(l, r->target, &o);
-  }
+  for (int i = 0; i < l->partners[n->id].count; i++) set_order(l, l->partners[n->id].at[i], &o);
 }
 
 static void seed_all(Layout *l, Seed *const *rules) {
@@ -161,15 +157,26 @@ static void drop_trivial(Node *n) {
   n->ordered = false;
 }
 
-void pass_layout(Graph *g, Arena *scratch, const PassOptions *options) {
-  (void)options;
-  Layout l = {.graph = g, .scratch = scratch};
-  l.users = arena_alloc(scratch, (size_t)g->nodes.count + 1, sizeof *l.users);
+static void find_neighbours(Layout *l, const Graph *g) {
+  l->users = arena_alloc(l->scratch, (size_t)g->nodes.count + 1, sizeof *l->users);
+  l->partners = arena_alloc(l->scratch, (size_t)g->nodes.count + 1, sizeof *l->partners);
   for (int i = 0; i < g->nodes.count; i++) {
     Node *n = g->nodes.at[i];
     for (int k = 0; k < n->nin; k++)
-      if (n->in[k]) vec_push(scratch, &l.users[n->in[k]->id], n);
+      if (n->in[k]) vec_push(l->scratch, &l->users[n->in[k]->id], n);
   }
+  for (int i = 0; i < g->results.count; i++) {
+    const Result *r = &g->results.at[i];
+    if (!r->target || is_user_memory(r->target)) continue;
+    vec_push(l->scratch, &l->partners[r->target->id], r->node);
+    vec_push(l->scratch, &l->partners[r->node->id], r->target);
+  }
+}
+
+void pass_layout(Graph *g, Arena *scratch, const PassOptions *options) {
+  (void)options;
+  Layout l = {.graph = g, .scratch = scratch};
+  find_neighbours(&l, g);
   seed_preset(&l);
   seed_all(&l, seed_first);
   seed_all(&l, seed_second);

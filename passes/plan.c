@@ -19,35 +19,61 @@
 /* ---- order ---- */
 
 typedef struct {
-  Graph *graph;
-  Arena *scratch;
   Groups *groups;
   bool *done;
-  int *number; /* new number by old */
+  int *number;    /* new number by old */
+  int *unmet;     /* by group: dependencies that have not run */
+  VEC(int) *next; /* by group: those that wait for it, once for each time they do */
+  VEC(int) ready; /* a heap: the group to run next is ready.at[0] */
+  Arena *scratch;
   int count;
 } Schedule;
 
-static bool is_ready(const Schedule *s, int k) {
-  const GroupInfo *g = &s->groups->at[k];
-  for (int i = 0; i < g->after.count; i++)
-    if (!s->done[g->after.at[i]]) return false;
-  return true;
-}
-
-static bool comes_before(const GroupInfo *a, const GroupInfo *b) {
+static bool comes_before(const Schedule *s, int i, int k) {
+  const GroupInfo *a = &s->groups->at[i], *b = &s->groups->at[k];
   if (a->forward != b->forward) return a->forward;
   if (a->updates != b->updates) return a->updates;
   return a->first_id < b->first_id;
 }
 
-/* Groups waiting, kept as a count of unmet dependencies, so that the whole schedule is linear in their number
- * but for the choice among the ready ones. */
-static int choose(const Schedule *s) {
-  int best = 0;
-  for (int k = 1; k <= s->groups->count; k++)
-    if (!s->done[k] && (!best || comes_before(&s->groups->at[k], &s->groups->at[best])) && is_ready(s, k))
-      best = k;
-  return best;
+static void swap(int *a, int *b) {
+  int t = *a;
+  *a = *b;
+  *b = t;
+}
+
+static void heap_push(Schedule *s, int group) {
+  vec_push(s->scratch, &s->ready, group);
+  for (int i = s->ready.count - 1; i > 0; i = (i - 1) / 2) {
+    if (!comes_before(s, s->ready.at[i], s->ready.at[(i - 1) / 2])) return;
+    swap(&s->ready.at[i], &s->ready.at[(i - 1) / 2]);
+  }
+}
+
+static int heap_pop(Schedule *s) {
+  int top = s->ready.at[0], count = --s->ready.count, *h = s->ready.at;
+  h[0] = h[count];
+  for (int i = 0, child; (child = 2 * i + 1) < count; i = child) {
+    if (child + 1 < count && comes_before(s, h[child + 1], h[child])) child++;
+    if (!comes_before(s, h[child], h[i])) break;
+    swap(&h[i], &h[child]);
+  }
+  return top;
+}
+
+/* Counts afresh what every group that has not run still waits for. */
+static void count_waiting(Schedule *s) {
+  s->ready.count = 0;
+  for (int k = 1; k <= s->groups->count; k++) s->next[k].count = s->unmet[k] = 0;
+  for (int k = 1; k <= s->groups->count; k++) {
+    const GroupInfo *g = &s->groups->at[k];
+    for (int i = 0; !s->done[k] && i < g->after.count; i++) {
+      if (s->done[g->after.at[i]]) continue;
+      vec_push(s->scratch, &s->next[g->after.at[i]], k);
+      s->unmet[k]++;
+    }
+    if (!s->done[k] && !s->unmet[k]) heap_push(s, k);
+  }
 }
 
 /* When in-place parameter updates wait for each other in a circle, one of them gives up its place. */
@@ -61,14 +87,18 @@ static void give_up_one_place(Schedule *s) {
 }
 
 static void schedule(Schedule *s) {
+  count_waiting(s);
   while (s->count < s->groups->count) {
-    int k = choose(s);
-    if (!k) {
+    if (!s->ready.count) {
       give_up_one_place(s);
+      count_waiting(s);
       continue;
     }
+    int k = heap_pop(s);
     s->done[k] = true;
     s->number[k] = ++s->count;
+    for (int i = 0; i < s->next[k].count; i++)
+      if (--s->unmet[s->next[k].at[i]] == 0) heap_push(s, s->next[k].at[i]);
   }
 }
 
@@ -187,9 +217,11 @@ static void place_all(Offsets *o) {
 void pass_plan(Graph *g, Arena *scratch, const PassOptions *options) {
   int real_bytes = options && options->real_bytes == 8 ? 8 : 4;
   for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->offset = -1;
-  Schedule s = {.graph = g, .scratch = scratch, .groups = groups_build(g, scratch)};
+  Schedule s = {.scratch = scratch, .groups = groups_build(g, scratch)};
   s.done = ARENA_ARRAY(scratch, bool, s.groups->count + 1);
   s.number = ARENA_ARRAY(scratch, int, s.groups->count + 1);
+  s.unmet = ARENA_ARRAY(scratch, int, s.groups->count + 1);
+  s.next = arena_alloc(scratch, (size_t)s.groups->count + 1, sizeof *s.next);
   schedule(&s);
   renumber(g, &s);
 

@@ -32,38 +32,51 @@ bool reads_in_step(const Memory *memory, Node *const *members, int count, const 
 
 /* ---- placing results in their target's memory ---- */
 
-static bool kernel_allows(const Graph *g, const Memory *memory, const Node *n, const Node *target, Arena *a) {
-  VEC(Node *) members = {0};
+/* Members of every group, and which leaves a result is copied from at the end. */
+typedef struct {
+  const Graph *graph;
+  const Memory *memory;
+  VEC(Node *) *members; /* by group */
+  bool *copied;         /* by node id */
+} Placement;
+
+static Placement placement_new(const Graph *g, const Memory *memory, Arena *a) {
+  Placement p = {.graph = g, .memory = memory};
+  int groups = 0;
+  for (int i = 0; i < g->nodes.count; i++)
+    if (g->nodes.at[i]->group > groups) groups = g->nodes.at[i]->group;
+  p.members = arena_alloc(a, (size_t)groups + 1, sizeof *p.members);
+  for (int i = 0; i < g->nodes.count; i++)
+    if (g->nodes.at[i]->group) vec_push(a, &p.members[g->nodes.at[i]->group], g->nodes.at[i]);
+  p.copied = ARENA_ARRAY(a, bool, g->nodes.count + 1);
+  for (int i = 0; i < g->results.count; i++) p.copied[memory[g->results.at[i].node->id].owner->id] = true;
+  return p;
+}
+
+static bool kernel_allows(const Placement *p, const Node *n, const Node *target) {
   bool reads = false;
-  for (int i = 0; i < g->nodes.count; i++) {
-    Node *m = g->nodes.at[i];
-    if (m->group != n->group) continue;
-    vec_push(a, &members, m);
-    for (int k = 0; k < m->nin; k++) reads |= m->in[k] && memory[m->in[k]->id].owner == target;
+  for (int i = 0; i < p->members[n->group].count; i++) {
+    const Node *m = p->members[n->group].at[i];
+    for (int k = 0; k < m->nin; k++) reads |= m->in[k] && p->memory[m->in[k]->id].owner == target;
   }
-  return !reads || (writes_in_step(n) && reads_in_step(memory, members.at, members.count, n, target));
+  return !reads || (writes_in_step(n) &&
+                    reads_in_step(p->memory, p->members[n->group].at, p->members[n->group].count, n, target));
 }
 
-static bool is_copied_at_the_end(const Graph *g, const Memory *memory, const Node *target) {
-  for (int i = 0; i < g->results.count; i++)
-    if (memory[g->results.at[i].node->id].owner == target) return true;
-  return false;
-}
-
-static bool can_place(const Graph *g, const Memory *memory, const Result *r, Arena *a) {
+static bool can_place(const Placement *p, const Result *r) {
   const Node *n = r->node, *t = r->target;
   if (!t || t->op == OP_input || n->offset != -1 || !n->group) return false;
-  if (memory_is_view(&memory[n->id], n) || !type_equal(&n->type, &t->type) || !memory_same_order(n, t))
+  if (memory_is_view(&p->memory[n->id], n) || !type_equal(&n->type, &t->type) || !memory_same_order(n, t))
     return false;
-  return r->kind == RESULT_GRAD ||
-         (!is_copied_at_the_end(g, memory, t) && kernel_allows(g, memory, n, t, a));
+  return r->kind == RESULT_GRAD || (!p->copied[t->id] && kernel_allows(p, n, t));
 }
 
 const Result **placement_map(const Graph *g, const Memory *memory, Arena *a) {
   const Result **placed = ARENA_ARRAY(a, const Result *, g->nodes.count + 1);
+  Placement p = placement_new(g, memory, a);
   for (int i = 0; i < g->results.count; i++) {
     const Result *r = &g->results.at[i];
-    if (!placed[r->node->id] && can_place(g, memory, r, a)) placed[r->node->id] = r;
+    if (!placed[r->node->id] && can_place(&p, r)) placed[r->node->id] = r;
   }
   return placed;
 }
@@ -86,15 +99,6 @@ static void collect_members(Groups *s) {
   }
 }
 
-/* The kernel that overwrites `target` runs after every other kernel that reads it. */
-static void wait_for_readers(Groups *s, int writer, const Node *target) {
-  for (int i = 0; i < s->graph->nodes.count; i++) {
-    const Node *n = s->graph->nodes.at[i];
-    for (int k = 0; n->group && k < n->nin; k++)
-      if (n->in[k] && s->memory[n->in[k]->id].owner == target) wait_for(s, writer, n->group);
-  }
-}
-
 static void mark_forward(Groups *s, int group) {
   if (!group || s->at[group].forward) return;
   VEC(int) stack = {0};
@@ -110,12 +114,21 @@ static void mark_forward(Groups *s, int group) {
   }
 }
 
+/* The kernel that overwrites a parameter runs after every other kernel that reads it. */
 static void place_updates(Groups *s) {
+  int *writer = ARENA_ARRAY(s->scratch, int, s->graph->nodes.count + 1); /* by target */
   for (int i = 0; i < s->graph->nodes.count; i++) {
     const Result *r = s->placed[i];
     if (!r || r->kind != RESULT_ASSIGN) continue;
     s->at[r->node->group].updates = true;
-    wait_for_readers(s, r->node->group, r->target);
+    writer[r->target->id] = r->node->group;
+  }
+  for (int i = 0; i < s->graph->nodes.count; i++) {
+    const Node *n = s->graph->nodes.at[i];
+    for (int k = 0; n->group && k < n->nin; k++) {
+      int w = n->in[k] ? writer[s->memory[n->in[k]->id].owner->id] : 0;
+      if (w) wait_for(s, w, n->group);
+    }
   }
 }
 

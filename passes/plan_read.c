@@ -81,24 +81,42 @@ static bool may_overwrite(const Plan *p, const Node *a, const Node *b) {
          reads_in_step(p->memory, g->members.at, g->members.count, b, a);
 }
 
-static bool collide(const Plan *p, const Node *a, const Node *b, int64_t batch, int real_bytes) {
-  bool apart = a->offset + plan_bytes(a, batch, real_bytes) <= b->offset ||
-               b->offset + plan_bytes(b, batch, real_bytes) <= a->offset;
-  if (apart || p->end[a->id] < p->start[b->id] || p->end[b->id] < p->start[a->id]) return false;
-  return !may_overwrite(p, a, b) && !may_overwrite(p, b, a);
+typedef struct {
+  const Node *node;
+  int64_t end; /* byte behind it */
+} Live;
+
+static bool collide(const Plan *p, const Live *a, const Live *b) {
+  bool apart = a->end <= b->node->offset || b->end <= a->node->offset;
+  return !apart && !may_overwrite(p, a->node, b->node) && !may_overwrite(p, b->node, a->node);
+}
+
+/* What was stored by kernel k and before, and is not dead: a list that every kernel's results join in turn. */
+static const char *check_group(const Plan *p, int k, Live *live, int *count, int64_t batch, int real_bytes, Arena *a) {
+  int kept = 0;
+  for (int i = 0; i < *count; i++)
+    if (p->end[live[i].node->id] >= k) live[kept++] = live[i];
+  for (int i = 0; i < p->groups[k].members.count; i++) {
+    const Node *n = p->groups[k].members.at[i];
+    if (!p->stored[n->id] || p->placed[n->id]) continue;
+    if (n->offset < 0) return arena_printf(a, "%%%d is read from memory but has no place there", n->id);
+    Live fresh = {n, n->offset + plan_bytes(n, batch, real_bytes)};
+    for (int j = 0; j < kept; j++)
+      if (collide(p, &live[j], &fresh))
+        return arena_printf(a, "%%%d and %%%d lie over each other while both are live", live[j].node->id, n->id);
+    live[kept++] = fresh;
+  }
+  *count = kept;
+  return NULL;
 }
 
 const char *plan_check(const Graph *g, Arena *scratch, int real_bytes) {
   Plan *p = plan_read(g, scratch, real_bytes);
-  for (int i = 0; i < g->nodes.count; i++) {
-    const Node *a = g->nodes.at[i];
-    if (p->stored[i] && !p->placed[i] && a->offset < 0)
-      return arena_printf(scratch, "%%%d is read from memory but has no place there", i);
-    for (int k = 0; a->offset >= 0 && k < i; k++) {
-      const Node *b = g->nodes.at[k];
-      if (b->offset >= 0 && collide(p, a, b, g->train.batch, real_bytes))
-        return arena_printf(scratch, "%%%d and %%%d lie over each other while both are live", k, i);
-    }
+  Live *live = ARENA_ARRAY(scratch, Live, g->nodes.count + 1);
+  int count = 0;
+  for (int k = 1; k <= p->ngroups; k++) {
+    const char *wrong = check_group(p, k, live, &count, g->train.batch, real_bytes, scratch);
+    if (wrong) return wrong;
   }
   return NULL;
 }
