@@ -22,7 +22,7 @@ typedef enum {
   VALUE_FLOAT,  /* f */
   VALUE_BOOL,   /* i */
   VALUE_STRING, /* s */
-  VALUE_LIST,   /* v, n */
+  VALUE_LIST,   /* v, n; i: the elements, those of lists within counted too */
   VALUE_INIT,   /* init */
   VALUE_TENSOR, /* node */
   VALUE_TUPLE   /* v, n: what a block returns when that is more than one value */

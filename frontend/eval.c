@@ -154,11 +154,16 @@ static Value unary(Checker *c, const Expr *x) {
 
 /* ---- expressions ---- */
 
+static Value long_list(Checker *c, const Expr *x) {
+  return check_error(c, x->span, "a list of more than %d elements", LIMIT_LIST_LENGTH);
+}
+
+/* The elements of the lists within count too (in Value.i): lists may share others, and what walks them must end. */
 static Value list(Checker *c, const Expr *x) {
   int n = x->list.count;
+  int64_t elements = n;
   bool failed = false;
-  if (n > LIMIT_LIST_LENGTH)
-    return check_error(c, x->span, "a list of more than %d elements", LIMIT_LIST_LENGTH);
+  if (n > LIMIT_LIST_LENGTH) return long_list(c, x);
   Value *v = ARENA_ARRAY(c->arena, Value, n ? n : 1);
   for (int i = 0; i < n; i++) {
     v[i] = eval(c, x->list.at[i]);
@@ -166,8 +171,10 @@ static Value list(Checker *c, const Expr *x) {
       v[i] = check_error(c, x->list.at[i]->span, "a list holds compile-time values, not %s",
                          value_kind_text(&v[i]));
     failed |= v[i].kind == VALUE_FAILED;
+    if (v[i].kind == VALUE_LIST) elements += v[i].i;
   }
-  return failed ? value_failed() : (Value){.kind = VALUE_LIST, .v = v, .n = n};
+  if (!failed && elements > LIMIT_LIST_LENGTH) return long_list(c, x);
+  return failed ? value_failed() : (Value){.kind = VALUE_LIST, .v = v, .n = n, .i = elements};
 }
 
 static Value simple(Checker *c, const Expr *x, const Name *bound) {
