@@ -2,6 +2,8 @@
 #include "codegen/conv.h"
 #include "codegen/spec.h"
 
+enum { MOST_GRIDS = 9 };
+
 static int64_t gcd(int64_t a, int64_t b) {
   while (b) {
     int64_t r = a % b;
@@ -69,17 +71,19 @@ static void plan_tiles(ConvPlan *p) {
   int64_t batch = p->cg->max_batch;
   int mr;
   fold_rows(p);
-  bool few = g->gw < 6 && batch >= 4 && !p->depthwise;
+  bool few = p->sparse || (g->gw < 6 && batch >= 4 && !p->depthwise);
   int64_t step = (few ? p->ah * p->aw : g->sw) * p->ac * p->cg->real_bytes;
   p->most = step % 1024 ? 14 : CONV_FAR_ROWS;
   conv_choose_tile(p->cg, few ? batch : g->gw, conv_vectors(p->cg, p->ck), p->most, &mr, &p->nr);
   if (p->depthwise && p->nr > 2)
-    p->nr = 2; /* two loads for each multiply-add leave no room for more */
+    p->nr = 2; /* its two loads a multiply-add leave no room for more */
   p->side = few ? (int)conv_min_int(mr, batch) : 0;
+  for (int i = 0; i < p->ngrids && !p->side; i++) {
+    if (!conv_cut_row(p, &p->grid[i])) p->side = 1;
+  }
   p->channels = conv_channels(p->cg, p->ck, p->nr);
   p->rows = rows_of_unit(p);
-  p->outside =
-      weight_bytes(p->spec, p->cg) > (512 << 10); /* then they are read once for all units */
+  p->outside = weight_bytes(p->spec, p->cg) > (512 << 10); /* read once for all units */
 }
 
 /* Rows of weights a multiple of 1 KiB apart fall into a fraction of the caches' sets: with enough
@@ -184,6 +188,31 @@ static ConvGrid input_grid(const ConvSpec *s, bool reversed, int64_t a, int64_t 
                     .tap_w = sign * w.step};
 }
 
+/* Every grid is code of its own. With many, and few taps in each, one kernel tries all taps. */
+static void make_input_grids(ConvPlan *p) {
+  const ConvSpec *s = p->spec;
+  p->sparse = s->stride[0] > MOST_GRIDS || s->stride[1] > MOST_GRIDS ||
+              s->stride[0] * s->stride[1] > MOST_GRIDS;
+  p->grid = ARENA_ARRAY(p->cg->arena, ConvGrid, MOST_GRIDS);
+  if (p->sparse) {
+    p->grid[p->ngrids++] = (ConvGrid){.gh = s->ih,
+                                      .gw = s->iw,
+                                      .osh = 1,
+                                      .osw = 1,
+                                      .taps_h = s->kh,
+                                      .taps_w = s->kw,
+                                      .sh = 1,
+                                      .sw = 1,
+                                      .dh = 1,
+                                      .dw = 1};
+    return;
+  }
+  for (int64_t a = 0; a < s->stride[0] && a < s->ih; a++) {
+    for (int64_t b = 0; b < s->stride[1] && b < s->iw; b++)
+      p->grid[p->ngrids++] = input_grid(s, p->packed, a, b);
+  }
+}
+
 static KernelList conv_input(Cg *cg, const ConvSpec *s) {
   bool depthwise = conv_is_depthwise(s);
   int64_t groups = depthwise ? 1 : s->groups;
@@ -206,11 +235,7 @@ static KernelList conv_input(Cg *cg, const ConvSpec *s) {
                 .a_offset = s->y_offset,
                 .b_offset = s->weight_offset,
                 .c_offset = s->x_offset};
-  p.grid = ARENA_ARRAY(cg->arena, ConvGrid, s->stride[0] * s->stride[1]);
-  for (int64_t a = 0; a < s->stride[0] && a < s->ih; a++) {
-    for (int64_t b = 0; b < s->stride[1] && b < s->iw; b++)
-      p.grid[p.ngrids++] = input_grid(s, !depthwise, a, b);
-  }
+  make_input_grids(&p);
   plan_tiles(&p);
   return run_plan(&p);
 }

@@ -15,6 +15,19 @@
 #include "codegen/kernel.h"
 #include "codegen/microkernel.h"
 
+/* Taps [q, end) of a row of taps, which reach the tile's `pixels` (bits). */
+typedef struct {
+  int64_t q, end;
+  uint32_t pixels;
+} ConvTaps;
+
+/* Tiles of `size` pixels next to each other, from pixel `first` on, that have the same taps. */
+typedef struct {
+  int64_t first, tiles;
+  int size, ngroups;
+  ConvTaps *group;
+} ConvRun;
+
 typedef struct {
   int64_t gh, gw; /* pixels of the lattice */
   int64_t oh0, osh, ow0,
@@ -22,6 +35,8 @@ typedef struct {
   int64_t taps_h, taps_w;
   int64_t sh, sw, dh, dw, h0, w0;
   int64_t tap, tap_h, tap_w;
+  int nruns; /* how a row is cut, by conv_cut_row */
+  ConvRun *run;
 } ConvGrid;
 
 /* Equal tiles of channels, next to each other: `tiles` of `width` channels from `at` on, in vectors
@@ -42,8 +57,8 @@ typedef struct {
  * where masks are slow. */
 ConvChannels conv_channels(const Cg *cg, int64_t channels, int nr);
 int64_t conv_vectors(const Cg *cg, int64_t channels);
-/* Rough nanoseconds for `vectors` vectors of multiply-adds: six a nanosecond from the register tile; a depthwise one
- * waits for its loads. */
+/* Rough nanoseconds for `vectors` vectors of multiply-adds: six a nanosecond from the register
+ * tile; a depthwise one waits for its loads. */
 double conv_work(double vectors, bool depthwise);
 
 /* The roles that images and weights play in forward and backward-data. Packed weights are panels,
@@ -66,6 +81,7 @@ typedef struct {
   int nr, most; /* vectors, and rows at most, of a tile */
   int64_t rows; /* of a grid, in a unit */
   int side;     /* > 0: a tile is one pixel of `side` samples; otherwise pixels of a row */
+  bool sparse;  /* backward-data by a large stride: one grid of all pixels, most taps reach none */
   bool outside; /* the loop over tiles of channels is around that over units */
 } ConvPlan;
 
@@ -78,6 +94,9 @@ enum { CONV_FAR_ROWS = 8 };
  * above `most`, and at most nr vectors. */
 void conv_choose_tile(const Cg *cg, int64_t rows, int64_t vectors, int most, int *mr, int *nr);
 int conv_most_rows(const Cg *cg, int nr, int most);
+
+/* False when that would take too much code. */
+bool conv_cut_row(const ConvPlan *plan, ConvGrid *grid);
 
 /* The kernel of all grids. */
 Kernel conv_grids(const ConvPlan *plan);

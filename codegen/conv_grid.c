@@ -1,25 +1,10 @@
 /* Forward and backward-data: the kernel over one or more grids (conv.h).
  *
- * A unit is a block of rows of one sample. A row is cut into tiles of up to 8 pixels; which pixels
- * of a tile have a tap (p, q) inside of the image is known here for q, so that padding is never
- * computed: consecutive taps with the same pixels make a group, and tiles with the same groups
- * share one loop. For p the range is found at run time. Images of few pixels are done the other way
- * ("side"): a tile is one pixel of several samples, which all have the same taps, found at run
- * time; a unit is that many samples. */
+ * A unit is a block of rows of one sample. A row is cut into tiles of neighbouring pixels
+ * (conv_rows.c), which know what taps q reach them; for p the range is found at run time. Images of
+ * few pixels are done the other way ("side"): a tile is one pixel of several samples, which all
+ * have the same taps, found at run time; a unit is that many samples. */
 #include "codegen/conv.h"
-
-#include <string.h>
-
-typedef struct {
-  int64_t q0, q1;
-  uint32_t rows; /* the tile's pixels that these taps reach */
-} TapGroup;
-
-typedef struct {
-  int64_t first, tiles; /* first pixel; number of tiles, one after the other */
-  int size, ngroups;
-  TapGroup *group;
-} TileRun;
 
 /* [lo, hi), of taps */
 typedef struct {
@@ -30,8 +15,6 @@ typedef struct {
   const ConvPlan *plan;
   Cg *cg;
   const ConvGrid *grid;
-  int nruns;
-  TileRun *run;
   const ConvColumns *columns;
   int64_t blocks; /* units of a sample */
   LLVMValueRef buffers, n, begin, end;
@@ -46,57 +29,6 @@ typedef struct {
 } Site;
 
 enum { FEW_VALUES = 5, SHELF_BYTES = 128 << 10 };
-
-/* ---- cutting a row into tiles ---- */
-
-static uint32_t rows_of_tap(const ConvPlan *plan, const ConvGrid *g, int64_t first, int size,
-                            int64_t q) {
-  uint32_t rows = 0;
-  for (int r = 0; r < size; r++) {
-    int64_t w = (first + r) * g->sw + q * g->dw + g->w0;
-    if (w >= 0 && w < plan->aw) rows |= 1u << r;
-  }
-  return rows;
-}
-
-static TileRun make_run(const ConvPlan *plan, const ConvGrid *g, int64_t first, int size) {
-  TileRun run = {.first = first, .tiles = 1, .size = size};
-  run.group = ARENA_ARRAY(plan->cg->arena, TapGroup, g->taps_w + 1);
-  for (int64_t q = 0; q < g->taps_w; q++) {
-    uint32_t rows = rows_of_tap(plan, g, first, size, q);
-    TapGroup *last = run.ngroups ? &run.group[run.ngroups - 1] : NULL;
-    if (!rows) continue;
-    if (last && last->rows == rows && last->q1 == q) {
-      last->q1 = q + 1;
-    } else {
-      run.group[run.ngroups++] = (TapGroup){q, q + 1, rows};
-    }
-  }
-  return run;
-}
-
-static bool same_run(const TileRun *a, const TileRun *b) {
-  return a->size == b->size && a->ngroups == b->ngroups &&
-         !memcmp(a->group, b->group, sizeof(TapGroup) * (size_t)a->ngroups);
-}
-
-/* Cuts the rows into tiles whose sizes differ by one at most. */
-static void cut_rows(Site *s) {
-  const ConvGrid *g = s->grid;
-  int64_t mr = conv_most_rows(s->cg, s->plan->nr, s->plan->most), tiles = (g->gw + mr - 1) / mr;
-  int64_t small = g->gw / tiles, big = g->gw % tiles, at = 0;
-  s->nruns = 0;
-  s->run = ARENA_ARRAY(s->cg->arena, TileRun, tiles);
-  for (int64_t t = 0; t < tiles; t++) {
-    TileRun run = make_run(s->plan, g, at, (int)(t < big ? small + 1 : small));
-    at += run.size;
-    if (s->nruns && same_run(&run, &s->run[s->nruns - 1])) {
-      s->run[s->nruns - 1].tiles++;
-    } else {
-      s->run[s->nruns++] = run;
-    }
-  }
-}
 
 /* ---- the results of a tile ---- */
 
@@ -225,14 +157,14 @@ static int64_t matrix(const Site *s) {
 }
 
 /* The taps of one group and row p: one run over (q, k) where both operands lie in one piece. */
-static void run_group(Site *s, Micro *m, const TapGroup *group, LLVMValueRef a, LLVMValueRef b) {
+static void run_group(Site *s, Micro *m, const ConvTaps *group, LLVMValueRef a, LLVMValueRef b) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
   const ConvGrid *g = s->grid;
-  int64_t taps = group->q1 - group->q0;
+  int64_t taps = group->end - group->q;
   bool joined = g->dw == 1 && p->ak == p->ac && g->tap_w == 1 && !p->depthwise;
-  MicroTap tap = {NULL, NULL, ~group->rows};
-  Range range = {cg_int(cg, group->q0), cg_int(cg, joined ? group->q0 + 1 : group->q1)};
+  MicroTap tap = {NULL, NULL, ~group->pixels};
+  Range range = {cg_int(cg, group->q), cg_int(cg, joined ? group->q + 1 : group->end)};
   TapLoop l = open_taps(cg, m, range);
   m->a = conv_move(cg, a, l.index, g->dw * p->ac);
   m->b = conv_move(cg, b, l.index, g->tap_w * matrix(s));
@@ -244,7 +176,44 @@ static void run_group(Site *s, Micro *m, const TapGroup *group, LLVMValueRef a, 
   close_taps(cg, m, &l);
 }
 
-static void run_taps(Site *s, Micro *m, const TileRun *run, Range q) {
+/* Whether i + pad - k * dilation is a whole multiple, in *at, of the stride, with *at < extent. */
+static LLVMValueRef reaches(Cg *cg, LLVMValueRef i, LLVMValueRef k, int64_t pad, int64_t dilation,
+                            int64_t stride, int64_t extent, LLVMValueRef *at) {
+  LLVMValueRef t =
+      conv_sub(cg, cg_add(cg, i, cg_int(cg, pad)), cg_mul(cg, k, cg_int(cg, dilation)));
+  LLVMValueRef rest = LLVMBuildURem(cg->builder, t, cg_int(cg, stride), "");
+  *at = LLVMBuildUDiv(cg->builder, t, cg_int(cg, stride), "");
+  LLVMValueRef whole = LLVMBuildICmp(cg->builder, LLVMIntEQ, rest, cg_int(cg, 0), "");
+  LLVMValueRef inside = LLVMBuildICmp(cg->builder, LLVMIntULT, *at, cg_int(cg, extent), "");
+  return LLVMBuildAnd(cg->builder, whole, inside, "");
+}
+
+/* All taps of a pixel of dx are tried; those that reach no pixel of dy have no steps. */
+static void run_sparse(Site *s, Micro *m) {
+  Cg *cg = s->cg;
+  const ConvPlan *p = s->plan;
+  const ConvSpec *spec = p->spec;
+  LLVMValueRef zero = cg_int(cg, 0), oh, ow, last = cg_int(cg, spec->kh * spec->kw - 1);
+  CgLoop kh = micro_loop(cg, m, zero, cg_int(cg, spec->kh), 1);
+  LLVMValueRef some =
+      reaches(cg, s->row, kh.index, spec->pad[0], spec->dilation[0], spec->stride[0], p->ah, &oh);
+  LLVMValueRef end = LLVMBuildSelect(cg->builder, some, cg_int(cg, spec->kw), zero, "");
+  CgLoop kw = micro_loop(cg, m, zero, end, 1);
+  some =
+      reaches(cg, s->pixel, kw.index, spec->pad[2], spec->dilation[1], spec->stride[1], p->aw, &ow);
+  LLVMValueRef pixel = cg_add(cg, cg_mul(cg, oh, cg_int(cg, p->aw)), ow);
+  LLVMValueRef first = p->depthwise ? s->channel : cg_mul(cg, s->group, cg_int(cg, p->ak));
+  LLVMValueRef tap = cg_add(cg, cg_mul(cg, kh.index, cg_int(cg, spec->kw)), kw.index);
+  if (p->packed) tap = conv_sub(cg, last, tap);
+  m->a = cg_at(cg, cg->real, conv_move(cg, s->a_sample, pixel, p->ac), first);
+  m->b = conv_move(cg, s->b_tile, tap, matrix(s));
+  m->k = LLVMBuildSelect(cg->builder, some, cg_int(cg, depth(p)), zero, "");
+  micro_run(cg, m);
+  micro_loop_end(cg, m, &kw);
+  micro_loop_end(cg, m, &kh);
+}
+
+static void run_taps(Site *s, Micro *m, const ConvRun *run, Range q) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
   const ConvGrid *g = s->grid;
@@ -289,7 +258,7 @@ static void prefetch_image(const Site *s, Micro *m) {
   m->prefetch = 2 * m->rows * s->grid->sw * p->ac;
 }
 
-static void emit_tile(Site *s, int size, const TileRun *run) {
+static void emit_tile(Site *s, int size, const ConvRun *run) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
   const ConvGrid *g = s->grid;
@@ -302,14 +271,18 @@ static void emit_tile(Site *s, int size, const TileRun *run) {
   prefetch_image(s, &m);
   Range q = {NULL, NULL};
   if (!run) q = valid_taps(cg, s->pixel, g->gw, g->taps_w, g->sw, g->dw, g->w0, p->aw);
-  if (g->taps_h && g->taps_w) run_taps(s, &m, run, q);
+  if (p->sparse) {
+    run_sparse(s, &m);
+  } else if (g->taps_h && g->taps_w) {
+    run_taps(s, &m, run, q);
+  }
   store_tile(s, &m);
   if (s->shelf && p->side) finish_shelf(s, size);
 }
 
 /* ---- loops around it ---- */
 
-static void over_pixels(Site *s, int64_t first, int64_t tiles, int size, const TileRun *run) {
+static void over_pixels(Site *s, int64_t first, int64_t tiles, int size, const ConvRun *run) {
   Cg *cg = s->cg;
   int64_t step = run ? size : 1;
   s->pixel = cg_int(cg, first);
@@ -337,8 +310,8 @@ static void emit_row(Site *s, int side) {
     over_pixels(s, 0, g->gw, side, NULL);
     return;
   }
-  for (int i = 0; i < s->nruns; i++) {
-    over_pixels(s, s->run[i].first, s->run[i].tiles, s->run[i].size, &s->run[i]);
+  for (int i = 0; i < g->nruns; i++) {
+    over_pixels(s, g->run[i].first, g->run[i].tiles, g->run[i].size, &g->run[i]);
   }
   if (s->shelf) finish_shelf(s, g->gw);
 }
@@ -435,7 +408,6 @@ static void over_units_inside(Site *s) { over_units(s, emit_unit); }
 static void over_grids(Site *s) {
   for (int i = 0; i < s->plan->ngrids; i++) {
     s->grid = &s->plan->grid[i];
-    if (!s->plan->side) cut_rows(s);
     over_channels(s, s->plan->outside ? over_units_inside : emit_unit);
   }
 }
@@ -450,6 +422,7 @@ static double unit_work(const ConvPlan *p) {
     double taps = (double)(g->taps_h * g->taps_w * depth(p)) + 2;
     sum += (double)(rows * g->gw * vectors) * taps;
   }
+  if (p->sparse) sum /= (double)p->spec->stride[0] * (double)p->spec->stride[1];
   return conv_work((p->side ? p->side : 1) * sum, p->depthwise);
 }
 

@@ -247,6 +247,11 @@ static int64_t row_bytes(const ConvWeight *w) {
   return (s->ow * w->channels.run[0].width + s->stride[0] * s->iw * inputs) * w->cg->real_bytes;
 }
 
+/* Reals in the copy of x. */
+static int64_t x_copy(const ConvWeight *w) {
+  return w->block_samples * conv_weight_lines(w, w->block_rows) * conv_weight_line(w);
+}
+
 /* A block's pixels: many for each load and store of the sums, as long as the panel's part of both
  * images fits. */
 static void choose_block(ConvWeight *w) {
@@ -258,6 +263,13 @@ static void choose_block(ConvWeight *w) {
     w->block_rows = s->oh;
     w->block_samples = conv_max_int(1, conv_min_int(pixels / (s->oh * s->ow), fit / s->oh));
   }
+  while (w->stacked && x_copy(w) * w->cg->real_bytes > COPY_BYTES) {
+    if (w->block_samples > 1) {
+      w->block_samples--;
+    } else {
+      w->block_rows--; /* one row fits, or it would not be stacked */
+    }
+  }
   int64_t copy =
       w->block_samples * w->block_rows * s->ow * w->channels.run[0].width * w->cg->real_bytes;
   bool others = s->oc > w->channels.run[0].width,
@@ -268,9 +280,9 @@ static void choose_block(ConvWeight *w) {
 /* Room for the copies of a block, in the function's frame. */
 static void make_copies(ConvWeight *w) {
   Cg *cg = w->cg;
-  int64_t x = w->block_samples * conv_weight_lines(w, w->block_rows) * conv_weight_line(w);
   int64_t dy = w->block_samples * w->block_rows * w->spec.ow * w->channels.run[0].width;
-  if (w->stacked) w->x_block = LLVMBuildArrayAlloca(cg->builder, cg->real, cg_int(cg, x), "");
+  if (w->stacked)
+    w->x_block = LLVMBuildArrayAlloca(cg->builder, cg->real, cg_int(cg, x_copy(w)), "");
   if (w->dy_copied) w->dy_block = LLVMBuildArrayAlloca(cg->builder, cg->real, cg_int(cg, dy), "");
 }
 
@@ -288,7 +300,7 @@ static void choose_tiles(ConvWeight *w) {
   w->rows = w->stacked ? s->kh * s->kw * s->ic : w->icg;
   w->taps_h = w->stacked ? 1 : s->kh;
   w->taps_w = w->stacked ? 1 : s->kw;
-  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->stacked ? 10 : MICRO_ROWS, &mr,
+  conv_choose_tile(w->cg, w->rows, conv_vectors(w->cg, w->ocg), w->stacked ? 14 : MICRO_ROWS, &mr,
                    &nr);
   if (w->depthwise) nr = 4;
   w->rtiles = conv_ceil_div(w->rows, mr);
