@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/vec.h"
+
 extern char **environ;
 
 /* ---- running tools ---- */
@@ -80,24 +82,58 @@ static const char *as_path(Arena *a, const char *path) { return *path == '-' ? a
 
 typedef struct {
   Arena *arena;
-  const char *folder, *object, *runtime, *symbol;
+  const char *folder, *runtime, *symbol;
+  int count;
+  const char *const *objects;
 } Link;
+
+/* Arguments of a tool, one after the other. */
+typedef struct {
+  Arena *arena;
+  VEC(const char *) list;
+} Command;
+
+static void argument(Command *c, const char *text) { vec_push(c->arena, &c->list, text); }
+
+static void inputs(Command *c, const Link *l) {
+  for (int i = 0; i < l->count; i++) argument(c, l->objects[i]);
+  argument(c, l->runtime);
+}
+
+static bool run_command(Command *c, const char **why) {
+  argument(c, NULL);
+  return run(c->arena, c->list.at, why);
+}
 
 static bool link_shared(const Link *l, const char *out, const char **why) {
   const char *script = arena_printf(l->arena, "%s/exports", l->folder);
   const char *text = arena_printf(l->arena, "DLC_1 { global: %s; local: *; };\n", l->symbol);
-  const char *argv[] = {"cc", "-shared", "-o", out, l->object, l->runtime,
-                        arena_printf(l->arena, "-Wl,--version-script=%s", script),
-                        "-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--hash-style=both", "-Wl,--no-undefined",
-                        "-lm", "-lpthread", NULL};
-  return write_file(l->arena, script, text, why) && run(l->arena, argv, why);
+  if (!write_file(l->arena, script, text, why)) return false;
+  Command c = {.arena = l->arena};
+  argument(&c, "cc");
+  argument(&c, "-shared");
+  argument(&c, "-o");
+  argument(&c, out);
+  inputs(&c, l);
+  argument(&c, arena_printf(l->arena, "-Wl,--version-script=%s", script));
+  argument(&c, "-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--hash-style=both");
+  argument(&c, "-Wl,--no-undefined");
+  argument(&c, "-lm");
+  argument(&c, "-lpthread");
+  return run_command(&c, why);
 }
 
 static bool link_object(const Link *l, const char *out, const char **why) {
   const char *whole = arena_printf(l->arena, "%s/whole.o", l->folder);
-  const char *join[] = {"cc", "-r", "-nostdlib", "-o", whole, l->object, l->runtime, NULL};
+  Command c = {.arena = l->arena};
+  argument(&c, "cc");
+  argument(&c, "-r");
+  argument(&c, "-nostdlib");
+  argument(&c, "-o");
+  argument(&c, whole);
+  inputs(&c, l);
   const char *hide[] = {"objcopy", arena_printf(l->arena, "--keep-global-symbol=%s", l->symbol), whole, out, NULL};
-  return run(l->arena, join, why) && run(l->arena, hide, why);
+  return run_command(&c, why) && run(l->arena, hide, why);
 }
 
 static bool link_archive(const Link *l, const char *out, const char **why) {
@@ -106,10 +142,11 @@ static bool link_archive(const Link *l, const char *out, const char **why) {
   return link_object(l, member, why) && run(l->arena, argv, why);
 }
 
-bool link_artifact(Arena *a, LinkKind kind, const char *object, const char *symbol, const char *out, const char **why) {
+bool link_artifact(Arena *a, LinkKind kind, int count, const char *const *objects, const char *symbol,
+                   const char *out, const char **why) {
   static bool (*const rule[])(const Link *, const char *, const char **) = {
       [LINK_SHARED] = link_shared, [LINK_OBJECT] = link_object, [LINK_ARCHIVE] = link_archive};
-  Link l = {.arena = a, .object = object, .symbol = symbol, .folder = link_workspace(a, why)};
+  Link l = {.arena = a, .count = count, .objects = objects, .symbol = symbol, .folder = link_workspace(a, why)};
   if (!l.folder) return false;
   l.runtime = find_runtime(a, why);
   const char *fresh = arena_printf(a, "%s.tmp%ld", as_path(a, out), (long)getpid());

@@ -8,9 +8,10 @@
 
 typedef enum { LINK_SHARED, LINK_OBJECT, LINK_ARCHIVE } LinkKind;
 
-/* Links `object` (a network's code) with the runtime into `out`, showing nothing but `symbol`. `out` appears whole
- * or not at all. False with *why set. */
-bool link_artifact(Arena *a, LinkKind kind, const char *object, const char *symbol, const char *out, const char **why);
+/* Links a network's object files with the runtime into `out`, showing nothing but `symbol`. `out` appears whole or
+ * not at all. False with *why set. */
+bool link_artifact(Arena *a, LinkKind kind, int count, const char *const *objects, const char *symbol,
+                   const char *out, const char **why);
 
 /* A fresh private folder for intermediate files, NULL with *why set; and its removal with the plain files in it. */
 const char *link_workspace(Arena *a, const char **why);

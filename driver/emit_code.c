@@ -5,6 +5,7 @@
 #include "codegen/header.h"
 #include "codegen/link.h"
 #include "codegen/object.h"
+#include "codegen/parts.h"
 #include "passes/plan.h"
 #include "driver/driver.h"
 
@@ -56,17 +57,27 @@ static bool check_budget(Compilation *c, const Artifact *art) {
   return false;
 }
 
+/* Machine code into `count` files, on as many threads. */
+static bool emit_objects(Compilation *c, Cg *cg, int count, const char *const *objects) {
+  const char *why = NULL;
+  bool ok = count == 1 ? object_emit(cg, OBJECT_OBJ, objects[0], &why) : parts_emit(cg, count, objects, &why);
+  return ok || fail(c, why);
+}
+
 static bool write_code(Compilation *c, const Artifact *art, const Kind *k, Cg *cg, const char *out) {
   const char *why = NULL;
   if (!object_optimise(cg, &why)) return fail(c, why);
   if (!k->linked) return object_emit(cg, k->object, out, &why) || fail(c, why);
   const char *folder = link_workspace(c->arena, &why);
   if (!folder) return fail(c, why);
-  const char *object = arena_printf(c->arena, "%s/network.o", folder);
+  int count = c->options->jobs;
+  const char **objects = ARENA_ARRAY(c->arena, const char *, count);
+  for (int i = 0; i < count; i++) objects[i] = arena_printf(c->arena, "%s/network%d.o", folder, i);
   const char *symbol = arena_printf(c->arena, "dlc_v1_%s", art->source->name);
-  bool ok = object_emit(cg, k->object, object, &why) && link_artifact(c->arena, k->link, object, symbol, out, &why);
+  bool ok = emit_objects(c, cg, count, objects) &&
+            (link_artifact(c->arena, k->link, count, objects, symbol, out, &why) || fail(c, why));
   link_workspace_remove(folder);
-  return ok || fail(c, why);
+  return ok;
 }
 
 static bool write_header(Compilation *c, const Artifact *art, const char *out) {
