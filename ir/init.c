@@ -1,6 +1,7 @@
 /* Initialisers by shape, as PyTorch computes them: for [out, in, receptive field...],
  *   fan_in = in * field, fan_out = out * field;
- *   xavier:  variance 2 / (fan_in + fan_out)        kaiming(a): variance 2 / ((1 + a^2) fan_in)
+ *   xavier:  variance 2 / (fan_in + fan_out)
+ *   kaiming(a, b): variance 2 / ((1 + a^2) fan), of fan_in or, where b is 1, fan_out
  *   uniform of variance v has bound sqrt(3 v).
  * The default is PyTorch's for linear and conv weights: kaiming_uniform(a = sqrt 5), that is bound
  * 1 / sqrt(fan_in). Layers resolve defaults that are different (biases, norms, embeddings)
@@ -29,6 +30,6 @@ Init init_resolve(Init init, int rank, const int64_t *dim) {
   if (init.kind == INIT_XAVIER_UNIFORM || init.kind == INIT_XAVIER_NORMAL)
     return with_variance(uniform, 2 / (in + out));
   if (init.kind == INIT_KAIMING_UNIFORM || init.kind == INIT_KAIMING_NORMAL)
-    return with_variance(uniform, 2 / ((1 + init.a * init.a) * in));
+    return with_variance(uniform, 2 / ((1 + init.a * init.a) * (init.b > 0 ? out : in)));
   return init;
 }

@@ -69,7 +69,7 @@ typedef enum { INIT_DEFAULT, INIT_CONSTANT, INIT_UNIFORM, INIT_NORMAL, INIT_ORTH
                /* resolved to the ones above, by the parameter's shape, before a param node is made: */
                INIT_XAVIER_UNIFORM, INIT_XAVIER_NORMAL, INIT_KAIMING_UNIFORM, INIT_KAIMING_NORMAL } InitKind;
 
-/* constant(a) · uniform(a, b) · normal(mean a, std b) · orthogonal · xavier_* · kaiming_*(a) */
+/* constant(a) · uniform(a, b) · normal(mean a, std b) · orthogonal · xavier_* · kaiming_*(a, b 1 for fan_out) */
 typedef struct {
   InitKind kind;
   double a, b;

@@ -14,7 +14,7 @@ const char *const text_result[5] = {"output", "loss", "metric", "grad", "assign"
 const TextInit text_init[TEXT_INITS] = {
     {"default", 0},       {"constant", 1},        {"uniform", 2},
     {"normal", 2},        {"orthogonal", 0},      {"xavier_uniform", 0},
-    {"xavier_normal", 0}, {"kaiming_uniform", 1}, {"kaiming_normal", 1}};
+    {"xavier_normal", 0}, {"kaiming_uniform", 2}, {"kaiming_normal", 2}};
 
 const TextSetting text_setting[TEXT_SETTINGS] = {{"warmup_steps", offsetof(Train, warmup_steps)},
                                                  {"batch", offsetof(Train, batch)},

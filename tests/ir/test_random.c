@@ -40,6 +40,8 @@ static void inits_by_shape(void **state) {
   close_to(x.b, sqrt(2.0 / 432));
   x = init_resolve((Init){.kind = INIT_KAIMING_NORMAL}, 4, dim);
   close_to(x.b, sqrt(2.0 / 144));
+  x = init_resolve((Init){.kind = INIT_KAIMING_NORMAL, .b = 1}, 4, dim);
+  close_to(x.b, sqrt(2.0 / 288));
   x = init_resolve((Init){.kind = INIT_KAIMING_UNIFORM, .a = sqrt(5)}, 2, (int64_t[]){10, 64});
   close_to(x.b, 1.0 / 8);
   x = init_resolve((Init){.kind = INIT_CONSTANT, .a = 7}, 4, dim);
