@@ -75,10 +75,22 @@ void debug_function(Debug *d, LLVMValueRef function, const char *name, Span at) 
   set_lines(function, LLVMDIBuilderCreateDebugLocation(d->cg->context, line, column, sub, NULL));
 }
 
+static bool same_place(const Span *a, const Span *b) {
+  return a->file == b->file && a->line == b->line && a->col == b->col;
+}
+
+/* The label of the layer at n's place: a gradient has its layer's place, but no label of its own. */
+static const char *layer_label(const Graph *g, const Node *n) {
+  for (int i = 0; !n->label && i < g->nodes.count; i++)
+    if (g->nodes.at[i]->label && same_place(&g->nodes.at[i]->span, &n->span)) return g->nodes.at[i]->label;
+  return n->label;
+}
+
 /* "conv1 conv_input": the layer, where it has a name, and the operation. */
-void debug_kernels(Debug *d, const Node *n) {
+void debug_kernels(Debug *d, const Graph *g, const Node *n) {
   if (!d) return;
-  const char *name = n->label ? arena_printf(d->cg->arena, "%s %s", n->label, op_info[n->op].name) : op_info[n->op].name;
+  const char *label = layer_label(g, n), *op = op_info[n->op].name;
+  const char *name = label ? arena_printf(d->cg->arena, "%s %s", label, op) : op;
   LLVMValueRef f = d->last ? LLVMGetNextFunction(d->last) : LLVMGetFirstFunction(d->cg->module);
   for (; f; f = LLVMGetNextFunction(f)) {
     d->last = f;

@@ -15,8 +15,9 @@ typedef struct Debug Debug;
 Debug *debug_new(Cg *cg, const Graph *source); /* NULL without -g */
 void debug_finish(Debug *d);                   /* before the module is optimised; NULL is fine */
 
-/* Functions added to the module since the last call that have no subprogram yet are n's kernels. */
-void debug_kernels(Debug *d, const Node *n);
+/* Functions added to the module since the last call that have no subprogram yet are the kernels of
+ * g's node n. */
+void debug_kernels(Debug *d, const Graph *g, const Node *n);
 /* The function's instructions that have no line yet get n's; `name` is the subprogram's. */
 void debug_function(Debug *d, LLVMValueRef function, const char *name, Span at);
 

@@ -60,7 +60,7 @@ static bool lower_step(Lower *l, const PlanGroup *g) {
   }
   for (int i = 0; i < g->members.count; i++) l->flops += step_flops(g->members.at[i]);
   bool ok = rule(l, g, n);
-  debug_kernels(l->debug, n);
+  debug_kernels(l->debug, l->graph, n);
   debug_function(l->debug, l->function, l->name, n->span);
   return ok;
 }
