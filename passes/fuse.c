@@ -109,7 +109,7 @@ static bool same_domain(const Node *a, const Node *b) {
 static bool same_reduction(const Node *a, const Node *b) {
   const Attr *x = node_attr(a, "dims"), *y = node_attr(b, "dims");
   return node_bool(a, "batch") == node_bool(b, "batch") && x->n == y->n &&
-         !memcmp(x->v, y->v, sizeof *x->v * (size_t)x->n);
+         (!x->n || !memcmp(x->v, y->v, sizeof *x->v * (size_t)x->n));
 }
 
 /* Something in another kernel reads x already, so x lies in memory. */
