@@ -1,5 +1,6 @@
 /* The arguments of a call against a signature: operands by position or name, then attributes by position or name.
  * Parameters of layers are given by name only. A tensor given for a name that is both (bias=b) is the parameter. */
+#include <math.h>
 #include <string.h>
 
 #include "frontend/check.h"
@@ -112,7 +113,7 @@ bool match_attr(Checker *c, const SigAttr *s, const ArgValue *x, const char *of,
                     : v->kind == VALUE_STRING ? arena_printf(c->arena, "\"%s\"", v->s)
                                               : value_kind_text(v);
   check_error(c, x->span, "%s of %s must be %s, not %s", s->name, of, kind_text(s, c->arena), got);
-  if (v->kind == VALUE_FLOAT) check_note(c, no_place(), "a // b divides integers");
+  if (v->kind == VALUE_FLOAT && v->f == floor(v->f)) check_note(c, no_place(), "a // b divides integers");
   return false;
 }
 
@@ -224,8 +225,8 @@ bool match_arguments(Checker *c, const Call *call, const Signature *s, Matched *
   Match k = {.c = c, .call = call, .s = s, .m = out};
   int next = 0;
   const ArgValue *named = NULL;
-  for (int i = 0; i < call->args.count && !c->stopped; i++) {
-    const ArgValue *x = &call->args.at[i];
+  for (int i = 0; i < call->nargs && !c->stopped; i++) {
+    const ArgValue *x = &call->args[i];
     if (x->name) place_named(&k, named = x);
     else if (named) fail(&k, x->span, "a positional argument cannot follow a named one");
     else place_positional(&k, &next, x);

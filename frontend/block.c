@@ -47,8 +47,8 @@ static int formal_of(Checker *c, const Item *block, const ArgValue *x, int posit
 /* Fills `given` by formal. */
 static bool place_arguments(Checker *c, const Item *block, const Call *call, const ArgValue **given) {
   bool fine = true, named = false;
-  for (int k = 0; k < call->args.count; k++) {
-    const ArgValue *x = &call->args.at[k];
+  for (int k = 0; k < call->nargs; k++) {
+    const ArgValue *x = &call->args[k];
     named |= x->name != NULL;
     int i = formal_of(c, block, x, k, named);
     if (i >= 0 && given[i])

@@ -1,6 +1,4 @@
 /* Calls: what a name stands for, and its arguments evaluated. */
-#include <string.h>
-
 #include "frontend/check.h"
 
 static void add_arg(Checker *c, Call *call, const char *name, Span name_span, Span span, Value v,
@@ -11,12 +9,13 @@ static void add_arg(Checker *c, Call *call, const char *name, Span name_span, Sp
     check_note(c, no_place(), "a, b = ...; takes them apart");
   }
   if (x.value.kind == VALUE_FAILED) *fine = false;
-  vec_push(c->arena, &call->args, x);
+  call->args[call->nargs++] = x;
 }
 
 bool call_begin(Checker *c, const Expr *x, const Value *piped, Span piped_span, Call *out) {
   bool fine = true;
   *out = (Call){.expr = x, .what = x->callee.text, .span = x->span, .name_span = x->callee.span};
+  out->args = ARENA_ARRAY(c->arena, ArgValue, x->args.count + 1);
   if (piped) add_arg(c, out, NULL, piped_span, piped_span, *piped, &fine);
   for (int i = 0; i < x->args.count; i++) {
     const Arg *a = &x->args.at[i];
@@ -24,28 +23,6 @@ bool call_begin(Checker *c, const Expr *x, const Value *piped, Span piped_span, 
     add_arg(c, out, a->name.text, a->name.span, a->value->span, v, &fine);
   }
   return fine && !c->stopped;
-}
-
-/* ---- dim(x, i), rank(x) ---- */
-
-static bool is_question(const char *name) { return !strcmp(name, "dim") || !strcmp(name, "rank"); }
-
-static Value question(Checker *c, const Call *call) {
-  Signature s;
-  Matched m;
-  bool dim = !strcmp(call->what, "dim");
-  signature_parse(c->arena, dim ? "x; i:int" : "x", &s);
-  if (!match_arguments(c, call, &s, &m)) return value_failed();
-  if (m.operand[0].kind != VALUE_TENSOR)
-    return check_error(c, m.operand_span[0], "%s asks about a tensor, not %s", call->what,
-                       value_kind_text(&m.operand[0]));
-  const Type *t = &m.operand[0].node->type;
-  if (!dim) return value_int(t->rank);
-  int64_t i = m.attr[0].i < 0 ? m.attr[0].i + t->rank : m.attr[0].i;
-  if (i >= 0 && i < t->rank) return value_int(t->dim[i]);
-  check_error(c, m.attr_span[0], "there is no dimension %lld", (long long)m.attr[0].i);
-  check_note(c, m.operand_span[0], "this is %s; the batch is not counted", type_text(c->arena, t));
-  return value_failed();
 }
 
 /* ---- unknown functions ---- */
@@ -62,10 +39,9 @@ static const char *near_function(Checker *c, const char *word) {
 }
 
 static Value unknown_function(Checker *c, const Call *call) {
-  Op op = op_by_name(call->what);
-  check_error(c, call->name_span, "there is no function %s", call->what);
   const char *near = near_function(c, call->what);
-  if (op < OP_COUNT && !strcmp(op_info[op].section, "loss"))
+  check_error(c, call->name_span, "there is no function %s", call->what);
+  if (metric_exists(call->what))
     check_note(c, no_place(), "%s is a metric: metric %s(...);", call->what, call->what);
   else if (near)
     check_note(c, no_place(), "did you mean %s?", near);
@@ -81,14 +57,14 @@ Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span,
   const Item *block = table_get(&c->blocks, name);
   Op op = op_by_name(name);
   bool callable = op < OP_COUNT && !op_info[op].internal;
-  if (!block && !is_question(name) && !init_exists(name) && !callable)
+  if (!block && !tensor_is_question(name) && !init_exists(name) && !callable)
     return unknown_function(c, &call);
   if (!fine) return value_failed();
   if (!c->scope && (block || callable) && !init_exists(name))
     return check_error(c, call.span, "%s makes tensors, which belong in a network or block", name);
   if (block) return block_call(c, block, &call);
   if (!x->label || callable)
-    return is_question(name)  ? question(c, &call)
+    return tensor_is_question(name)  ? tensor_question(c, &call)
            : init_exists(name) ? init_call(c, &call)
                                : tensor_call(c, op, &call);
   return check_error(c, x->label->span, "%s makes no layer that could have a name", name);

@@ -106,6 +106,7 @@ const char *check_near(Checker *c, const char *word, const Table *t);
 
 /* Counts one more level, and one more piece of work; false when the walk must not go on. */
 bool check_enter(Checker *c, Span at);
+bool check_work(Checker *c, Span at); /* without a level */
 static inline void check_leave(Checker *c) { c->depth--; }
 /* Counts a loop step or a block call. */
 bool check_step(Checker *c, Span at);
@@ -133,7 +134,8 @@ typedef struct {
   const Expr *expr;
   const char *what; /* the function's name */
   Span span, name_span;
-  VEC(ArgValue) args;
+  ArgValue *args;
+  int nargs;
   const Name *bound; /* the binding whose whole right side this is, or NULL */
 } Call;
 
@@ -169,11 +171,16 @@ Node *tensor_constant(Checker *c, double f, Span at);
 /* ir_try with its error reported: operand and attribute spans are those of `m`, or NULL. */
 Node *tensor_make(Checker *c, Op op, int nin, Node *const *in, const Attr *attr, Span at,
                   const Span *operand, const Span *attribute);
+/* dim(x, i), rank(x). */
+bool tensor_is_question(const char *name);
+Value tensor_question(Checker *c, const Call *call);
 /* A label for a node that has none: the name bound to it. */
 void tensor_label(Checker *c, Node *n, const char *name);
 
 /* ---- layers.c ---- */
 
+/* How often the scope has asked for this word, this time included. */
+int scope_count(Checker *c, const char *word);
 /* The name of a layer or block instance in its scope: `as`, the binding's, or <what><k>. NULL after an error. */
 const char *layer_name(Checker *c, const Call *call);
 /* Makes the parameters of a layer that were not given. */
@@ -197,6 +204,7 @@ Value block_call(Checker *c, const Item *block, const Call *call);
 
 /* ---- network.c ---- */
 
+bool metric_exists(const char *name);
 void exec_statements(Checker *c, const Stmts *list);
 void check_network(Checker *c);
 

@@ -206,7 +206,7 @@ static Value chain(Checker *c, const Expr *x, const Name *bound) {
   Value v = simple(c, x, links.count ? NULL : bound);
   for (int i = links.count - 1; i >= 0; i--) {
     const Expr *link = links.at[i];
-    if (c->stopped || ++c->work < 0) return value_failed();
+    if (!check_work(c, link->span)) return value_failed();
     v = link->kind == EXPR_BINARY
             ? binary(c, link, v)
             : call_value(c, link->right, &v, link->left->span, i == 0 ? bound : NULL);
@@ -228,7 +228,7 @@ bool eval_int(Checker *c, const Expr *x, const char *what, int64_t low, int64_t 
   if (v.kind == VALUE_FAILED) return false;
   if (v.kind != VALUE_INT) {
     check_error(c, x->span, "%s must be an integer, not %s", what, value_kind_text(&v));
-    if (v.kind == VALUE_FLOAT) check_note(c, no_place(), "a // b divides integers");
+    if (v.kind == VALUE_FLOAT && v.f == floor(v.f)) check_note(c, no_place(), "a // b divides integers");
     return false;
   }
   *out = v.i;

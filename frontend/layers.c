@@ -14,7 +14,7 @@ static void put_indices(Checker *c, const Label *label, Str *out, bool *failed) 
 }
 
 /* Nameless layers are counted from 1 in their block. */
-static int next_count(Checker *c, const char *what) {
+int scope_count(Checker *c, const char *what) {
   int *count = table_get(&c->scope->counts, what);
   if (!count) {
     count = ARENA_NEW(c->arena, int);
@@ -34,7 +34,7 @@ const char *layer_name(Checker *c, const Call *call) {
   } else if (call->bound) {
     str_put(&s, call->bound->text);
   } else {
-    str_printf(&s, "%s%d", call->what, next_count(c, call->what));
+    str_printf(&s, "%s%d", call->what, scope_count(c, call->what));
   }
   if (failed) return NULL;
   if (s.length <= LIMIT_NAME_BYTES) return s.text;
@@ -73,7 +73,9 @@ static bool claim_name(Checker *c, const char *full, Span at) {
   }
   if (other) {
     check_error(c, at, "two parameters are named %s", full);
-    check_note(c, *other, "the other one is made here; `as` gives a layer a name");
+    bool loop = other->file == at.file && other->line == at.line && other->col == at.col;
+    check_note(c, *other, loop ? "it is made here more than once; `as name[i]` tells the layers of a loop apart"
+                               : "the other one is made here; `as name` gives a layer its own name");
     return false;
   }
   Span *span = ARENA_NEW(c->arena, Span);

@@ -264,17 +264,23 @@ static void exec_loss(Checker *c, const Stmt *s) {
 static const char *const metrics[] = {"accuracy", "top_k", "auc", "mse", "mae"};
 enum { METRICS = sizeof metrics / sizeof *metrics };
 
-static bool is_metric(const char *name) {
+bool metric_exists(const char *name) {
   for (int i = 0; i < METRICS; i++)
     if (!strcmp(metrics[i], name)) return op_by_name(name) < OP_COUNT;
   return false;
+}
+
+/* mse, then mse2, mse3, ... */
+static const char *metric_name(Checker *c, const char *word) {
+  int count = scope_count(c, arena_printf(c->arena, "metric %s", word));
+  return count == 1 ? word : arena_printf(c->arena, "%s%d", word, count);
 }
 
 static void unknown_metric(Checker *c, const Call *call) {
   const char *known[METRICS];
   int n = 0;
   for (int i = 0; i < METRICS; i++)
-    if (is_metric(metrics[i])) known[n++] = metrics[i];
+    if (metric_exists(metrics[i])) known[n++] = metrics[i];
   const char *near = near_name(call->what, known, n);
   check_error(c, call->name_span, "there is no metric %s", call->what);
   if (near) check_note(c, no_place(), "did you mean %s?", near);
@@ -283,12 +289,12 @@ static void unknown_metric(Checker *c, const Call *call) {
 static void exec_metric(Checker *c, const Stmt *s) {
   Call call;
   bool fine = call_begin(c, s->value, NULL, no_place(), &call);
-  if (!is_metric(call.what)) unknown_metric(c, &call);
+  if (!metric_exists(call.what)) unknown_metric(c, &call);
   else if (fine) {
     Value v = tensor_call(c, op_by_name(call.what), &call);
     Node *n = v.kind == VALUE_TENSOR ? v.node : NULL;
     if (is_scalar(c, n, s->value->span, "a metric"))
-      ir_result(c->graph, RESULT_METRIC, call.what, n, NULL);
+      ir_result(c->graph, RESULT_METRIC, metric_name(c, call.what), n, NULL);
   }
 }
 

@@ -74,7 +74,6 @@ static void yyerror(const Span *at, void *scanner, Parse *p, const char *message
 %token OR "or" AND "and" NOT "not"
 %token RANGE ".." PIPE "|>" FLOOR_DIV "//" EQ "==" NE "!=" LE "<=" GE ">="
 
-%precedence PIPE
 %left OR
 %left AND
 %precedence NOT
@@ -83,7 +82,7 @@ static void yyerror(const Span *at, void *scanner, Parse *p, const char *message
 %left '*' '/' FLOOR_DIV '%'
 %precedence NEGATION
 
-%type <expr> expr call stage
+%type <expr> expr operation call stage
 %type <exprs> exprs exprs_opt
 %type <arg> arg
 %type <args> args args_opt
@@ -217,9 +216,14 @@ type:
     }
   ;
 
-/* ---- expressions; the precedences above are the language's ---- */
+/* ---- expressions; a pipe is looser than every operator, the rest is as the precedences above say ---- */
 
 expr:
+    operation
+  | expr "|>" stage         { $$ = ast_pipe(A, @$, $1, $3); }
+  ;
+
+operation:
     INT                     { $$ = ast_int(A, @$, $1); }
   | FLOAT                   { $$ = ast_float(A, @$, $1); }
   | STRING                  { $$ = ast_text(A, EXPR_STRING, @$, $1); }
@@ -230,23 +234,22 @@ expr:
   | '(' expr ')'            { $$ = $2; }
   | call
   | call AS label           { $$ = ast_as($1, $3, @$); }
-  | expr PIPE stage         { $$ = ast_pipe(A, @$, $1, $3); }
-  | expr OR expr            { $$ = ast_binary(A, @$, OPERATOR_OR, $1, $3); }
-  | expr AND expr           { $$ = ast_binary(A, @$, OPERATOR_AND, $1, $3); }
-  | NOT expr                { $$ = ast_unary(A, @$, OPERATOR_NOT, $2); }
-  | expr EQ expr            { $$ = ast_binary(A, @$, OPERATOR_EQ, $1, $3); }
-  | expr NE expr            { $$ = ast_binary(A, @$, OPERATOR_NE, $1, $3); }
-  | expr '<' expr           { $$ = ast_binary(A, @$, OPERATOR_LT, $1, $3); }
-  | expr LE expr            { $$ = ast_binary(A, @$, OPERATOR_LE, $1, $3); }
-  | expr '>' expr           { $$ = ast_binary(A, @$, OPERATOR_GT, $1, $3); }
-  | expr GE expr            { $$ = ast_binary(A, @$, OPERATOR_GE, $1, $3); }
-  | expr '+' expr           { $$ = ast_binary(A, @$, OPERATOR_ADD, $1, $3); }
-  | expr '-' expr           { $$ = ast_binary(A, @$, OPERATOR_SUB, $1, $3); }
-  | expr '*' expr           { $$ = ast_binary(A, @$, OPERATOR_MUL, $1, $3); }
-  | expr '/' expr           { $$ = ast_binary(A, @$, OPERATOR_DIV, $1, $3); }
-  | expr FLOOR_DIV expr     { $$ = ast_binary(A, @$, OPERATOR_FLOOR_DIV, $1, $3); }
-  | expr '%' expr           { $$ = ast_binary(A, @$, OPERATOR_MOD, $1, $3); }
-  | '-' expr %prec NEGATION { $$ = ast_unary(A, @$, OPERATOR_NEG, $2); }
+  | operation OR operation         { $$ = ast_binary(A, @$, OPERATOR_OR, $1, $3); }
+  | operation AND operation        { $$ = ast_binary(A, @$, OPERATOR_AND, $1, $3); }
+  | NOT operation                  { $$ = ast_unary(A, @$, OPERATOR_NOT, $2); }
+  | operation EQ operation         { $$ = ast_binary(A, @$, OPERATOR_EQ, $1, $3); }
+  | operation NE operation         { $$ = ast_binary(A, @$, OPERATOR_NE, $1, $3); }
+  | operation '<' operation        { $$ = ast_binary(A, @$, OPERATOR_LT, $1, $3); }
+  | operation LE operation         { $$ = ast_binary(A, @$, OPERATOR_LE, $1, $3); }
+  | operation '>' operation        { $$ = ast_binary(A, @$, OPERATOR_GT, $1, $3); }
+  | operation GE operation         { $$ = ast_binary(A, @$, OPERATOR_GE, $1, $3); }
+  | operation '+' operation        { $$ = ast_binary(A, @$, OPERATOR_ADD, $1, $3); }
+  | operation '-' operation        { $$ = ast_binary(A, @$, OPERATOR_SUB, $1, $3); }
+  | operation '*' operation        { $$ = ast_binary(A, @$, OPERATOR_MUL, $1, $3); }
+  | operation '/' operation        { $$ = ast_binary(A, @$, OPERATOR_DIV, $1, $3); }
+  | operation FLOOR_DIV operation  { $$ = ast_binary(A, @$, OPERATOR_FLOOR_DIV, $1, $3); }
+  | operation '%' operation        { $$ = ast_binary(A, @$, OPERATOR_MOD, $1, $3); }
+  | '-' operation %prec NEGATION   { $$ = ast_unary(A, @$, OPERATOR_NEG, $2); }
   ;
 
 call:

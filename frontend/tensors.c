@@ -34,14 +34,20 @@ static const char *node_name(Checker *c, const Node *n) {
   return arena_printf(c->arena, "%s is %s", name, type_text(c->arena, &n->type));
 }
 
+/* Worth a note: what the user wrote somewhere else than the error is, and each once. */
+static bool is_telling(Node *const *in, int i, Span at) {
+  const Node *n = in[i];
+  if (!n || !n->span.file || n->op == OP_constant || n->op == OP_buffer) return false;
+  for (int k = 0; k < i; k++)
+    if (in[k] == n) return false;
+  return !same_place(n->span, at);
+}
+
 static void note_operands(Checker *c, int nin, Node *const *in, Span at) {
   enum { SHOWN = 3 };
   int shown = 0;
   for (int i = 0; i < nin && shown < SHOWN; i++) {
-    bool useful = in[i] && in[i]->span.file && in[i]->op != OP_constant && in[i]->op != OP_buffer;
-    if (!useful || same_place(in[i]->span, at)) continue;
-    bool own = in[i]->op == OP_param && i > 0 && same_place(in[i]->span, at);
-    if (own) continue;
+    if (!is_telling(in, i, at)) continue;
     check_note(c, in[i]->span, "%s", node_name(c, in[i]));
     shown++;
   }
@@ -121,6 +127,28 @@ Value tensor_call(Checker *c, Op op, const Call *call) {
   Node *n = tensor_make(c, op, o.n, o.in, m.attr, call->span, o.span, m.attr_span);
   if (n && name) n->label = name;
   return value_tensor(n);
+}
+
+/* ---- dim(x, i), rank(x) ---- */
+
+bool tensor_is_question(const char *name) { return !strcmp(name, "dim") || !strcmp(name, "rank"); }
+
+Value tensor_question(Checker *c, const Call *call) {
+  Signature s;
+  Matched m;
+  bool dim = !strcmp(call->what, "dim");
+  signature_parse(c->arena, dim ? "x; i:int" : "x", &s);
+  if (!match_arguments(c, call, &s, &m)) return value_failed();
+  if (m.operand[0].kind != VALUE_TENSOR)
+    return check_error(c, m.operand_span[0], "%s asks about a tensor, not %s", call->what,
+                       value_kind_text(&m.operand[0]));
+  const Type *t = &m.operand[0].node->type;
+  if (!dim) return value_int(t->rank);
+  int64_t i = m.attr[0].i < 0 ? m.attr[0].i + t->rank : m.attr[0].i;
+  if (i >= 0 && i < t->rank) return value_int(t->dim[i]);
+  check_error(c, m.attr_span[0], "there is no dimension %lld", (long long)m.attr[0].i);
+  check_note(c, m.operand_span[0], "this is %s; the batch is not counted", type_text(c->arena, t));
+  return value_failed();
 }
 
 /* ---- operators ---- */

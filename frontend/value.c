@@ -43,11 +43,15 @@ static bool stop(Checker *c, Span at, const char *fmt, long long limit) {
 
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 
-bool check_enter(Checker *c, Span at) {
+bool check_work(Checker *c, Span at) {
   if (c->stopped) return false;
+  if (++c->work <= LIMIT_WORK) return true;
+  return stop(c, at, "unrolling stops here: it takes more than %lld evaluations", LIMIT_WORK);
+}
+
+bool check_enter(Checker *c, Span at) {
+  if (!check_work(c, at)) return false;
   if (c->depth >= LIMIT_DEPTH) return stop(c, at, "nested more than %lld levels deep", LIMIT_DEPTH);
-  if (++c->work > LIMIT_WORK)
-    return stop(c, at, "unrolling stops here: it takes more than %lld evaluations", LIMIT_WORK);
   c->depth++;
   return true;
 }
