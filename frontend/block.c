@@ -101,7 +101,9 @@ Value block_call(Checker *c, const Item *block, const Call *call) {
   if (!name || !check_enter(c, call->span)) return value_failed();
   Scope scope = {.caller = c->scope, .item = block, .prefix = arena_printf(c->arena, "%s.", name)};
   c->scope = &scope;
+  int reports = c->reports;
   Value v = run_body(c, block, call, given);
+  if (c->reports > reports) check_note(c, call->span, "in this call of %s", block->name.text);
   c->scope = scope.caller;
   check_leave(c);
   return v;

@@ -1,0 +1,48 @@
+/* Every error message in full: errors.txt holds sources and what is reported of them. */
+#include "fixture.h"
+
+static void check(Arena *a, const Case *c) {
+  Loaded l = load_text(a, c->source);
+  assert_null(l.graph);
+  check_case(c, l.errors);
+}
+
+static void test_messages(void **state) {
+  for_cases(*state, TEST_SOURCE_DIR "/tests/frontend/errors.txt", check);
+}
+
+/* At most LIMIT_DIAGNOSTICS are shown, sorted by place, and the rest is counted. */
+static void test_at_most_twenty(void **state) {
+  Str s = str_new(*state);
+  str_put(&s, "network t {\n");
+  for (int i = 0; i < 50; i++) str_printf(&s, "  a%d = missing%d;\n", i, i);
+  str_put(&s, "  input x : f32;\n  output o = x;\n}\n");
+  Loaded l = load_text(*state, s.text);
+  int shown = 0;
+  for (const char *at = l.errors; (at = strstr(at, ": error: ")); at++) shown++;
+  assert_int_equal(shown, LIMIT_DIAGNOSTICS);
+  assert_non_null(strstr(l.errors, "t.net:2:8: error: missing0 is not defined"));
+  assert_non_null(strstr(l.errors, "missing19"));
+  assert_null(strstr(l.errors, "missing20"));
+  assert_non_null(strstr(l.errors, "30 more errors not shown"));
+}
+
+static void test_file_that_is_not_there(void **state) {
+  Loaded l = load(*state, "nowhere.net");
+  assert_string_equal(l.errors, "error: cannot read 'nowhere.net': No such file or directory\n");
+}
+
+static void test_warning_without_loss(void **state) {
+  Loaded l = load_text(*state, "network t { input x : f32; output o = x; }\ntrain { batch 3; }\n");
+  assert_non_null(l.graph);
+  assert_string_equal(l.errors,
+                      "t.net:2:1: warning: the network has no loss, so nothing is trained\n"
+                      "   2 | train { batch 3; }\n"
+                      "     | ^~~~~\n");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {TEST(test_messages), TEST(test_at_most_twenty),
+                                     TEST(test_file_that_is_not_there), TEST(test_warning_without_loss)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
