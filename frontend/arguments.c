@@ -1,5 +1,6 @@
-/* The arguments of a call against a signature: operands by position or name, then attributes by position or name.
- * Parameters of layers are given by name only. A tensor given for a name that is both (bias=b) is the parameter. */
+/* The arguments of a call against a signature: operands by position or name, then attributes by
+ * position or name. Parameters of layers are given by name only. A tensor given for a name that is
+ * both (bias=b) is the parameter. */
 #include <math.h>
 #include <string.h>
 
@@ -75,8 +76,8 @@ static bool to_list(Checker *c, AttrKind kind, const Value *v, Attr *out) {
 }
 
 static bool to_word(const SigAttr *s, const Value *v, Attr *out) {
-  *out = (Attr){.kind = s->kind, .s = v->s};
-  if (v->kind != VALUE_STRING) return false;
+  *out = (Attr){.kind = s->kind, .s = v->kind == VALUE_STRING ? v->s : NULL};
+  if (!out->s) return false;
   for (int i = 0; s->kind == ATTR_WORDS; i++) {
     if (!s->words[i]) return false;
     if (!strcmp(s->words[i], v->s)) return true;
@@ -85,21 +86,23 @@ static bool to_word(const SigAttr *s, const Value *v, Attr *out) {
 }
 
 static bool convert(Checker *c, const SigAttr *s, const Value *v, Attr *out) {
-  *out = (Attr){.kind = s->kind, .i = v->i, .init = v->init};
+  *out = (Attr){.kind = s->kind};
   switch (s->kind) {
     case ATTR_INT:
     case ATTR_DIM:
+      out->i = v->kind == VALUE_INT ? v->i : 0;
       return v->kind == VALUE_INT && in_range(v->i);
     case ATTR_FLOAT:
-      out->i = 0;
       out->f = value_is_number(v) ? value_number(v) : 0;
       return value_is_number(v);
     case ATTR_BOOL:
+      out->i = v->kind == VALUE_BOOL && v->i;
       return v->kind == VALUE_BOOL;
     case ATTR_STR:
     case ATTR_WORDS:
       return to_word(s, v, out);
     case ATTR_INIT:
+      if (v->kind == VALUE_INIT) out->init = *v->init;
       return v->kind == VALUE_INIT;
     default:
       return to_list(c, s->kind, v, out);
@@ -113,7 +116,8 @@ bool match_attr(Checker *c, const SigAttr *s, const ArgValue *x, const char *of,
                     : v->kind == VALUE_STRING ? arena_printf(c->arena, "\"%s\"", v->s)
                                               : value_kind_text(v);
   check_error(c, x->span, "%s of %s must be %s, not %s", s->name, of, kind_text(s, c->arena), got);
-  if (v->kind == VALUE_FLOAT && v->f == floor(v->f)) check_note(c, no_place(), "a // b divides integers");
+  if (v->kind == VALUE_FLOAT && v->f == floor(v->f))
+    check_note(c, no_place(), "a // b divides integers");
   return false;
 }
 
@@ -139,13 +143,15 @@ static void place_operand(Match *k, int i, const ArgValue *x) {
   k->m->operand_span[i] = x->span;
   bool fine = x->value.kind == VALUE_TENSOR || (value_is_number(&x->value) && !o->parameter);
   if (!fine)
-    fail(k, x->span, TEXT(k, "%s of %s must be a tensor, not %s", o->name, k->call->what,
-                          value_kind_text(&x->value)));
+    fail(k, x->span,
+         TEXT(k, "%s of %s must be a tensor, not %s", o->name, k->call->what,
+              value_kind_text(&x->value)));
 }
 
 static void place_variadic(Match *k, const ArgValue *x) {
   if (x->value.kind != VALUE_TENSOR && !value_is_number(&x->value)) {
-    fail(k, x->span, TEXT(k, "%s takes tensors here, not %s", k->call->what, value_kind_text(&x->value)));
+    fail(k, x->span,
+         TEXT(k, "%s takes tensors here, not %s", k->call->what, value_kind_text(&x->value)));
     return;
   }
   vec_push(k->c->arena, &k->m->variadic, x->value);
@@ -172,8 +178,9 @@ static void place_positional(Match *k, int *next, const ArgValue *x) {
     place_attr(k, i - s->noperands, x);
   } else {
     int most = plural_count(s);
-    fail(k, x->span, most ? TEXT(k, "%s takes at most %d argument%s", k->call->what, most, most == 1 ? "" : "s")
-                          : TEXT(k, "%s takes no arguments", k->call->what));
+    fail(k, x->span,
+         most ? TEXT(k, "%s takes at most %d argument%s", k->call->what, most, most == 1 ? "" : "s")
+              : TEXT(k, "%s takes no arguments", k->call->what));
   }
 }
 
@@ -193,9 +200,12 @@ static void place_named(Match *k, const ArgValue *x) {
     if (!strcmp(k->s->attr[i].name, x->name)) attr = i;
   for (int i = 0; i < k->s->noperands; i++)
     if (!strcmp(k->s->operand[i].name, x->name) && !k->s->operand[i].variadic) operand = i;
-  if (operand >= 0 && (attr < 0 || x->value.kind == VALUE_TENSOR)) place_operand(k, operand, x);
-  else if (attr >= 0) place_attr(k, attr, x);
-  else unknown_argument(k, x);
+  if (operand >= 0 && (attr < 0 || x->value.kind == VALUE_TENSOR))
+    place_operand(k, operand, x);
+  else if (attr >= 0)
+    place_attr(k, attr, x);
+  else
+    unknown_argument(k, x);
 }
 
 /* ---- what is missing ---- */
@@ -227,9 +237,12 @@ bool match_arguments(Checker *c, const Call *call, const Signature *s, Matched *
   const ArgValue *named = NULL;
   for (int i = 0; i < call->nargs && !c->stopped; i++) {
     const ArgValue *x = &call->args[i];
-    if (x->name) place_named(&k, named = x);
-    else if (named) fail(&k, x->span, "a positional argument cannot follow a named one");
-    else place_positional(&k, &next, x);
+    if (x->name)
+      place_named(&k, named = x);
+    else if (named)
+      fail(&k, x->span, "a positional argument cannot follow a named one");
+    else
+      place_positional(&k, &next, x);
   }
   if (!k.failed) check_operands(&k);
   check_complete(&k);

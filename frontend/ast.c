@@ -101,7 +101,7 @@ Formals *ast_formals(Arena *a, Formals *list, Formal x) { APPEND(Formals); }
 Settings *ast_settings(Arena *a, Settings *list, Setting x) { APPEND(Settings); }
 
 const char *operator_text(Operator op) {
-  static const char *const text[] = {"+", "-",  "*", "/",  "//",  "%",  "==",  "!=",
-                                     "<", "<=", ">", ">=", "and", "or", "not", "-"};
+  static const char *const text[] = {
+      "+", "-", "*", "/", "//", "%", "==", "!=", "<", "<=", ">", ">=", "and", "or", "not", "-"};
   return text[op];
 }

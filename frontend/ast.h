@@ -1,4 +1,5 @@
-/* The syntax tree, as the grammar in parser.y builds it, with the place of everything. It lives in one arena. */
+/* The syntax tree, as the grammar in parser.y builds it, with the place of everything. It lives in
+ * one arena. */
 #ifndef DLC_FRONTEND_AST_H
 #define DLC_FRONTEND_AST_H
 
@@ -35,9 +36,22 @@ typedef enum {
 } ExprKind;
 
 typedef enum {
-  OPERATOR_ADD, OPERATOR_SUB, OPERATOR_MUL, OPERATOR_DIV, OPERATOR_FLOOR_DIV, OPERATOR_MOD,
-  OPERATOR_EQ, OPERATOR_NE, OPERATOR_LT, OPERATOR_LE, OPERATOR_GT, OPERATOR_GE,
-  OPERATOR_AND, OPERATOR_OR, OPERATOR_NOT, OPERATOR_NEG
+  OPERATOR_ADD,
+  OPERATOR_SUB,
+  OPERATOR_MUL,
+  OPERATOR_DIV,
+  OPERATOR_FLOOR_DIV,
+  OPERATOR_MOD,
+  OPERATOR_EQ,
+  OPERATOR_NE,
+  OPERATOR_LT,
+  OPERATOR_LE,
+  OPERATOR_GT,
+  OPERATOR_GE,
+  OPERATOR_AND,
+  OPERATOR_OR,
+  OPERATOR_NOT,
+  OPERATOR_NEG
 } Operator;
 
 typedef struct {

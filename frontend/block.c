@@ -45,22 +45,28 @@ static int formal_of(Checker *c, const Item *block, const ArgValue *x, int posit
 }
 
 /* Fills `given` by formal. */
-static bool place_arguments(Checker *c, const Item *block, const Call *call, const ArgValue **given) {
+static bool place_arguments(Checker *c, const Item *block, const Call *call,
+                            const ArgValue **given) {
   bool fine = true, named = false;
   for (int k = 0; k < call->nargs; k++) {
     const ArgValue *x = &call->args[k];
     named |= x->name != NULL;
     int i = formal_of(c, block, x, k, named);
     if (i >= 0 && given[i])
-      check_error(c, x->name ? x->name_span : x->span, "%s is given twice", block->formals.at[i].name.text), i = -1;
-    if (i < 0) fine = false;
-    else given[i] = x;
+      check_error(c, x->name ? x->name_span : x->span, "%s is given twice",
+                  block->formals.at[i].name.text),
+          i = -1;
+    if (i < 0)
+      fine = false;
+    else
+      given[i] = x;
   }
   return fine;
 }
 
 /* In the block's own scope, so that a default may use the arguments before it. */
-static bool bind_arguments(Checker *c, const Item *block, const Call *call, const ArgValue *const *given) {
+static bool bind_arguments(Checker *c, const Item *block, const Call *call,
+                           const ArgValue *const *given) {
   for (int i = 0; i < block->formals.count; i++) {
     const Formal *f = &block->formals.at[i];
     if (!given[i] && !f->value) {
@@ -77,7 +83,8 @@ static bool bind_arguments(Checker *c, const Item *block, const Call *call, cons
 
 /* ---- the body ---- */
 
-static Value run_body(Checker *c, const Item *block, const Call *call, const ArgValue *const *given) {
+static Value run_body(Checker *c, const Item *block, const Call *call,
+                      const ArgValue *const *given) {
   int reports = c->reports;
   if (!bind_arguments(c, block, call, given)) return value_failed();
   exec_statements(c, &block->body);
@@ -96,7 +103,8 @@ Value block_call(Checker *c, const Item *block, const Call *call) {
   }
   const ArgValue **given =
       (const ArgValue **)ARENA_ARRAY(c->arena, ArgValue *, block->formals.count + 1);
-  if (!check_step(c, call->span) || !place_arguments(c, block, call, given)) return value_failed();
+  if (!check_block_call(c, call->span) || !place_arguments(c, block, call, given))
+    return value_failed();
   const char *name = layer_name(c, call);
   if (!name || !check_enter(c, call->span)) return value_failed();
   Scope scope = {.caller = c->scope, .item = block, .prefix = arena_printf(c->arena, "%s.", name)};

@@ -48,7 +48,8 @@ static Value unknown_function(Checker *c, const Call *call) {
   return value_failed();
 }
 
-Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span, const Name *bound) {
+Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span,
+                 const Name *bound) {
   Call call;
   if (c->stopped) return value_failed();
   bool fine = call_begin(c, x, piped, piped_span, &call);
@@ -64,8 +65,8 @@ Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span,
     return check_error(c, call.span, "%s makes tensors, which belong in a network or block", name);
   if (block) return block_call(c, block, &call);
   if (!x->label || callable)
-    return tensor_is_question(name)  ? tensor_question(c, &call)
-           : init_exists(name) ? init_call(c, &call)
-                               : tensor_call(c, op, &call);
+    return tensor_is_question(name) ? tensor_question(c, &call)
+           : init_exists(name)      ? init_call(c, &call)
+                                    : tensor_call(c, op, &call);
   return check_error(c, x->label->span, "%s makes no layer that could have a name", name);
 }

@@ -1,4 +1,5 @@
-/* The walk over the syntax tree: it evaluates what is known at compile time and makes the graph's nodes on the way.
+/* The walk over the syntax tree: it evaluates what is known at compile time and makes the graph's
+ * nodes on the way.
  *
  *   eval.c       expressions of compile-time values       layers.c   names and parameters of layers
  *   arguments.c  arguments against a signature            block.c    calls of blocks
@@ -22,7 +23,7 @@ typedef enum {
   VALUE_FLOAT,  /* f */
   VALUE_BOOL,   /* i */
   VALUE_STRING, /* s */
-  VALUE_LIST,   /* v, n; i: the elements, those of lists within counted too */
+  VALUE_LIST,   /* v, n */
   VALUE_INIT,   /* init */
   VALUE_TENSOR, /* node */
   VALUE_TUPLE   /* v, n: what a block returns when that is more than one value */
@@ -32,12 +33,14 @@ typedef struct Value Value;
 struct Value {
   ValueKind kind;
   int n;
-  int64_t i;
-  double f;
-  const char *s;
-  const Value *v;
-  Init init;
-  Node *node;
+  union {
+    int64_t i;
+    double f;
+    const char *s;
+    const Value *v;
+    const Init *init;
+    Node *node;
+  };
 };
 
 static inline Value value_failed(void) { return (Value){.kind = VALUE_FAILED}; }
@@ -92,7 +95,8 @@ typedef struct {
   int depth;      /* of the walk */
   int64_t work;   /* expressions and statements walked */
   int64_t layers; /* ops made by calls and operators */
-  int64_t steps;  /* loop steps and block calls */
+  int64_t steps;  /* of loops */
+  int64_t block_calls;
   int reports;
   bool stopped; /* a limit was passed: everything fails silently from here on */
 } Checker;
@@ -108,8 +112,9 @@ const char *check_near(Checker *c, const char *word, const Table *t);
 bool check_enter(Checker *c, Span at);
 bool check_work(Checker *c, Span at); /* without a level */
 static inline void check_leave(Checker *c) { c->depth--; }
-/* Counts a loop step or a block call. */
+/* Counts a loop step, a call of a block. */
 bool check_step(Checker *c, Span at);
+bool check_block_call(Checker *c, Span at);
 
 /* ---- eval.c ---- */
 
@@ -181,7 +186,8 @@ void tensor_label(Checker *c, Node *n, const char *name);
 
 /* How often the scope has asked for this word, this time included. */
 int scope_count(Checker *c, const char *word);
-/* The name of a layer or block instance in its scope: `as`, the binding's, or <what><k>. NULL after an error. */
+/* The name of a layer or block instance in its scope: `as`, the binding's, or <what><k>. NULL after
+ * an error. */
 const char *layer_name(Checker *c, const Call *call);
 /* Makes the parameters of a layer that were not given. */
 bool layer_params(Checker *c, Op op, const Call *call, const char *name, int nin, Node **in,

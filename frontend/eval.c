@@ -1,5 +1,5 @@
-/* Expressions. A chain of operators that leans left, as pipes and sums do, is walked in a loop, so that its length
- * costs no stack. */
+/* Expressions. A chain of operators that leans left, as pipes and sums do, is walked in a loop, so
+ * that its length costs no stack. */
 #include <math.h>
 #include <string.h>
 
@@ -21,8 +21,10 @@ static Value unknown_name(Checker *c, const char *name, Span at) {
   check_error(c, at, "%s is not defined", name);
   Op op = op_by_name(name);
   bool function = (op < OP_COUNT && !op_info[op].internal) || table_get(&c->blocks, name);
-  if (function) check_note(c, no_place(), "%s is a function: it takes arguments in parentheses", name);
-  else if (near) check_note(c, no_place(), "did you mean %s?", near);
+  if (function)
+    check_note(c, no_place(), "%s is a function: it takes arguments in parentheses", name);
+  else if (near)
+    check_note(c, no_place(), "did you mean %s?", near);
   return value_failed();
 }
 
@@ -99,7 +101,10 @@ static bool equal(const Value *a, const Value *b) {
 }
 
 static bool ordered(Operator op, double a, double b) {
-  return op == OPERATOR_LT ? a < b : op == OPERATOR_LE ? a <= b : op == OPERATOR_GT ? a > b : a >= b;
+  return op == OPERATOR_LT   ? a < b
+         : op == OPERATOR_LE ? a <= b
+         : op == OPERATOR_GT ? a > b
+                             : a >= b;
 }
 
 static Value comparison(Checker *c, const Expr *x, Value a, Value b) {
@@ -107,8 +112,8 @@ static Value comparison(Checker *c, const Expr *x, Value a, Value b) {
     return value_bool(equal(&a, &b) == (x->op == OPERATOR_EQ));
   const Value *wrong = !value_is_number(&a) ? &a : !value_is_number(&b) ? &b : NULL;
   if (wrong)
-    return check_error(c, wrong == &a ? x->left->span : x->right->span, "%s compares numbers, not %s",
-                       operator_text(x->op), value_kind_text(wrong));
+    return check_error(c, wrong == &a ? x->left->span : x->right->span,
+                       "%s compares numbers, not %s", operator_text(x->op), value_kind_text(wrong));
   return value_bool(ordered(x->op, value_number(&a), value_number(&b)));
 }
 
@@ -116,7 +121,8 @@ static Value comparison(Checker *c, const Expr *x, Value a, Value b) {
 
 static Value truth(Checker *c, Operator op, Value v, Span at) {
   if (v.kind == VALUE_BOOL || v.kind == VALUE_FAILED) return v;
-  return check_error(c, at, "%s takes true or false, not %s", operator_text(op), value_kind_text(&v));
+  return check_error(c, at, "%s takes true or false, not %s", operator_text(op),
+                     value_kind_text(&v));
 }
 
 /* The right side is not looked at when the left one decides. */
@@ -154,16 +160,11 @@ static Value unary(Checker *c, const Expr *x) {
 
 /* ---- expressions ---- */
 
-static Value long_list(Checker *c, const Expr *x) {
-  return check_error(c, x->span, "a list of more than %d elements", LIMIT_LIST_LENGTH);
-}
-
-/* The elements of the lists within count too (in Value.i): lists may share others, and what walks them must end. */
 static Value list(Checker *c, const Expr *x) {
   int n = x->list.count;
-  int64_t elements = n;
   bool failed = false;
-  if (n > LIMIT_LIST_LENGTH) return long_list(c, x);
+  if (n > LIMIT_LIST_LENGTH)
+    return check_error(c, x->span, "a list of more than %d elements", LIMIT_LIST_LENGTH);
   Value *v = ARENA_ARRAY(c->arena, Value, n ? n : 1);
   for (int i = 0; i < n; i++) {
     v[i] = eval(c, x->list.at[i]);
@@ -171,10 +172,8 @@ static Value list(Checker *c, const Expr *x) {
       v[i] = check_error(c, x->list.at[i]->span, "a list holds compile-time values, not %s",
                          value_kind_text(&v[i]));
     failed |= v[i].kind == VALUE_FAILED;
-    if (v[i].kind == VALUE_LIST) elements += v[i].i;
   }
-  if (!failed && elements > LIMIT_LIST_LENGTH) return long_list(c, x);
-  return failed ? value_failed() : (Value){.kind = VALUE_LIST, .v = v, .n = n, .i = elements};
+  return failed ? value_failed() : (Value){.kind = VALUE_LIST, .v = v, .n = n};
 }
 
 static Value simple(Checker *c, const Expr *x, const Name *bound) {
@@ -223,17 +222,23 @@ Value eval_bound(Checker *c, const Expr *x, const Name *bound) {
 
 Value eval(Checker *c, const Expr *x) { return eval_bound(c, x, NULL); }
 
-bool eval_int(Checker *c, const Expr *x, const char *what, int64_t low, int64_t high, int64_t *out) {
+bool eval_int(Checker *c, const Expr *x, const char *what, int64_t low, int64_t high,
+              int64_t *out) {
   Value v = eval(c, x);
   if (v.kind == VALUE_FAILED) return false;
   if (v.kind != VALUE_INT) {
     check_error(c, x->span, "%s must be an integer, not %s", what, value_kind_text(&v));
-    if (v.kind == VALUE_FLOAT && v.f == floor(v.f)) check_note(c, no_place(), "a // b divides integers");
+    if (v.kind == VALUE_FLOAT && v.f == floor(v.f))
+      check_note(c, no_place(), "a // b divides integers");
     return false;
   }
   *out = v.i;
   if (v.i >= low && v.i <= high) return true;
-  if (v.i < low) check_error(c, x->span, "%s must be at least %lld, not %lld", what, (long long)low, (long long)v.i);
-  else check_error(c, x->span, "%s must be at most %lld, not %lld", what, (long long)high, (long long)v.i);
+  if (v.i < low)
+    check_error(c, x->span, "%s must be at least %lld, not %lld", what, (long long)low,
+                (long long)v.i);
+  else
+    check_error(c, x->span, "%s must be at most %lld, not %lld", what, (long long)high,
+                (long long)v.i);
   return false;
 }

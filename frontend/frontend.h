@@ -1,5 +1,5 @@
-/* The frontend: a .net file in, a graph of language-level ops out. All errors in what the user wrote are found here
- * and go to Diags; see docs/language.md for the language. */
+/* The frontend: a .net file in, a graph of language-level ops out. All errors in what the user
+ * wrote are found here and go to Diags; see docs/language.md for the language. */
 #ifndef DLC_FRONTEND_FRONTEND_H
 #define DLC_FRONTEND_FRONTEND_H
 

@@ -1,5 +1,6 @@
-/* Files: the main one and what it includes, each once. An include is looked for beside the including file, then in the
- * -I directories, and never outside of the directory where it is looked for; symbolic links are followed first. */
+/* Files: the main one and what it includes, each once. An include is looked for beside the
+ * including file, then in the -I directories, and never outside of the directory where it is looked
+ * for; symbolic links are followed first. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,10 @@ static bool stays_inside(const char *path) {
   if (*path == '/' || !*path) return false;
   while (*path) {
     size_t n = strcspn(path, "/");
-    if (n == 2 && !strncmp(path, "..", 2)) depth--;
-    else if (n && !(n == 1 && *path == '.')) depth++;
+    if (n == 2 && !strncmp(path, "..", 2))
+      depth--;
+    else if (n && !(n == 1 && *path == '.'))
+      depth++;
     if (depth < 0) return false;
     path += n + (path[n] == '/');
   }
@@ -66,7 +69,8 @@ static const char *find_include(Loader *l, const Item *x) {
     if (path) return path;
   }
   if (escapes) {
-    check_error(c, x->name.span, "an included file must be inside the directory it is looked for in");
+    check_error(c, x->name.span,
+                "an included file must be inside the directory it is looked for in");
     check_note(c, no_place(), "-I adds a directory");
   } else {
     check_error(c, x->name.span, "there is no file '%s' to include", x->name.text);
@@ -130,7 +134,8 @@ static void take_one(Loader *l, Item *x, const Item **slot, const char *what, bo
 
 /* ---- files ---- */
 
-/* Marks the file; false when it need not be read, having been read before or being in the middle of it. */
+/* Marks the file; false when it need not be read, having been read before or being in the middle of
+ * it. */
 static bool enter_file(Loader *l, const char *path, Span at, bool **open) {
   Checker *c = l->checker;
   char real[PATH_MAX];
@@ -173,11 +178,16 @@ static void take_include(Loader *l, const Item *x) {
 
 static void take(Loader *l, Item *x, bool main_file) {
   Checker *c = l->checker;
-  if (x->kind == ITEM_CONST) take_const(l, x);
-  else if (x->kind == ITEM_BLOCK) take_block(l, x);
-  else if (x->kind == ITEM_INCLUDE) take_include(l, x);
-  else if (x->kind == ITEM_NETWORK) take_one(l, x, &c->network, "network", main_file);
-  else take_one(l, x, &c->train, "train block", main_file);
+  if (x->kind == ITEM_CONST)
+    take_const(l, x);
+  else if (x->kind == ITEM_BLOCK)
+    take_block(l, x);
+  else if (x->kind == ITEM_INCLUDE)
+    take_include(l, x);
+  else if (x->kind == ITEM_NETWORK)
+    take_one(l, x, &c->network, "network", main_file);
+  else
+    take_one(l, x, &c->train, "train block", main_file);
 }
 
 static bool load_file(Loader *l, int file, bool main_file) {
@@ -188,8 +198,7 @@ static bool load_file(Loader *l, int file, bool main_file) {
     return false;
   }
   for (int i = 0; i < items.count; i++) take(l, items.at[i], main_file);
-  if (main_file && !c->network)
-    check_error(c, (Span){file, 1, 1, 1, 1}, "the file has no network");
+  if (main_file && !c->network) check_error(c, (Span){file, 1, 1, 1, 1}, "the file has no network");
   return true;
 }
 
@@ -207,7 +216,8 @@ static bool load_define(Checker *c, const char *text) {
     check_error(c, no_place(), "-D takes name=value, not '%s'", text);
     return false;
   }
-  const char *source = arena_printf(c->arena, "const %.*s = %s;", (int)(equals - text), text, equals + 1);
+  const char *source =
+      arena_printf(c->arena, "const %.*s = %s;", (int)(equals - text), text, equals + 1);
   int file = sources_add(c->diags->sources, "-D", source, strlen(source));
   if (!parse_source(c->arena, c->diags, file, &items)) {
     c->reports++;

@@ -18,8 +18,8 @@ static const InitRow rows[] = {
     {"uniform", "lo:float, hi:float", INIT_UNIFORM, 0},
     {"xavier_uniform", "", INIT_XAVIER_UNIFORM, 0},
     {"xavier_normal", "", INIT_XAVIER_NORMAL, 0},
-    {"kaiming_uniform", "a:float=0, mode:words(\"fan_in\"|\"fan_out\")=\"fan_in\"", INIT_KAIMING_UNIFORM, 0},
-    {"kaiming_normal", "a:float=0, mode:words(\"fan_in\"|\"fan_out\")=\"fan_in\"", INIT_KAIMING_NORMAL, 0},
+    {"kaiming_uniform", "a:float=0", INIT_KAIMING_UNIFORM, 0},
+    {"kaiming_normal", "a:float=0", INIT_KAIMING_NORMAL, 0},
     {"orthogonal", "", INIT_ORTHOGONAL, 0},
 };
 
@@ -31,12 +31,14 @@ static const InitRow *row_of(const char *name) {
 
 bool init_exists(const char *name) { return row_of(name) != NULL; }
 
-static Value bad_number(Checker *c, const Call *call, const Matched *m, const Init *init) {
+static Value checked(Checker *c, const Call *call, const Matched *m, const Init *init) {
   if (init->kind == INIT_NORMAL && init->b < 0)
     return check_error(c, m->attr_span[1], "a standard deviation cannot be negative");
   if (init->kind == INIT_UNIFORM && init->a > init->b)
     return check_error(c, call->span, "the lower bound of uniform is above the upper one");
-  return (Value){.kind = VALUE_INIT, .init = *init};
+  Init *copy = ARENA_NEW(c->arena, Init);
+  *copy = *init;
+  return (Value){.kind = VALUE_INIT, .init = copy};
 }
 
 Value init_call(Checker *c, const Call *call) {
@@ -47,9 +49,8 @@ Value init_call(Checker *c, const Call *call) {
   if (!match_arguments(c, call, &s, &m)) return value_failed();
   Init init = {.kind = row->kind, .a = row->a};
   if (s.nattrs > 0) init.a = m.attr[0].f;
-  bool words = s.nattrs > 1 && m.attr[1].kind == ATTR_WORDS;
-  if (s.nattrs > 1) init.b = words ? !strcmp(m.attr[1].s, "fan_out") : m.attr[1].f;
-  return bad_number(c, call, &m, &init);
+  if (s.nattrs > 1) init.b = m.attr[1].f;
+  return checked(c, call, &m, &init);
 }
 
 Value init_bare(Checker *c, const char *name, Span at) {

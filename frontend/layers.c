@@ -1,4 +1,5 @@
-/* Layers: their names, and the parameters they own. A parameter's full name is unique in the network. */
+/* Layers: their names, and the parameters they own. A parameter's full name is unique in the
+ * network. */
 #include <string.h>
 
 #include "frontend/check.h"
@@ -38,8 +39,8 @@ const char *layer_name(Checker *c, const Call *call) {
   }
   if (failed) return NULL;
   if (s.length <= LIMIT_NAME_BYTES) return s.text;
-  check_error(c, label ? label->span : call->span, "the full name of this layer is longer than %d bytes",
-              LIMIT_NAME_BYTES);
+  check_error(c, label ? label->span : call->span,
+              "the full name of this layer is longer than %d bytes", LIMIT_NAME_BYTES);
   return NULL;
 }
 
@@ -48,10 +49,14 @@ const char *layer_name(Checker *c, const Call *call) {
 static bool fits(const char *pattern, const char *name) {
   const char *star = NULL, *resume = NULL;
   while (*name) {
-    if (*pattern == '*') star = pattern++, resume = name;
-    else if (*pattern == '?' || *pattern == *name) pattern++, name++;
-    else if (star) pattern = star + 1, name = ++resume;
-    else return false;
+    if (*pattern == '*')
+      star = pattern++, resume = name;
+    else if (*pattern == '?' || *pattern == *name)
+      pattern++, name++;
+    else if (star)
+      pattern = star + 1, name = ++resume;
+    else
+      return false;
   }
   while (*pattern == '*') pattern++;
   return !*pattern;
@@ -74,8 +79,10 @@ static bool claim_name(Checker *c, const char *full, Span at) {
   if (other) {
     check_error(c, at, "two parameters are named %s", full);
     bool loop = other->file == at.file && other->line == at.line && other->col == at.col;
-    check_note(c, *other, loop ? "it is made here more than once; `as name[i]` tells the layers of a loop apart"
-                               : "the other one is made here; `as name` gives a layer its own name");
+    check_note(c, *other,
+               loop
+                   ? "it is made here more than once; `as name[i]` tells the layers of a loop apart"
+                   : "the other one is made here; `as name` gives a layer its own name");
     return false;
   }
   Span *span = ARENA_NEW(c->arena, Span);
@@ -88,7 +95,8 @@ Node *layer_param(Checker *c, Op op, const char *full, int rank, const int64_t *
                   Span at) {
   OpError e = {.arena = c->arena};
   if (!claim_name(c, full, at)) return NULL;
-  Attr attr[] = {attr_str(full), attr_ints(rank, dim), attr_init(init), attr_bool(!is_frozen(c, full))};
+  Attr attr[] = {attr_str(full), attr_ints(rank, dim), attr_init(init),
+                 attr_bool(!is_frozen(c, full))};
   Node *n = ir_try(c->graph, op, 0, NULL, attr, at, &e);
   if (!n) check_error(c, at, "%s", e.text);
   return n;
@@ -101,11 +109,13 @@ typedef struct {
   bool failed;
 } Owner;
 
-static Node *make_param(Params *p, Op op, const char *name, int rank, const int64_t *dim, Init init) {
+static Node *make_param(Params *p, Op op, const char *name, int rank, const int64_t *dim,
+                        Init init) {
   Owner *o = p->user;
   Checker *c = o->checker;
   if (o->failed) return NULL;
-  Node *n = layer_param(c, op, arena_printf(c->arena, "%s.%s", o->layer, name), rank, dim, init, o->at);
+  Node *n =
+      layer_param(c, op, arena_printf(c->arena, "%s.%s", o->layer, name), rank, dim, init, o->at);
   o->failed = n == NULL;
   return n;
 }

@@ -23,8 +23,10 @@ static void exec_bind(Checker *c, const Stmt *s) {
     v = check_error(c, s->span, "%d name%s for %d value%s", names->count,
                     names->count == 1 ? "" : "s", n, n == 1 ? "" : "s");
   }
-  if (v.kind == VALUE_FAILED) bind_failed(c, names);
-  else if (v.kind != VALUE_TUPLE) bind(c, &names->at[0], v);
+  if (v.kind == VALUE_FAILED)
+    bind_failed(c, names);
+  else if (v.kind != VALUE_TUPLE)
+    bind(c, &names->at[0], v);
   else
     for (int i = 0; i < n; i++) bind(c, &names->at[i], v.v[i]);
 }
@@ -40,14 +42,16 @@ static void exec_return(Checker *c, const Stmt *s) {
   for (int i = 0; i < n; i++) v[i] = eval(c, s->values.at[i]);
   for (int i = 0; i < n; i++)
     if (v[i].kind == VALUE_TUPLE && n > 1)
-      v[i] = check_error(c, s->values.at[i]->span, "this gives %d values; one is needed here", v[i].n);
+      v[i] =
+          check_error(c, s->values.at[i]->span, "this gives %d values; one is needed here", v[i].n);
   scope->returned = true;
   scope->result = n == 1 ? v[0] : (Value){.kind = VALUE_TUPLE, .v = v, .n = n};
 }
 
 /* ---- if and for ---- */
 
-/* What was not walked because its condition failed binds names that are not to be complained about. */
+/* What was not walked because its condition failed binds names that are not to be complained about.
+ */
 static void fail_bindings(Checker *c, const Stmts *list) {
   for (int i = 0; i < list->count; i++) {
     const Stmt *s = list->at[i];
@@ -153,8 +157,13 @@ static bool elem_of(Checker *c, const Stmt *s, Declared *d) {
       return true;
     }
   check_error(c, s->type->elem.span, "%s cannot be the type of %s", name,
-              input ? "an input" : target ? "a target" : "a param");
-  check_note(c, no_place(), "it is %s", input ? "f32, u8 or i32" : target ? "class[k] or f32" : "f32");
+              input    ? "an input"
+              : target ? "a target"
+                       : "a param");
+  check_note(c, no_place(), "it is %s",
+             input    ? "f32, u8 or i32"
+             : target ? "class[k] or f32"
+                      : "f32");
   return false;
 }
 
@@ -187,7 +196,8 @@ static void exec_outside(Checker *c, const Stmt *s) {
   if (declared(c, s, &d) && unique_leaf(c, name)) {
     Attr attr[] = {attr_str(name->text), attr_int(d.classes), attr_ints(d.rank, d.dim),
                    attr_words(elem[d.elem])};
-    n = tensor_make(c, s->kind == STMT_INPUT ? OP_input : OP_target, 0, NULL, attr, s->span, NULL, NULL);
+    n = tensor_make(c, s->kind == STMT_INPUT ? OP_input : OP_target, 0, NULL, attr, s->span, NULL,
+                    NULL);
   }
   scope_bind(c, name->text, value_tensor(n), name->span);
 }
@@ -205,13 +215,15 @@ static Node *param_node(Checker *c, const Stmt *s) {
   Value v = eval(c, s->value);
   if (!fine || v.kind == VALUE_FAILED) return NULL;
   if (v.kind != VALUE_INIT) {
-    check_error(c, s->value->span, "a param starts from an initialiser, not %s", value_kind_text(&v));
+    check_error(c, s->value->span, "a param starts from an initialiser, not %s",
+                value_kind_text(&v));
     if (value_is_number(&v)) check_note(c, no_place(), "constant(c) fills it with one number");
     return NULL;
   }
-  if (!init_fits(c, v.init, d.rank, s->value->span)) return NULL;
+  if (!init_fits(c, *v.init, d.rank, s->value->span)) return NULL;
   const char *full = arena_printf(c->arena, "%s%s", c->scope->prefix, s->names.at[0].text);
-  return layer_param(c, OP_param, full, d.rank, d.dim, init_resolve(v.init, d.rank, d.dim), s->span);
+  return layer_param(c, OP_param, full, d.rank, d.dim, init_resolve(*v.init, d.rank, d.dim),
+                     s->span);
 }
 
 static void exec_param(Checker *c, const Stmt *s) {
@@ -289,7 +301,8 @@ static void unknown_metric(Checker *c, const Call *call) {
 static void exec_metric(Checker *c, const Stmt *s) {
   Call call;
   bool fine = call_begin(c, s->value, NULL, no_place(), &call);
-  if (!metric_exists(call.what)) unknown_metric(c, &call);
+  if (!metric_exists(call.what))
+    unknown_metric(c, &call);
   else if (fine) {
     Value v = tensor_call(c, op_by_name(call.what), &call);
     Node *n = v.kind == VALUE_TENSOR ? v.node : NULL;
@@ -307,15 +320,17 @@ static const char *declaration_text(StmtKind k) {
 
 static void exec_statement(Checker *c, const Stmt *s) {
   typedef void Exec(Checker *, const Stmt *);
-  static Exec *const exec[] = {exec_bind,    exec_return, exec_if,    NULL,      exec_outside,
+  static Exec *const exec[] = {exec_bind,    exec_return, exec_if,     NULL,      exec_outside,
                                exec_outside, exec_param,  exec_output, exec_loss, exec_metric};
   const char *declaration = declaration_text(s->kind);
   if (declaration && s->kind != STMT_PARAM && c->scope->item->kind != ITEM_NETWORK) {
     check_error(c, s->span, "%s belongs in a network, not in a block", declaration);
     bind_failed(c, &s->names);
   } else if (s->kind == STMT_FOR) {
-    if (s->end) for_range(c, s);
-    else for_list(c, s);
+    if (s->end)
+      for_range(c, s);
+    else
+      for_list(c, s);
   } else {
     exec[s->kind](c, s);
   }
@@ -345,8 +360,8 @@ static void check_outputs(Checker *c) {
     const Result *r = &g->results.at[i];
     const Node *target = from[r->node->id];
     if (r->kind != RESULT_OUTPUT || !target) continue;
-    check_error(c, *(const Span *)table_get(&c->outputs, r->name), "output %s depends on the target %s",
-                r->name, node_str(target, "name"));
+    check_error(c, *(const Span *)table_get(&c->outputs, r->name),
+                "output %s depends on the target %s", r->name, node_str(target, "name"));
     check_note(c, target->span, "targets are absent from inference");
   }
 }

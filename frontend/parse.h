@@ -8,9 +8,9 @@ typedef struct {
   Arena *arena;
   Diags *diags;
   int file, line, col;
-  int nesting;       /* open brackets */
-  bool fatal;        /* no more tokens, and no more errors */
-  Span now, before;  /* the last token read, and the one before it */
+  int nesting;      /* open brackets */
+  bool fatal;       /* no more tokens, and no more errors */
+  Span now, before; /* the last token read, and the one before it */
   Items items;
 } Parse;
 

@@ -1,4 +1,5 @@
-/* The grammar of the network language. The actions build the syntax tree (ast.h) and nothing else. */
+/* The grammar of the network language. The actions build the syntax tree (ast.h) and nothing
+ * else. */
 %require "3.8"
 %define api.pure full
 %define api.location.type {Span}
@@ -216,7 +217,7 @@ type:
     }
   ;
 
-/* ---- expressions; a pipe is looser than every operator, the rest is as the precedences above say ---- */
+/* ---- expressions: a pipe is looser than any operator; those are as the precedences say ---- */
 
 expr:
     operation
@@ -375,8 +376,8 @@ static int yyreport_syntax_error(const yypcontext_t *ctx, void *scanner, Parse *
   put_expected(&s, &set);
   if (missed_before(p, &set, at)) {
     Span end = p->before;
-    diag_error(p->diags, (Span){end.file, end.end_line, end.end_col, end.end_line, end.end_col}, "%s",
-               s.text);
+    Span behind = {end.file, end.end_line, end.end_col, end.end_line, end.end_col};
+    diag_error(p->diags, behind, "%s", s.text);
     return 0;
   }
   str_put(&s, ", not ");

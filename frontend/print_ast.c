@@ -1,4 +1,5 @@
-/* The syntax tree as text: an s-expression a statement. Chains that lean left are printed in a loop. */
+/* The syntax tree as text: an s-expression a statement. Chains that lean left are printed in a
+ * loop. */
 #include "frontend/check.h"
 #include "frontend/parse.h"
 
@@ -146,7 +147,8 @@ static void put_formals(Str *s, const Item *x) {
 static void put_item(Str *s, const Item *x) {
   static const char *const word[] = {"const", "block", "include", "network", "train"};
   str_printf(s, "(%s", word[x->kind]);
-  if (x->kind != ITEM_TRAIN) str_printf(s, x->kind == ITEM_INCLUDE ? " \"%s\"" : " %s", x->name.text);
+  if (x->kind != ITEM_TRAIN)
+    str_printf(s, x->kind == ITEM_INCLUDE ? " \"%s\"" : " %s", x->name.text);
   if (x->kind == ITEM_BLOCK) put_formals(s, x);
   if (x->value) str_put(s, " "), put_expr(s, x->value);
   put_statements(s, &x->body, 2);

@@ -1,5 +1,5 @@
-/* Calls of ops and operators on tensors. u8 and i32 become f32 at their first arithmetic use; labels and indices, and
- * what only moves elements, stay integers. */
+/* Calls of ops and operators on tensors. u8 and i32 become f32 at their first arithmetic use;
+ * labels and indices, and what only moves elements, stay integers. */
 #include <string.h>
 
 #include "frontend/check.h"
@@ -8,7 +8,8 @@ Node *tensor_real(Checker *c, Node *n) {
   if (!n || n->type.elem == ELEM_F32) return n;
   while (c->real.count <= n->id) vec_push(c->arena, &c->real, NULL);
   if (!c->real.at[n->id])
-    c->real.at[n->id] = ir_try(c->graph, OP_real, 1, &n, NULL, n->span, &(OpError){.arena = c->arena});
+    c->real.at[n->id] =
+        ir_try(c->graph, OP_real, 1, &n, NULL, n->span, &(OpError){.arena = c->arena});
   return c->real.at[n->id];
 }
 
@@ -56,7 +57,8 @@ static void note_operands(Checker *c, int nin, Node *const *in, Span at) {
 static Node *report(Checker *c, const OpError *e, int nin, Node *const *in, Span at,
                     const Span *operand, const Span *attribute) {
   Span place = at;
-  if (e->attribute >= 0 && attribute && attribute[e->attribute].file) place = attribute[e->attribute];
+  if (e->attribute >= 0 && attribute && attribute[e->attribute].file)
+    place = attribute[e->attribute];
   if (e->operand >= 0 && operand && e->operand < nin && operand[e->operand].file)
     place = operand[e->operand];
   check_error(c, place, "%s", e->text);
@@ -155,19 +157,22 @@ Value tensor_question(Checker *c, const Call *call) {
 
 static Node *operator_side(Checker *c, const Expr *x, const Value *v) {
   Node *n = operand_node(c, v, x->span, false);
-  if (!n) check_error(c, x->span, "a tensor or a number is needed here, not %s", value_kind_text(v));
+  if (!n)
+    check_error(c, x->span, "a tensor or a number is needed here, not %s", value_kind_text(v));
   return n;
 }
 
 Value tensor_binary(Checker *c, const Expr *x, Value left, Value right) {
   static const Op ops[] = {OP_add, OP_sub, OP_mul, OP_div};
   if (x->op >= OPERATOR_EQ) {
-    check_error(c, x->span, "tensors cannot be compared: %s takes compile-time values", operator_text(x->op));
+    check_error(c, x->span, "tensors cannot be compared: %s takes compile-time values",
+                operator_text(x->op));
     check_note(c, no_place(), "dim(x, i) and rank(x) are known at compile time");
     return value_failed();
   }
   if (x->op > OPERATOR_DIV)
-    return check_error(c, x->span, "%s takes compile-time values, not tensors", operator_text(x->op));
+    return check_error(c, x->span, "%s takes compile-time values, not tensors",
+                       operator_text(x->op));
   Span spans[] = {x->left->span, x->right->span};
   Node *in[] = {operator_side(c, x->left, &left), operator_side(c, x->right, &right)};
   if (!in[0] || !in[1]) return value_failed();

@@ -1,5 +1,5 @@
-/* The train block: words, each with values, that fill Graph.train. Optimizers, schedules and augmentations are rows of
- * train.def. */
+/* The train block: words, each with values, that fill Graph.train. Optimizers, schedules and
+ * augmentations are rows of train.def. */
 #include <stddef.h>
 #include <string.h>
 
@@ -33,14 +33,14 @@ enum { INT_WORDS = sizeof int_words / sizeof *int_words };
 
 typedef struct {
   const char *attr;
-  double high;  /* the largest value */
-  bool open;    /* the bounds themselves are not allowed */
+  double high; /* the largest value */
+  bool open;   /* the bounds themselves are not allowed */
 } Bound;
 
 /* Every other number of an item is at least 0. */
-static const Bound bounds[] = {{"p", 1, false},        {"beta1", 1, true},    {"beta2", 1, true},
-                               {"size", 1e300, true},  {"period", 1e300, true},
-                               {"epochs", 1e300, true}, {"degrees", 360, false}};
+static const Bound bounds[] = {
+    {"p", 1, false},         {"beta1", 1, true},      {"beta2", 1, true},     {"size", 1e300, true},
+    {"period", 1e300, true}, {"epochs", 1e300, true}, {"degrees", 360, false}};
 
 static bool in_bounds(const char *name, double x) {
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
@@ -100,7 +100,8 @@ static bool item_of(Checker *c, TrainKind kind, const Expr *x, TrainItem *out) {
   if (!match_arguments(c, &call, s, &m) || !check_bounds(c, &call, s, &m)) return false;
   *out = (TrainItem){call.what, ARENA_ARRAY(c->arena, Attr, s->nattrs + 1)};
   memcpy(out->attr, m.attr, (size_t)s->nattrs * sizeof *m.attr);
-  const Attr *nesterov = train_attr(kind, out, "nesterov"), *momentum = train_attr(kind, out, "momentum");
+  const Attr *nesterov = train_attr(kind, out, "nesterov"),
+             *momentum = train_attr(kind, out, "momentum");
   if (!nesterov || !nesterov->i || momentum->f > 0) return true;
   check_error(c, call.span, "nesterov needs momentum above 0");
   return false;
@@ -120,9 +121,12 @@ static void set_item(Checker *c, TrainKind kind, const Setting *s) {
     TrainItem item = {0};
     if (kind != TRAIN_AUGMENT && !one_value(c, s)) return;
     if (!item_of(c, kind, s->values.at[i], &item)) continue;
-    if (kind == TRAIN_OPTIMIZER) t->optimizer = item;
-    else if (kind == TRAIN_SCHEDULE) t->schedule = item;
-    else vec_push(c->arena, &t->augment, item);
+    if (kind == TRAIN_OPTIMIZER)
+      t->optimizer = item;
+    else if (kind == TRAIN_SCHEDULE)
+      t->schedule = item;
+    else
+      vec_push(c->arena, &t->augment, item);
   }
 }
 
@@ -136,8 +140,10 @@ static void set_clip(Checker *c, const Setting *s) {
   if (!one_value(c, s)) return;
   Value v = eval(c, s->values.at[0]);
   if (v.kind == VALUE_FAILED) return;
-  if (value_is_number(&v) && value_number(&v) > 0) c->graph->train.clip_grad_norm = value_number(&v);
-  else check_error(c, s->values.at[0]->span, "clip_grad_norm takes a number above 0");
+  if (value_is_number(&v) && value_number(&v) > 0)
+    c->graph->train.clip_grad_norm = value_number(&v);
+  else
+    check_error(c, s->values.at[0]->span, "clip_grad_norm takes a number above 0");
 }
 
 static void set_freeze(Checker *c, const Setting *s) {
@@ -149,7 +155,8 @@ static void set_freeze(Checker *c, const Setting *s) {
       vec_push(c->arena, &c->freeze_spans, s->values.at[i]->span);
       continue;
     }
-    check_error(c, s->values.at[i]->span, "freeze takes a pattern in quotes, not %s", value_kind_text(&v));
+    check_error(c, s->values.at[i]->span, "freeze takes a pattern in quotes, not %s",
+                value_kind_text(&v));
     check_note(c, no_place(), "as in freeze \"layer1.*\";");
   }
 }
@@ -186,9 +193,12 @@ static void set(Checker *c, const Setting *s) {
       set_int(c, &int_words[i], s);
       return;
     }
-  if (!strcmp(word, "clip_grad_norm")) set_clip(c, s);
-  else if (!strcmp(word, "freeze")) set_freeze(c, s);
-  else unknown_word(c, s);
+  if (!strcmp(word, "clip_grad_norm"))
+    set_clip(c, s);
+  else if (!strcmp(word, "freeze"))
+    set_freeze(c, s);
+  else
+    unknown_word(c, s);
 }
 
 void check_train(Checker *c) {

@@ -12,9 +12,9 @@ bool value_is_number(const Value *v) { return v->kind == VALUE_INT || v->kind ==
 double value_number(const Value *v) { return v->kind == VALUE_INT ? (double)v->i : v->f; }
 
 const char *value_kind_text(const Value *v) {
-  static const char *const text[] = {
-      "a failed value", "an integer",      "a number", "true or false",         "a string",
-      "a list",         "an initialiser", "a tensor", "several returned values"};
+  static const char *const text[] = {"a failed value", "an integer", "a number",
+                                     "true or false",  "a string",   "a list",
+                                     "an initialiser", "a tensor",   "several returned values"};
   return text[v->kind];
 }
 
@@ -41,8 +41,6 @@ static bool stop(Checker *c, Span at, const char *fmt, long long limit) {
   return false;
 }
 
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-
 bool check_work(Checker *c, Span at) {
   if (c->stopped) return false;
   if (++c->work <= LIMIT_WORK) return true;
@@ -59,8 +57,13 @@ bool check_enter(Checker *c, Span at) {
 bool check_step(Checker *c, Span at) {
   if (c->stopped) return false;
   if (++c->steps <= LIMIT_LOOP_STEPS) return true;
-  return stop(c, at, "unrolling stops here: it takes more than %lld loop steps and block calls",
-              LIMIT_LOOP_STEPS);
+  return stop(c, at, "unrolling stops here: it takes more than %lld loop steps", LIMIT_LOOP_STEPS);
+}
+
+bool check_block_call(Checker *c, Span at) {
+  if (c->stopped) return false;
+  if (++c->block_calls <= LIMIT_LAYERS) return true;
+  return stop(c, at, "unrolling stops here: it takes more than %lld calls of blocks", LIMIT_LAYERS);
 }
 
 bool tensor_count(Checker *c, Span at) {

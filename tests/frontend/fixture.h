@@ -1,6 +1,8 @@
-/* What the tests of frontend/ share: files in a directory of their own, compiled from text, and cases kept in files.
+/* What the tests of frontend/ share: files in a directory of their own, compiled from text, and
+ * cases kept in files.
  *
- * A file of cases holds, for each: a line "=== name", the source, a line "---", the text expected. */
+ * A file of cases holds, for each: a line "=== name", the source, a line "---", the text expected.
+ */
 #ifndef DLC_TESTS_FRONTEND_FIXTURE_H
 #define DLC_TESTS_FRONTEND_FIXTURE_H
 
@@ -39,6 +41,8 @@ static inline int leave_directory(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter_directory, leave_directory)
 
 static inline void write_bytes(const char *path, const char *text, size_t length) {
+  unlink(
+      path); /* a fresh file: some file systems flush one that is cut to nothing and written anew */
   FILE *f = fopen(path, "wb");
   assert_non_null(f);
   assert_int_equal(fwrite(text, 1, length, f), length);

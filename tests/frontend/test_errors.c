@@ -43,6 +43,7 @@ static void test_warning_without_loss(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {TEST(test_messages), TEST(test_at_most_twenty),
-                                     TEST(test_file_that_is_not_there), TEST(test_warning_without_loss)};
+                                     TEST(test_file_that_is_not_there),
+                                     TEST(test_warning_without_loss)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,8 @@ static const char *errors_of(void **state, const char *path, const FrontendOptio
 
 static void test_include_once(void **state) {
   mkdir("lib", 0777);
-  write_file("a.net", "include \"lib/c.net\"; include \"b.net\"; include \"./lib/../b.net\";\n" NET);
+  write_file("a.net",
+             "include \"lib/c.net\"; include \"b.net\"; include \"./lib/../b.net\";\n" NET);
   write_file("b.net", "include \"lib/c.net\";\nconst k = base + 1;\n");
   write_file("lib/c.net", "include \"d.net\";\nconst base = 4;\nblock f(x) { return x; }\n");
   write_file("lib/d.net", "const other = 4;\n");
@@ -59,7 +60,8 @@ static void test_include_stays_inside(void **state) {
   for (int i = 0; i < 5; i++) {
     write_file("in/a.net", arena_printf(*state, "include \"%s\";\n" NET, paths[i]));
     const char *errors = errors_of(state, "in/a.net", &(FrontendOptions){0});
-    const char *start = "in/a.net:1:9: error: an included file must be inside the directory it is looked for in\n";
+    const char *start =
+        "in/a.net:1:9: error: an included file must be inside the directory it is looked for in\n";
     assert_memory_equal(errors, start, strlen(start));
   }
   FrontendOptions o = {.include_dirs = (const char *[]){"."}, .ninclude_dirs = 1};
@@ -70,13 +72,14 @@ static void test_include_stays_inside(void **state) {
 static void test_included_file_is_a_library(void **state) {
   write_file("a.net", "include \"b.net\";\n" NET);
   write_file("b.net", "const k = 1;\n" NET "train { }\n");
-  assert_string_equal(errors_of(state, "a.net", &(FrontendOptions){0}),
-                      "b.net:2:9: error: an included file holds consts and blocks only, not a network\n"
-                      "   2 | " NET
-                      "     |         ^\n"
-                      "b.net:3:1: error: an included file holds consts and blocks only, not a train block\n"
-                      "   3 | train { }\n"
-                      "     | ^~~~~\n");
+  assert_string_equal(
+      errors_of(state, "a.net", &(FrontendOptions){0}),
+      "b.net:2:9: error: an included file holds consts and blocks only, not a network\n"
+      "   2 | " NET
+      "     |         ^\n"
+      "b.net:3:1: error: an included file holds consts and blocks only, not a train block\n"
+      "   3 | train { }\n"
+      "     | ^~~~~\n");
 }
 
 static void test_error_in_included_file(void **state) {
@@ -95,7 +98,8 @@ static void test_include_chain(void **state) {
   enum { FILES = LIMIT_NESTING + 10 };
   write_file("a.net", "include \"0.net\";\n" NET);
   for (int i = 0; i < FILES; i++)
-    write_file(arena_printf(*state, "%d.net", i), arena_printf(*state, "include \"%d.net\";\n", i + 1));
+    write_file(arena_printf(*state, "%d.net", i),
+               arena_printf(*state, "include \"%d.net\";\n", i + 1));
   const char *errors = errors_of(state, "a.net", &(FrontendOptions){0});
   assert_non_null(strstr(errors, "error: includes are nested more than 200 levels deep"));
 }

@@ -1,4 +1,5 @@
-/* What each part of the language builds: graphs.txt holds sources and their graphs, without places. */
+/* What each part of the language builds: graphs.txt holds sources and their graphs, without places.
+ */
 #include "fixture.h"
 
 #include "ir/op.h"
@@ -42,8 +43,8 @@ static void test_places(void **state) {
   struct {
     Op op;
     Span span;
-  } expected[] = {{OP_input, {1, 2, 3, 2, 20}},   {OP_param, {1, 3, 12, 4, 26}},
-                  {OP_linear, {1, 3, 12, 4, 26}}, {OP_relu, {1, 4, 30, 4, 34}},
+  } expected[] = {{OP_input, {1, 2, 3, 2, 20}},     {OP_param, {1, 3, 12, 4, 26}},
+                  {OP_linear, {1, 3, 12, 4, 26}},   {OP_relu, {1, 4, 30, 4, 34}},
                   {OP_constant, {1, 5, 18, 5, 19}}, {OP_add, {1, 5, 14, 5, 19}}};
   assert_int_equal(l.graph->nodes.count, 6);
   for (int i = 0; i < 6; i++) {
