@@ -55,6 +55,7 @@ static int64_t rows_of_unit(const ConvPlan *p) {
   int64_t row = p->ngrids * g->gw * g->taps_h * g->taps_w * (p->depthwise ? 1 : p->ak) * p->cc;
   int64_t rows = row > 0 ? 2000000 / row : g->gh, most = g->gh;
   for (int i = 1; i < p->ngrids; i++) most = conv_max_int(most, p->grid[i].gh);
+  if (p->depthwise) rows = (32 << 10) / (g->gw * p->cc * p->cg->real_bytes);
   if (rows < 1) rows = 1;
   if (rows * 2 > most || p->side) return most;
   int64_t blocks = (most + rows - 1) / rows;
@@ -73,7 +74,7 @@ static void plan_tiles(ConvPlan *p) {
   fold_rows(p);
   bool few = p->sparse || (g->gw < 6 && batch >= 4 && !p->depthwise);
   int64_t step = (few ? p->ah * p->aw : g->sw) * p->ac * p->cg->real_bytes;
-  p->most = step % 1024 ? 14 : CONV_FAR_ROWS;
+  p->most = step % 1024 && !p->depthwise ? 14 : CONV_FAR_ROWS;
   conv_choose_tile(p->cg, few ? batch : g->gw, conv_vectors(p->cg, p->ck), p->most, &mr, &p->nr);
   if (p->depthwise && p->nr > 2)
     p->nr = 2; /* its two loads a multiply-add leave no room for more */
