@@ -233,7 +233,7 @@ static void exec_param(Checker *c, const Stmt *s) {
 /* ---- results ---- */
 
 static Node *tensor_of(Checker *c, Value v, Span at, const char *what) {
-  if (v.kind == VALUE_TENSOR) return tensor_real(c, v.node);
+  if (v.kind == VALUE_TENSOR) return tensor_real(c, v.node, at);
   if (v.kind != VALUE_FAILED)
     check_error(c, at, "%s must be a tensor, not %s", what, value_kind_text(&v));
   return NULL;

@@ -4,8 +4,19 @@
 
 #include "frontend/check.h"
 
-Node *tensor_real(Checker *c, Node *n) {
+/* A class label, whole or with its elements moved. */
+static bool is_label(const Node *n) {
+  while (n->nin && !strcmp(op_info[n->op].section, "shape")) n = n->in[0];
+  return (n->op == OP_target || n->op == OP_input) && node_int(n, "classes") > 0;
+}
+
+Node *tensor_real(Checker *c, Node *n, Span at) {
   if (!n || n->type.elem == ELEM_F32) return n;
+  if (is_label(n)) {
+    check_error(c, at, "a class label is not a number to compute with");
+    check_note(c, no_place(), "cross_entropy, nll_loss and accuracy take labels");
+    return NULL;
+  }
   while (c->real.count <= n->id) vec_push(c->arena, &c->real, NULL);
   if (!c->real.at[n->id])
     c->real.at[n->id] =
@@ -94,13 +105,14 @@ static bool one_elem(int n, const Value *v) {
 static Node *operand_node(Checker *c, const Value *v, Span at, bool integers) {
   if (value_is_number(v)) return tensor_constant(c, value_number(v), at);
   if (v->kind != VALUE_TENSOR) return NULL;
-  return integers ? v->node : tensor_real(c, v->node);
+  return integers ? v->node : tensor_real(c, v->node, at);
 }
 
 typedef struct {
   int n;
   Node **in;
   const Span *span;
+  bool failed;
 } Operands;
 
 static Operands operands_of(Checker *c, Op op, const Signature *s, const Matched *m) {
@@ -110,8 +122,10 @@ static Operands operands_of(Checker *c, Op op, const Signature *s, const Matched
   o.span = variadic ? m->variadic_span.at : m->operand_span;
   o.in = ARENA_ARRAY(c->arena, Node *, o.n ? o.n : 1);
   bool moves = !strcmp(op_info[op].section, "shape") && one_elem(o.n, v);
-  for (int i = 0; i < o.n; i++)
+  for (int i = 0; i < o.n; i++) {
     o.in[i] = operand_node(c, &v[i], o.span[i], moves || takes_integers(op, s, i));
+    o.failed |= v[i].kind == VALUE_TENSOR && !o.in[i];
+  }
   return o;
 }
 
@@ -123,6 +137,7 @@ Value tensor_call(Checker *c, Op op, const Call *call) {
   if (!match_arguments(c, call, s, &m)) return value_failed();
   bool layer = op_info[op].kind == KIND_LAYER, named = layer || call->expr->label;
   Operands o = operands_of(c, op, s, &m);
+  if (o.failed) return value_failed();
   const char *name = named ? layer_name(c, call) : NULL;
   if (named && !name) return value_failed();
   if (layer && !layer_params(c, op, call, name, o.n, o.in, m.attr, &m)) return value_failed();
@@ -157,7 +172,7 @@ Value tensor_question(Checker *c, const Call *call) {
 
 static Node *operator_side(Checker *c, const Expr *x, const Value *v) {
   Node *n = operand_node(c, v, x->span, false);
-  if (!n)
+  if (!n && v->kind != VALUE_TENSOR)
     check_error(c, x->span, "a tensor or a number is needed here, not %s", value_kind_text(v));
   return n;
 }
@@ -180,6 +195,7 @@ Value tensor_binary(Checker *c, const Expr *x, Value left, Value right) {
 }
 
 Value tensor_negate(Checker *c, const Expr *x, Value v) {
-  Node *n = tensor_real(c, v.node);
+  Node *n = tensor_real(c, v.node, x->left->span);
+  if (!n) return value_failed();
   return value_tensor(tensor_make(c, OP_neg, 1, &n, NULL, x->span, NULL, NULL));
 }
