@@ -1,5 +1,6 @@
 /* The kinds of --emit that are code: through codegen to an object, then linked as asked. */
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "codegen/artifact.h"
 #include "codegen/header.h"
@@ -41,6 +42,18 @@ static const Kind *kind_of(const Options *o) {
 
 static bool fail(Compilation *c, const char *why) {
   diag_error(c->diags, (Span){0}, "%s", why ? why : "internal fault in code generation");
+  return false;
+}
+
+/* The runtime that is linked in is this machine's. */
+static bool check_target(Compilation *c, const Kind *k) {
+  const char *target = c->options->target;
+  struct utsname host;
+  if (!k->linked || !target || uname(&host)) return true;
+  size_t n = strcspn(target, "-");
+  if (n == strlen(host.machine) && !strncmp(target, host.machine, n)) return true;
+  diag_error(c->diags, (Span){0}, "code for '%s' cannot be linked with the runtime of this %s", target, host.machine);
+  diag_note(c->diags, (Span){0}, "emit asm, llvm or bc, and link it there");
   return false;
 }
 
@@ -90,6 +103,7 @@ bool emit_code(Compilation *c) {
   const Options *o = c->options;
   const Kind *k = kind_of(o);
   if (!k) return fail(c, "the output's suffix is none of .so .o .a .s .ll .bc; say --emit=KIND");
+  if (!check_target(c, k)) return false;
   const char *out = o->output ? o->output : arena_printf(c->arena, "%s%s", stem(c->arena, o->input), k->suffix);
   Artifact art = {.source = c->source, .max_batch = driver_batch(c), .keep_ir = !o->no_ir, .diags = c->diags,
                   .target = {.triple = o->target, .cpu = o->cpu, .real_bytes = o->real_bytes, .level = o->level,
