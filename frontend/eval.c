@@ -160,11 +160,23 @@ static Value unary(Checker *c, const Expr *x) {
 
 /* ---- expressions ---- */
 
+/* The elements of a list and of the lists within, or some number above the limit. The lists within have passed the
+ * limit, so that the walk is short and not deep, whatever they share. */
+static int count_elements(const Value *v, int n) {
+  int elements = n;
+  for (int i = 0; i < n && elements <= LIMIT_LIST_LENGTH; i++)
+    if (v[i].kind == VALUE_LIST) elements += count_elements(v[i].v, v[i].n);
+  return elements;
+}
+
+static Value long_list(Checker *c, const Expr *x) {
+  return check_error(c, x->span, "a list of more than %d elements", LIMIT_LIST_LENGTH);
+}
+
 static Value list(Checker *c, const Expr *x) {
   int n = x->list.count;
   bool failed = false;
-  if (n > LIMIT_LIST_LENGTH)
-    return check_error(c, x->span, "a list of more than %d elements", LIMIT_LIST_LENGTH);
+  if (n > LIMIT_LIST_LENGTH) return long_list(c, x);
   Value *v = ARENA_ARRAY(c->arena, Value, n ? n : 1);
   for (int i = 0; i < n; i++) {
     v[i] = eval(c, x->list.at[i]);
@@ -173,6 +185,7 @@ static Value list(Checker *c, const Expr *x) {
                          value_kind_text(&v[i]));
     failed |= v[i].kind == VALUE_FAILED;
   }
+  if (!failed && count_elements(v, n) > LIMIT_LIST_LENGTH) return long_list(c, x);
   return failed ? value_failed() : (Value){.kind = VALUE_LIST, .v = v, .n = n};
 }
 

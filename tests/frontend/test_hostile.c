@@ -119,6 +119,18 @@ static void test_doubling_blocks(void **state) {
   expect_error(state, s.text, "more than 100000 calls of blocks");
 }
 
+/* Lists of lists: 2^60 elements by sharing, and a list nested 400000 deep. Comparing and flattening walk them. */
+static void test_lists_within_lists(void **state) {
+  static const char *const grow[] = {"a = [1]; for i in 0..60 { a = [a, a]; } ",
+                                     "a = []; for i in 0..60 { a = [a, a]; } ",
+                                     "a = [1]; for i in 0..400000 { a = [a]; } "};
+  static const char *const use[] = {"b = a == a;", "b = reshape(x, a);", "if a != [1] { b = x; }"};
+  for (int i = 0; i < 9; i++) {
+    const char *body = arena_printf(*state, "%s%s", grow[i / 3], use[i % 3]);
+    expect_error(state, repeated(*state, body, "", 0, ""), "a list of more than 4096 elements");
+  }
+}
+
 static void test_chain_of_blocks(void **state) {
   Str s = str_new(*state);
   str_put(&s, "block b0(x) { return x; }\n");
@@ -190,6 +202,7 @@ int main(void) {
                                      TEST(test_nesting_within_the_limit),
                                      TEST(test_long_chains),
                                      TEST(test_doubling_blocks),
+                                     TEST(test_lists_within_lists),
                                      TEST(test_chain_of_blocks),
                                      TEST(test_too_much),
                                      TEST(test_many_names),
