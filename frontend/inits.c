@@ -10,6 +10,8 @@ typedef struct {
   double a; /* of a constant that is in the name */
 } InitRow;
 
+#define KAIMING "a:float=0, mode:words(\"fan_in\"|\"fan_out\")=\"fan_in\""
+
 static const InitRow rows[] = {
     {"zeros", "", INIT_CONSTANT, 0},
     {"ones", "", INIT_CONSTANT, 1},
@@ -18,8 +20,8 @@ static const InitRow rows[] = {
     {"uniform", "lo:float, hi:float", INIT_UNIFORM, 0},
     {"xavier_uniform", "", INIT_XAVIER_UNIFORM, 0},
     {"xavier_normal", "", INIT_XAVIER_NORMAL, 0},
-    {"kaiming_uniform", "a:float=0", INIT_KAIMING_UNIFORM, 0},
-    {"kaiming_normal", "a:float=0", INIT_KAIMING_NORMAL, 0},
+    {"kaiming_uniform", KAIMING, INIT_KAIMING_UNIFORM, 0},
+    {"kaiming_normal", KAIMING, INIT_KAIMING_NORMAL, 0},
     {"orthogonal", "", INIT_ORTHOGONAL, 0},
 };
 
@@ -49,7 +51,8 @@ Value init_call(Checker *c, const Call *call) {
   if (!match_arguments(c, call, &s, &m)) return value_failed();
   Init init = {.kind = row->kind, .a = row->a};
   if (s.nattrs > 0) init.a = m.attr[0].f;
-  if (s.nattrs > 1) init.b = m.attr[1].f;
+  bool words = s.nattrs > 1 && m.attr[1].kind == ATTR_WORDS;
+  if (s.nattrs > 1) init.b = words ? !strcmp(m.attr[1].s, "fan_out") : m.attr[1].f;
   return checked(c, call, &m, &init);
 }
 
