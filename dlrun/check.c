@@ -12,6 +12,8 @@
 #include <stdio.h>
 
 #include "dlrun/commands.h"
+#include "dlrun/json.h"
+#include "dlrun/norms.h"
 #include "dlrun/oracle.h"
 #include "dlrun/synthetic.h"
 #include "dlrun/table.h"
@@ -30,6 +32,7 @@ typedef struct {
   int samples;
   uint64_t seed;
   Table table;
+  json_object_t *json, *rows; /* NULL: not wanted */
   int failures;
 } Checker;
 
@@ -113,6 +116,15 @@ static void add_row(Checker *c, const char *name, int64_t elements, double large
   Arena *a = c->tool->arena;
   bool fine = off <= c->tolerance && (!differenced || worst <= 1);
   c->failures += !fine;
+  if (c->rows) {
+    json_object_t *row = json_append(c->rows);
+    json_text_at(row, "tensor", name);
+    json_integer_at(row, "elements", elements);
+    json_real_at(row, "largest", largest);
+    json_real_at(row, "compiled", off);
+    if (differenced) json_real_at(row, "differences", worst);
+    json_flag_at(row, "ok", fine);
+  }
   table_row(&c->table, name, arena_printf(a, "%lld", (long long)elements),
             arena_printf(a, "%.3g", largest), arena_printf(a, "%.1e", off),
             differenced ? arena_printf(a, "%.3f", worst) : "", fine ? "ok" : "WRONG");
@@ -199,7 +211,33 @@ static bool move_vectors(Checker *c) {
   return true;
 }
 
-static bool run(Checker *c, bool eval) {
+static void print_result(Checker *c, bool eval) {
+  const dlc_model *m = c->tool->model;
+  if (c->json) {
+    json_flag_at(c->json, "ok", !c->failures);
+    json_print(c->json);
+    return;
+  }
+  printf(
+      "%s, %s mode, batch %lld: compiled %s against interpreter (tolerance %.0e of each tensor's "
+      "largest),\n"
+      "interpreter against central differences (%d elements a tensor; at most 1 of 1e-5 + 1e-3 "
+      "|gradient|)\n\n",
+      m->name, eval ? "evaluation" : "training", (long long)c->n, m->real_bytes == 8 ? "f64" : "f32",
+      c->tolerance, c->samples);
+  table_print(&c->table, stdout);
+}
+
+static void begin_json(Checker *c, bool eval) {
+  c->json = json_new();
+  json_text_at(c->json, "network", c->tool->model->name);
+  json_text_at(c->json, "mode", eval ? "evaluation" : "training");
+  json_integer_at(c->json, "batch", c->n);
+  json_real_at(c->json, "tolerance", c->tolerance);
+  c->rows = json_list_at(c->json, "tensors");
+}
+
+static bool run(Checker *c, bool eval, bool json) {
   Tool *t = c->tool;
   c->batch = synthetic_batch(t->arena, t->model, c->n, c->seed, RANDOM_CHECK);
   /* before the forward pass: training mode moves running statistics, which the interpreter must see
@@ -211,16 +249,10 @@ static bool run(Checker *c, bool eval) {
   if (!choose_samples(c)) return false;
   c->table = table_new(t->arena, "lrrrrl");
   table_row(&c->table, "tensor", "elements", "largest", "compiled", "differences", "");
+  if (json) begin_json(c, eval);
   check_values(c);
-  if (!check_parameters(c)) return false;
-  printf(
-      "%s, %s mode, batch %lld: compiled %s against interpreter (tolerance %.0e of each tensor's "
-      "largest),\n"
-      "interpreter against central differences (%d elements a tensor; at most 1 of 1e-5 + 1e-3 "
-      "|gradient|)\n\n",
-      t->model->name, eval ? "evaluation" : "training", (long long)c->n,
-      t->model->real_bytes == 8 ? "f64" : "f32", c->tolerance, c->samples);
-  table_print(&c->table, stdout);
+  if (!check_parameters(c)) return json_drop(c->json), false;
+  print_result(c, eval);
   if (!c->failures) return true;
   return fault(&t->fault, "%d of %d tensors are past tolerance", c->failures,
                c->table.rows.count - 1);
@@ -228,7 +260,7 @@ static bool run(Checker *c, bool eval) {
 
 int command_check(int argc, char **argv) {
   const char *model, *weights = NULL;
-  bool eval = false;
+  bool eval = false, norms = false, json = false;
   int status;
   Checker c = {0};
   const Opt opts[] = {
@@ -238,6 +270,9 @@ int command_check(int argc, char **argv) {
       {"--eval", OPT_FLAG, &eval, NULL, "evaluation mode: running statistics, no random masks",
        false},
       {"--seed", OPT_SEED, &c.seed, "S", "of weights, samples and masks (default 0)", false},
+      {"--norms", OPT_FLAG, &norms, NULL,
+       "print the norm of each layer's gradient instead, marking what underflows", false},
+      {"--json", OPT_FLAG, &json, NULL, "print JSON", false},
   };
   const Cli cli = {"check", "Check every gradient: compiled, interpreted, central differences.",
                    opts, OPT_LIST_COUNT(opts)};
@@ -245,11 +280,10 @@ int command_check(int argc, char **argv) {
   Tool t;
   c.tool = &t;
   bool fine = tool_open(&t, model) && tool_session(&t, DLC_TRAINING, 1, c.seed) &&
-              (weights ? tool_load(&t, weights) : move_vectors(&c));
-  if (fine) {
-    if (!c.n) c.n = t.model->max_batch < CHECK_BATCH ? t.model->max_batch : CHECK_BATCH;
-    c.tolerance = t.model->real_bytes == 8 ? 1e-10 : 1e-5;
-    fine = run(&c, eval);
-  }
+              (weights ? tool_load(&t, weights) : norms || move_vectors(&c));
+  if (fine && !c.n) c.n = t.model->max_batch < CHECK_BATCH ? t.model->max_batch : CHECK_BATCH;
+  if (fine && norms) return tool_close(&t, norms_run(&t, c.n, c.seed, eval, json));
+  c.tolerance = fine && t.model->real_bytes == 8 ? 1e-10 : 1e-5;
+  fine = fine && run(&c, eval, json);
   return tool_close(&t, fine);
 }

@@ -46,10 +46,18 @@ static bool set_real(const char *text, double *out) {
   return end != text && !*end && isfinite(*out) && *out >= 0;
 }
 
+static bool add_text(const char *text, TextList *list) {
+  if (!*text || list->count == TEXT_LIST) return false;
+  list->at[list->count++] = text;
+  return true;
+}
+
 static bool set_value(const Opt *o, const char *text) {
   switch (o->kind) {
     case OPT_TEXT:
       return *(const char **)o->to = text, *text != 0;
+    case OPT_LIST:
+      return add_text(text, o->to);
     case OPT_COUNT:
       return set_count(text, o->to);
     case OPT_SEED:

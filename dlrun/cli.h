@@ -7,12 +7,19 @@
 
 enum { EXIT_FINE = 0, EXIT_DIAGNOSED = 1, EXIT_USAGE = 2, EXIT_INTERNAL = 70 };
 
-typedef enum { OPT_TEXT, OPT_COUNT, OPT_REAL, OPT_SEED, OPT_FLAG } OptKind;
+typedef enum { OPT_TEXT, OPT_LIST, OPT_COUNT, OPT_REAL, OPT_SEED, OPT_FLAG } OptKind;
+
+/* What an option that may be repeated was given, in order. */
+enum { TEXT_LIST = 64 };
+typedef struct {
+  const char *at[TEXT_LIST];
+  int count;
+} TextList;
 
 typedef struct {
   const char *name; /* "--data", "-o" */
   OptKind kind;
-  void *to;          /* const char ** | int64_t * | double * | uint64_t * | bool * */
+  void *to;          /* const char ** | TextList * | int64_t * | double * | uint64_t * | bool * */
   const char *value; /* what --help calls it */
   const char *help;
   bool required;

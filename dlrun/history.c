@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dlrun/data/csv.h"
@@ -49,10 +48,25 @@ static PlotPanel make_panel(const History *h, int which) {
   return p;
 }
 
+static int make_panels(const History *h, PlotPanel *panel) {
+  for (int i = 0; i <= h->metrics; i++) panel[i] = make_panel(h, i - 1);
+  return h->metrics + 1;
+}
+
 static void write_svg(const History *h, FILE *f) {
   PlotPanel panel[1 + HISTORY_METRICS];
-  for (int i = 0; i <= h->metrics; i++) panel[i] = make_panel(h, i - 1);
-  plot_svg(f, h->model->name, panel, h->metrics + 1);
+  int count = make_panels(h, panel);
+  plot_svg(f, h->model->name, panel, count);
+}
+
+static bool write_png(const History *h, const char *dir, Fault *f) {
+  PlotPanel panel[1 + HISTORY_METRICS];
+  int count = make_panels(h, panel);
+  Arena *a = arena_new();
+  Image m = plot_image(a, h->model->name, panel, count);
+  bool fine = image_write_png(a, &m, arena_printf(a, "%s/curves.png", dir), f);
+  arena_free(a);
+  return fine;
 }
 
 static bool write_file(const History *h, const char *dir, const char *name,
@@ -70,9 +84,8 @@ static bool write_file(const History *h, const char *dir, const char *name,
 }
 
 bool history_write(const History *h, const char *dir, Fault *f) {
-  if (mkdir(dir, 0777) && errno != EEXIST) return fault(f, "%s: %s", dir, strerror(errno));
   return write_file(h, dir, "log.csv", write_csv, f) &&
-         write_file(h, dir, "curves.svg", write_svg, f);
+         write_file(h, dir, "curves.svg", write_svg, f) && write_png(h, dir, f);
 }
 
 /* ---- reading ---- */

@@ -1,4 +1,4 @@
-/* What training has reached: a row an epoch, kept as log.csv and drawn as curves.svg. */
+/* What training has reached: a row an epoch, kept as log.csv and drawn as curves.svg and .png. */
 #ifndef DLC_DLRUN_HISTORY_H
 #define DLC_DLRUN_HISTORY_H
 
@@ -13,6 +13,7 @@ typedef struct {
   double lr, seconds;
   double loss, metric[HISTORY_METRICS];
   double valid_loss, valid_metric[HISTORY_METRICS]; /* NaN without validation */
+  bool best; /* so far, when it was reached; not kept on disk */
 } HistoryRow;
 
 typedef struct {
@@ -23,7 +24,7 @@ typedef struct {
   VEC(HistoryRow) rows;
 } History;
 
-/* Makes the folder and writes DIR/log.csv and DIR/curves.svg anew. */
+/* Writes DIR/log.csv, DIR/curves.svg and DIR/curves.png anew. */
 bool history_write(const History *h, const char *dir, Fault *f);
 /* The rows of DIR/log.csv up to `epoch`, so that a resumed training goes on with them; none when
  * there is no file. */

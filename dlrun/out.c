@@ -59,12 +59,16 @@ static void csv_row(FILE *f, const OutSet *o, int64_t n, int64_t row) {
   fprintf(f, "\n");
 }
 
+void out_csv_print(FILE *f, const OutSet *o, int64_t n) {
+  csv_header(f, o, n);
+  for (int64_t row = 0; row < n; row++) csv_row(f, o, n, row);
+}
+
 bool out_csv(Tool *t, const OutSet *o, int64_t n, const char *path) {
   char *temporary = arena_printf(t->arena, "%s.tmp%ld", path, (long)getpid());
   FILE *f = fopen(temporary, "wx");
   if (!f) return fault(&t->fault, "%s: %s", path, strerror(errno));
-  csv_header(f, o, n);
-  for (int64_t row = 0; row < n; row++) csv_row(f, o, n, row);
+  out_csv_print(f, o, n);
   bool bad = ferror(f);
   bad = fclose(f) || bad;
   if (!bad && !rename(temporary, path)) return true;

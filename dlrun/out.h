@@ -2,6 +2,8 @@
 #ifndef DLC_DLRUN_OUT_H
 #define DLC_DLRUN_OUT_H
 
+#include <stdio.h>
+
 #include "base/vec.h"
 #include "dlrun/tool.h"
 #include "runtime/safetensors.h"
@@ -22,6 +24,7 @@ void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, co
 bool out_safetensors(Tool *t, const OutSet *o, const char *path);
 /* One row a sample, the columns of all tensors side by side; tensors of another first dimension are
  * left out. */
+void out_csv_print(FILE *f, const OutSet *o, int64_t n);
 bool out_csv(Tool *t, const OutSet *o, int64_t n, const char *path);
 
 #endif

@@ -63,7 +63,8 @@ static void put_metrics(const Progress *p, char *out, size_t size, double loss,
                         const double *metrics) {
   size_t at = (size_t)snprintf(out, size, "  loss %.4g", loss);
   for (int i = 0; i < p->model->metric_count && i < HISTORY_METRICS && at < size; i++)
-    at += (size_t)snprintf(out + at, size - at, "  %s %.4f", p->model->metrics[i], metrics[i]);
+    if (!isnan(metrics[i]))
+      at += (size_t)snprintf(out + at, size - at, "  %s %.4f", p->model->metrics[i], metrics[i]);
 }
 
 static void draw(Progress *p, int64_t epoch, int64_t done, double loss, const double *metrics) {
@@ -102,10 +103,11 @@ void progress_row(Progress *p, const History *h) {
   progress_clear(p);
   printf("epoch %*lld/%lld  loss %-9.5g", digits(p->epochs), (long long)row->epoch,
          (long long)p->epochs, row->loss);
-  for (int i = 0; i < h->metrics; i++) printf("  %s %.4f", h->model->metrics[i], row->metric[i]);
+  for (int i = 0; i < h->metrics; i++)
+    if (!isnan(row->metric[i])) printf("  %s %.4f", h->model->metrics[i], row->metric[i]);
   if (h->valid) printf("  valid loss %-9.5g", row->valid_loss);
   for (int i = 0; h->valid && i < h->metrics; i++)
     printf("  valid %s %.4f", h->model->metrics[i], row->valid_metric[i]);
-  printf("  lr %.3g  %.2f s\n", row->lr, row->seconds);
+  printf("  lr %.3g  %.2f s%s\n", row->lr, row->seconds, row->best ? "  best" : "");
   fflush(stdout);
 }

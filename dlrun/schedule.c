@@ -17,7 +17,7 @@ static double by_cosine(const dlc_training *t, double base, double epoch) {
 static double by_line(const dlc_training *t, double base, double epoch) {
   if (!(t->schedule_epochs > 0)) return base;
   double part = epoch < t->schedule_epochs ? epoch / t->schedule_epochs : 1;
-  return base + (t->schedule_end - base) * part;
+  return base * (1 + (t->schedule_end - 1) * part);
 }
 
 double schedule_rate(const dlc_training *t, double base, int64_t epoch, int64_t step) {

@@ -5,6 +5,7 @@
 
 #include "dlrun/commands.h"
 #include "dlrun/graph.h"
+#include "dlrun/json.h"
 #include "dlrun/table.h"
 #include "ir/op.h"
 
@@ -43,8 +44,22 @@ static void count_parameters(const Node *n, bool *counted, Counts *c) {
   }
 }
 
-static void print_graph(Tool *t, const Graph *g) {
+/* One layer, as a row of the table and, where JSON is wanted, of that. */
+static void add_layer(Arena *a, Table *table, json_object_t *list, const Node *n, Counts own) {
+  const char *label = n->label ? n->label : "";
+  table_row(table, label, op_info[n->op].name, shape_of(a, n->type.rank, n->type.dim),
+            count_text(a, own.trainable));
+  if (!list) return;
+  json_object_t *row = json_append(list);
+  json_text_at(row, "layer", label);
+  json_text_at(row, "op", op_info[n->op].name);
+  json_integers_at(row, "shape", n->type.rank, n->type.dim);
+  json_integer_at(row, "parameters", own.trainable);
+}
+
+static void print_graph(Tool *t, const Graph *g, json_object_t *json) {
   Arena *a = t->arena;
+  json_object_t *list = json ? json_list_at(json, "layers") : NULL;
   bool *needed = needed_nodes(g, a), *counted = ARENA_ARRAY(a, bool, g->nodes.count + 1);
   Counts total = {0, 0};
   Table table = table_new(a, "lllr");
@@ -56,17 +71,22 @@ static void print_graph(Tool *t, const Graph *g) {
     count_parameters(n, counted, &own);
     total.trainable += own.trainable;
     total.frozen += own.frozen;
-    table_row(&table, n->label ? n->label : "", op_info[n->op].name,
-              shape_of(a, n->type.rank, n->type.dim), count_text(a, own.trainable));
+    add_layer(a, &table, list, n, own);
+  }
+  if (json) {
+    json_integer_at(json, "parameters", total.trainable);
+    json_integer_at(json, "frozen", total.frozen);
+    return;
   }
   table_row(&table, "Total", "", "", count_text(a, total.trainable));
   if (total.frozen) table_row(&table, "Frozen", "", "", count_text(a, total.frozen));
   table_print(&table, stdout);
 }
 
-static void print_parameters(Tool *t) {
+static void print_parameters(Tool *t, json_object_t *json) {
   const dlc_model *m = t->model;
   int64_t total = 0;
+  json_object_t *list = json ? json_list_at(json, "tensors") : NULL;
   Table table = table_new(t->arena, "llr");
   table_row(&table, "tensor", "shape", "parameters");
   for (int32_t i = 0; i < m->parameter_count; i++) {
@@ -75,6 +95,15 @@ static void print_parameters(Tool *t) {
     int64_t own = p->role == DLC_PARAM && p->trainable ? p->elements : 0;
     total += own;
     table_row(&table, p->name, shape_of(t->arena, p->rank, p->dim), count_text(t->arena, own));
+    if (!list) continue;
+    json_object_t *row = json_append(list);
+    json_text_at(row, "tensor", p->name);
+    json_integers_at(row, "shape", p->rank, p->dim);
+    json_integer_at(row, "parameters", own);
+  }
+  if (json) {
+    json_integer_at(json, "parameters", total);
+    return;
   }
   table_row(&table, "Total", "", count_text(t->arena, total));
   table_print(&table, stdout);
@@ -107,29 +136,53 @@ static void print_model(Tool *t) {
   printf("\n");
 }
 
-static bool run(Tool *t) {
+static void print_memory(const dlc_model *m, json_object_t *json) {
+  int64_t training = m->programs[DLC_TRAIN].arena_bytes,
+          inference = m->programs[DLC_INFER].arena_bytes;
+  if (!json) {
+    printf("\nmemory: parameters %lld bytes, optimizer %lld, arena %lld training, %lld inference\n",
+           (long long)m->parameter_bytes, (long long)m->state_bytes, (long long)training,
+           (long long)inference);
+    return;
+  }
+  json_integer_at(json, "parameter_bytes", m->parameter_bytes);
+  json_integer_at(json, "optimizer_bytes", m->state_bytes);
+  json_integer_at(json, "arena_bytes_train", training);
+  json_integer_at(json, "arena_bytes_inference", inference);
+}
+
+static json_object_t *begin_json(const dlc_model *m) {
+  json_object_t *o = json_new();
+  json_text_at(o, "network", m->name);
+  json_text_at(o, "precision", m->real_bytes == 8 ? "f64" : "f32");
+  json_integer_at(o, "max_batch", m->max_batch);
+  return o;
+}
+
+static bool run(Tool *t, bool want_json) {
   Diags *diags;
   Graph *g = t->model->ir ? graph_load(t, &diags) : NULL;
   if (t->model->ir && !g) return false;
-  print_model(t);
+  json_object_t *json = want_json ? begin_json(t->model) : NULL;
+  if (!json) print_model(t);
   if (g)
-    print_graph(t, g);
+    print_graph(t, g, json);
   else
-    print_parameters(t);
-  printf("\nmemory: parameters %lld bytes, optimizer %lld, arena %lld training, %lld inference\n",
-         (long long)t->model->parameter_bytes, (long long)t->model->state_bytes,
-         (long long)t->model->programs[DLC_TRAIN].arena_bytes,
-         (long long)t->model->programs[DLC_INFER].arena_bytes);
+    print_parameters(t, json);
+  print_memory(t->model, json);
+  if (json) json_print(json);
   return true;
 }
 
 int command_summary(int argc, char **argv) {
   const char *model;
+  bool json = false;
   int status;
+  const Opt opts[] = {{"--json", OPT_FLAG, &json, NULL, "print JSON", false}};
   const Cli cli = {"summary", "Print the network's layers, output shapes and trainable parameters.",
-                   NULL, 0};
+                   opts, OPT_LIST_COUNT(opts)};
   if (!cli_parse(&cli, argc, argv, &model, &status)) return status;
   Tool t;
-  bool fine = tool_open(&t, model) && run(&t);
+  bool fine = tool_open(&t, model) && run(&t, json);
   return tool_close(&t, fine);
 }

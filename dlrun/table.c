@@ -28,8 +28,10 @@ static int column_width(const Table *t, int column) {
 }
 
 static void print_row(const Table *t, const int *width, const char **row, FILE *out) {
-  for (int c = 0; c < t->columns; c++) {
-    int pad = t->align[c] == 'r' ? width[c] : c == t->columns - 1 ? 0 : -width[c];
+  int last = t->columns - 1; /* that shows something: no blanks at the end of the line */
+  while (last > 0 && !*row[last]) last--;
+  for (int c = 0; c <= last; c++) {
+    int pad = t->align[c] == 'r' ? width[c] : c == last ? 0 : -width[c];
     fprintf(out, "%s%*s", c ? "  " : "", pad, row[c]);
   }
   fputc('\n', out);

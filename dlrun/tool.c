@@ -57,26 +57,6 @@ bool tool_batch(Tool *t, int64_t asked, int64_t *out) {
                (long long)*out, t->model->name, (long long)most);
 }
 
-bool tool_evaluate(Tool *t, const Dataset *d, int64_t batch, double *loss, double *metrics) {
-  int count = t->model->metric_count;
-  double one, *some = ARENA_ARRAY(t->arena, double, count + 1);
-  Arena *scratch = arena_new();
-  Batch b = dataset_batch(scratch, d, batch);
-  bool fine = true;
-  *loss = 0;
-  for (int i = 0; i < count; i++) metrics[i] = 0;
-  for (int64_t at = 0; at < d->n && fine; at += batch) {
-    int64_t n = d->n - at < batch ? d->n - at : batch;
-    double weight = (double)n / (double)d->n;
-    dataset_gather(d, NULL, at, n, &b);
-    fine = tool_ok(t, t->api->evaluate(t->session, n, b.inputs, b.targets, NULL, &one, some));
-    *loss += one * weight;
-    for (int i = 0; i < count; i++) metrics[i] += some[i] * weight;
-  }
-  arena_free(scratch);
-  return fine;
-}
-
 double tool_seconds(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);

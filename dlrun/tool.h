@@ -28,8 +28,6 @@ int tool_close(Tool *t, bool fine);
 
 /* The batch asked for (0: the train block's), checked against what is compiled in. */
 bool tool_batch(Tool *t, int64_t asked, int64_t *out);
-/* Loss and metrics in evaluation mode over all of the data; `metrics` has room for the model's. */
-bool tool_evaluate(Tool *t, const Dataset *d, int64_t batch, double *loss, double *metrics);
 
 /* Seconds of a clock that only goes forward. */
 double tool_seconds(void);

@@ -6,21 +6,22 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "dlrun/commands.h"
+#include "dlrun/evaluate.h"
 #include "dlrun/feeder.h"
+#include "dlrun/journal.h"
+#include "dlrun/keep.h"
 #include "dlrun/plot.h"
 #include "dlrun/progress.h"
 #include "dlrun/random.h"
 #include "dlrun/schedule.h"
 #include "dlrun/tool.h"
-#include "runtime/safetensors.h"
+#include "dlrun/weights.h"
 
 typedef struct {
-  const char *data, *valid, *weights, *save, *resume, *log;
+  const char *data, *valid, *weights, *save, *best, *resume, *log;
+  TextList only, skip;
   int64_t epochs, batch, threads;
   double lr;
   uint64_t seed;
@@ -35,50 +36,13 @@ typedef struct {
   Augment augment;
   Feeder feeder;
   int64_t *order;
+  Keep keep;
   History history;
+  Journal journal;
   Progress progress;
   double base_lr, *metrics;
   VEC(double) losses; /* of every step, for the chart */
 } Trainer;
-
-/* ---- checkpoints ---- */
-
-static const char *resume_name(Arena *a, const char *path) {
-  static const char suffix[] = ".safetensors";
-  size_t n = strlen(path), s = sizeof suffix - 1;
-  if (n > s && strcmp(path + n - s, suffix) == 0) n -= s;
-  return arena_printf(a, "%.*s.resume%s", (int)n, path, path + n);
-}
-
-static bool save(Trainer *r) {
-  Tool *t = r->tool;
-  if (!r->options->save) return true;
-  return tool_ok(t, t->api->save(t->session, r->options->save)) &&
-         tool_ok(t, t->api->save_checkpoint(t->session, resume_name(t->arena, r->options->save)));
-}
-
-/* The seed of a checkpoint, for shuffling; false when the file is none. */
-static bool checkpoint_seed(const char *path, uint64_t *seed) {
-  StFile f;
-  if (st_open(&f, path) != DLC_OK) return false;
-  const char *kind = st_meta(&f, "dlc"), *text = st_meta(&f, "seed");
-  bool fine = kind && text;
-  if (fine) *seed = strtoull(text, NULL, 10);
-  st_close(&f);
-  return fine;
-}
-
-static bool resume(Trainer *r, uint64_t *seed) {
-  Tool *t = r->tool;
-  const char *path = r->options->resume;
-  if (!checkpoint_seed(path, seed)) {
-    path = resume_name(t->arena, path);
-    if (!checkpoint_seed(path, seed))
-      return fault(&t->fault, "%s: not a checkpoint, and there is no %s beside it",
-                   r->options->resume, path);
-  }
-  return tool_load(t, path);
-}
 
 /* ---- setting up ---- */
 
@@ -93,6 +57,39 @@ static bool open_data(Trainer *r) {
   return true;
 }
 
+/* What was best before the checkpoint stays the mark to beat. */
+static bool recall_best(Trainer *r) {
+  Tool *t = r->tool;
+  Evaluation e;
+  bool found, better;
+  if (!r->options->valid) return true;
+  if (!keep_load_best(t, r->options->resume, &found)) return false;
+  if (!found) return true;
+  return evaluate(t, &r->valid, r->batch, false, &e) &&
+         keep_best(&r->keep, e.loss, e.metrics, &better);
+}
+
+static bool load_weights(Trainer *r, uint64_t *seed) {
+  Tool *t = r->tool;
+  const TrainOptions *o = r->options;
+  bool some = o->only.count || o->skip.count;
+  if (some && !o->weights) return fault(&t->fault, "--only and --skip choose from --weights");
+  if (o->weights && some && !weights_load(t, o->weights, &o->only, &o->skip, !o->quiet))
+    return false;
+  if (o->weights && !some && !tool_load(t, o->weights)) return false;
+  return !o->resume || (recall_best(r) && keep_resume(t, o->resume, seed));
+}
+
+static bool open_history(Trainer *r) {
+  Tool *t = r->tool;
+  const TrainOptions *o = r->options;
+  int metrics = t->model->metric_count < HISTORY_METRICS ? t->model->metric_count : HISTORY_METRICS;
+  r->history =
+      (History){.arena = t->arena, .model = t->model, .metrics = metrics, .valid = o->valid};
+  return !(o->resume && o->log) ||
+         history_read(&r->history, o->log, t->api->step(t->session) / r->steps, &t->fault);
+}
+
 static bool prepare(Trainer *r, uint64_t *seed) {
   Tool *t = r->tool;
   const TrainOptions *o = r->options;
@@ -100,18 +97,14 @@ static bool prepare(Trainer *r, uint64_t *seed) {
   if (!tool_batch(t, o->batch, &r->batch)) return false;
   r->epochs = o->epochs ? o->epochs : train->epochs > 0 ? train->epochs : 1;
   r->base_lr = o->lr >= 0 ? o->lr : train->lr;
-  if (o->weights && !tool_load(t, o->weights)) return false;
-  if (o->resume && !resume(r, seed)) return false;
-  if (!open_data(r)) return false;
+  if (o->best && !o->valid) return fault(&t->fault, "--best needs --valid");
+  if (!keep_new(t, o->save, o->best, &r->keep) || !open_data(r) || !load_weights(r, seed))
+    return false;
   r->metrics = ARENA_ARRAY(t->arena, double, t->model->metric_count + 1);
   r->augment = augment_new(t->arena, t->model, *seed);
   feeder_init(&r->feeder, t->arena, &r->data, &r->augment, r->batch);
   r->progress = progress_new(t->model, r->epochs, r->data.n);
-  int metrics = t->model->metric_count < HISTORY_METRICS ? t->model->metric_count : HISTORY_METRICS;
-  r->history =
-      (History){.arena = t->arena, .model = t->model, .metrics = metrics, .valid = o->valid};
-  return !(o->resume && o->log) ||
-         history_read(&r->history, o->log, t->api->step(t->session) / r->steps, &t->fault);
+  return open_history(r) && journal_open(&r->journal, o->log, &r->history, &t->fault);
 }
 
 /* ---- one epoch ---- */
@@ -137,22 +130,31 @@ static bool step(Trainer *r, int64_t epoch, Sums *s) {
   s->loss += loss * (double)n;
   for (int i = 0; i < r->history.metrics; i++) s->metric[i] += r->metrics[i] * (double)n;
   vec_push(t->arena, &r->losses, loss);
+  journal_step(&r->journal, at + 1, loss);
   return true;
+}
+
+/* Means over the samples of the epoch; an AUC is of a whole set, which changes as training goes. */
+static void fill_metrics(const Trainer *r, const Sums *s, double *out) {
+  for (int i = 0; i < r->history.metrics; i++)
+    out[i] = evaluate_is_auc(r->tool->model, i) ? NAN : s->metric[i] / (double)s->here;
 }
 
 static void show(Trainer *r, int64_t epoch, const Sums *s) {
   double mean[HISTORY_METRICS];
-  for (int i = 0; i < r->history.metrics; i++) mean[i] = s->metric[i] / (double)s->here;
+  fill_metrics(r, s, mean);
   if (!r->options->quiet)
     progress_step(&r->progress, epoch, s->done, s->loss / (double)s->here, mean);
 }
 
 static bool validate(Trainer *r, HistoryRow *row) {
+  Evaluation e;
   row->valid_loss = NAN;
   if (!r->options->valid) return true;
-  if (!tool_evaluate(r->tool, &r->valid, r->batch, &row->valid_loss, r->metrics)) return false;
-  for (int i = 0; i < r->history.metrics; i++) row->valid_metric[i] = r->metrics[i];
-  return true;
+  if (!evaluate(r->tool, &r->valid, r->batch, false, &e)) return false;
+  row->valid_loss = e.loss;
+  for (int i = 0; i < r->history.metrics; i++) row->valid_metric[i] = e.metrics[i];
+  return keep_best(&r->keep, e.loss, e.metrics, &row->best);
 }
 
 static bool finish_epoch(Trainer *r, int64_t epoch, const Sums *s, double start) {
@@ -161,12 +163,12 @@ static bool finish_epoch(Trainer *r, int64_t epoch, const Sums *s, double start)
                     .step = t->api->step(t->session),
                     .lr = t->api->learning_rate(t->session),
                     .loss = s->loss / (double)s->here};
-  for (int i = 0; i < r->history.metrics; i++) row.metric[i] = s->metric[i] / (double)s->here;
+  fill_metrics(r, s, row.metric);
   row.seconds = tool_seconds() - start;
   if (!validate(r, &row)) return false;
   vec_push(t->arena, &r->history.rows, row);
   if (!r->options->quiet) progress_row(&r->progress, &r->history);
-  return save(r) && (!r->options->log || history_write(&r->history, r->options->log, &t->fault));
+  return keep_last(&r->keep) && journal_epoch(&r->journal, &t->fault);
 }
 
 /* The first interrupt ends training after the step in progress, with everything saved; a second one
@@ -185,7 +187,7 @@ static void catch_interrupt(void) {
 
 static bool stop_here(Trainer *r) {
   Tool *t = r->tool;
-  if (!save(r)) return false;
+  if (!keep_last(&r->keep)) return false;
   return fault(&t->fault, "interrupted after step %lld%s%s", (long long)t->api->step(t->session),
                r->options->save ? "; go on with --resume " : "",
                r->options->save ? r->options->save : "");
@@ -212,12 +214,35 @@ static bool train_epoch(Trainer *r, uint64_t seed, int64_t epoch) {
   return fine && finish_epoch(r, epoch, &s, start);
 }
 
+static void print_best(const Trainer *r) {
+  const HistoryRow *best = NULL;
+  for (int i = 0; i < r->history.rows.count; i++)
+    if (r->history.rows.at[i].best) best = &r->history.rows.at[i];
+  if (!best || !r->options->save) return;
+  const char *what = r->keep.metric < 0 ? "loss" : r->tool->model->metrics[r->keep.metric];
+  printf("\nbest: epoch %lld, valid %s %.6g, kept as %s\n", (long long)best->epoch, what,
+         r->keep.value, keep_name(r->tool->arena, r->options->save, "best"));
+}
+
 static void print_chart(const Trainer *r) {
-  if (r->options->quiet || r->losses.count < 2) return;
-  printf("\nloss of the training steps\n");
-  plot_text(stdout, r->losses.at, r->losses.count, 64, 8, tool_unicode());
+  if (r->options->quiet) return;
+  if (r->losses.count > 1) {
+    printf("\nloss of the training steps\n");
+    plot_text(stdout, r->losses.at, r->losses.count, 64, 8, tool_unicode());
+  }
+  print_best(r);
   if (r->options->log)
-    printf("\ncurves: %s/curves.svg, numbers: %s/log.csv\n", r->options->log, r->options->log);
+    printf("\ncurves: %s/curves.svg and .png, numbers: %s/log.csv\n", r->options->log,
+           r->options->log);
+}
+
+static bool train_epochs(Trainer *r, uint64_t seed, int64_t epoch) {
+  for (; epoch < r->epochs; epoch++)
+    if (!train_epoch(r, seed, epoch) || (interrupted && epoch + 1 < r->epochs && !stop_here(r))) {
+      progress_clear(&r->progress);
+      return false;
+    }
+  return true;
 }
 
 static bool train(Tool *t, const TrainOptions *o, uint64_t seed) {
@@ -229,13 +254,10 @@ static bool train(Tool *t, const TrainOptions *o, uint64_t seed) {
                  "the checkpoint has done %lld epochs already; --epochs %lld asks for no more",
                  (long long)epoch, (long long)r.epochs);
   catch_interrupt();
-  for (; epoch < r.epochs; epoch++)
-    if (!train_epoch(&r, seed, epoch) || (interrupted && epoch + 1 < r.epochs && !stop_here(&r))) {
-      progress_clear(&r.progress);
-      return false;
-    }
-  print_chart(&r);
-  return true;
+  bool fine = train_epochs(&r, seed, epoch);
+  journal_close(&r.journal);
+  if (fine) print_chart(&r);
+  return fine;
 }
 
 int command_train(int argc, char **argv) {
@@ -253,9 +275,20 @@ int command_train(int argc, char **argv) {
       {"--threads", OPT_COUNT, &o.threads, "T",
        "threads (default 1); they do not change the result", false},
       {"--weights", OPT_TEXT, &o.weights, "W", "start from these weights", false},
-      {"--save", OPT_TEXT, &o.save, "W", "write weights and checkpoint after each epoch", false},
+      {"--only", OPT_LIST, &o.only, "PATTERN",
+       "of these weights, load those with such names; * and ? as in file names; may be repeated",
+       false},
+      {"--skip", OPT_LIST, &o.skip, "PATTERN", "but not those with such names; may be repeated",
+       false},
+      {"--save", OPT_TEXT, &o.save, "W",
+       "after each epoch, write weights, checkpoint (W.resume) and the best so far (W.best)",
+       false},
+      {"--best", OPT_TEXT, &o.best, "NAME",
+       "best by: loss, or a metric (default: the first that is an accuracy or auc, else loss)",
+       false},
       {"--resume", OPT_TEXT, &o.resume, "C", "go on from what --save wrote", false},
-      {"--log", OPT_TEXT, &o.log, "DIR", "write DIR/log.csv and DIR/curves.svg", false},
+      {"--log", OPT_TEXT, &o.log, "DIR", 
+       "write DIR/log.csv, curves.svg, curves.png and TensorBoard events", false},
       {"--quiet", OPT_FLAG, &o.quiet, NULL, "print nothing but errors", false},
   };
   const Cli cli = {"train", "Train the network on data.", opts, OPT_LIST_COUNT(opts)};

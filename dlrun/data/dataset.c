@@ -31,10 +31,11 @@ static bool read_loaded(RawSet *s, const char *path, const char *part, const Dat
   if (has_suffix(path, n, ".csv") || has_suffix(path, n, ".txt"))
     return read_text(s, path, spec, b, f);
   if (bytes_start_with(b, "\x93NUMPY", 6)) return read_npy(s, path, NULL, b, f);
+  if (bytes_start_with(b, "\x89PNG", 4)) return read_png(s, path, b, f);
   if (bytes_start_with(b, "PK", 2)) return read_npz(s, path, part, b, f);
   if (has_suffix(path, n, ".bin")) return read_cifar(s, path, b, f);
   if (bytes_start_with(b, "\0\0", 2)) return read_idx(s, path, b, f);
-  return fault(f, "%s: neither CSV, IDX, CIFAR-10 binary, npy, npz nor safetensors", path);
+  return fault(f, "%s: neither CSV, IDX, PNG, CIFAR-10 binary, npy, npz nor safetensors", path);
 }
 
 static bool read_file(RawSet *s, const char *path, const DataSpec *spec, bool *cut, Fault *f) {
@@ -61,8 +62,9 @@ bool dataset_open(Arena *a, const char *text, const dlc_model *model, bool targe
   if (!raw_spec_parse(a, text, &spec, f)) return false;
   for (int i = 0; i < spec.files.count; i++)
     if (!read_file(&set, spec.files.at[i], &spec, &cut, f)) return false;
-  return raw_join(&set, f) && bind_arrays(&set, targets, out, f) &&
-         bind_rows(a, &spec, cut, out, f);
+  if (!raw_join(&set, f) || !bind_arrays(&set, targets, out, f)) return false;
+  if (set.list.count == 1 && set.list.at[0].dim[0] == spec.files.count) out->name = spec.files.at;
+  return bind_rows(a, &spec, cut, out, f);
 }
 
 Batch dataset_batch(Arena *a, const Dataset *d, int64_t most) {

@@ -1,5 +1,5 @@
 /* Samples in the types and shapes of a network's inputs and targets, read from whatever --data
- * names: IDX pairs, CIFAR-10 binary, CSV, windows of a CSV series, npy, npz, safetensors. */
+ * names: IDX pairs, PNG, CIFAR-10 binary, CSV, windows of a CSV series, npy, npz, safetensors. */
 #ifndef DLC_DLRUN_DATASET_H
 #define DLC_DLRUN_DATASET_H
 
@@ -13,6 +13,7 @@ typedef struct {
   const char **data;       /* of each tensor; samples one after the other */
   size_t *bytes;           /* of one sample of each */
   const int64_t *row;      /* sample i is row[i] of the data; NULL: i itself */
+  const char *const *name; /* of each sample of the data: its file; NULL where files hold many */
 } Dataset;
 
 /* The batch: one buffer a tensor, in the model's order. */

@@ -3,7 +3,7 @@
 #define DLC_DLRUN_LIMITS_H
 
 #define LIMIT_DATA_BYTES ((size_t)1 << 34) /* one file, unpacked */
-#define LIMIT_DATA_FILES 16                /* files of one --data */
+#define LIMIT_DATA_FILES 256               /* files of one --data */
 #define LIMIT_DATA_ARRAYS 256              /* arrays taken from one --data */
 #define LIMIT_CSV_COLUMNS (1 << 20)
 #define LIMIT_CSV_CELL 4096     /* bytes of one cell */

@@ -65,6 +65,7 @@ bool raw_fill(RawArray *r, Scalar s, Bytes *b, Fault *f);
 
 bool read_idx(RawSet *s, const char *path, Bytes b, Fault *f);
 bool read_cifar(RawSet *s, const char *path, Bytes b, Fault *f);
+bool read_png(RawSet *s, const char *path, Bytes b, Fault *f);
 bool read_npy(RawSet *s, const char *path, const char *name, Bytes b, Fault *f);
 bool read_npz(RawSet *s, const char *path, const char *part, Bytes b, Fault *f);
 bool read_csv(RawSet *s, const char *path, const DataSpec *spec, Bytes b, Fault *f);
