@@ -170,7 +170,7 @@ Value tensor_binary(Checker *c, const Expr *x, Value left, Value right);
 Value tensor_negate(Checker *c, const Expr *x, Value v);
 /* Counts a layer against the limit. */
 bool tensor_count(Checker *c, Span at);
-/* n itself when it is f32, its f32 form when it is u8 or i32; NULL after an error: n is a class label. */
+/* n itself when it is f32, its f32 form when it is u8 or i32; NULL after an error: a class label. */
 Node *tensor_real(Checker *c, Node *n, Span at);
 Node *tensor_constant(Checker *c, double f, Span at);
 /* ir_try with its error reported: operand and attribute spans are those of `m`, or NULL. */

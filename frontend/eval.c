@@ -160,8 +160,8 @@ static Value unary(Checker *c, const Expr *x) {
 
 /* ---- expressions ---- */
 
-/* The elements of a list and of the lists within, or some number above the limit. The lists within have passed the
- * limit, so that the walk is short and not deep, whatever they share. */
+/* The elements of a list and of the lists within, or some number above the limit. The lists within
+ * have passed the limit, so that the walk is short and not deep, whatever they share. */
 static int count_elements(const Value *v, int n) {
   int elements = n;
   for (int i = 0; i < n && elements <= LIMIT_LIST_LENGTH; i++)

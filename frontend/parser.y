@@ -103,6 +103,7 @@ static void yyerror(const Span *at, void *scanner, Parse *p, const char *message
 file:
     %empty
   | file item               { if ($item) vec_push(A, &p->items, $item); }
+  | file error              /* goes on at the next item */
   ;
 
 item:
@@ -121,8 +122,10 @@ item:
       $$ = ast_item(A, ITEM_TRAIN, @$, (Name){"train", @1});
       if ($3) $$->settings = *$3;
     }
-  | error ';'               { $$ = NULL; yyerrok; }
-  | error '}'               { $$ = NULL; yyerrok; }
+  | BLOCK error body        { $$ = NULL; }
+  | NETWORK error body      { $$ = NULL; }
+  | TRAIN error '{' settings '}' { $$ = NULL; }
+  | TRAIN '{' settings error '}' { $$ = NULL; yyerrok; }
   ;
 
 formals_opt:
@@ -140,6 +143,7 @@ formal:
 
 body:
     '{' statements '}'      { $$ = $2; }
+  | '{' statements error '}' { $$ = $2; yyerrok; }
   ;
 statements:
     %empty                  { $$ = NULL; }
@@ -182,6 +186,10 @@ statement:
     }
   | LOSS expr ';'           { $$ = ast_stmt(A, STMT_LOSS, @$, $2); }
   | METRIC call ';'         { $$ = ast_stmt(A, STMT_METRIC, @$, $2); }
+  | FOR error body          { $$ = NULL; }
+  | IF error body           { $$ = NULL; }
+  | IF error body ELSE body { $$ = NULL; }
+  | IF error body ELSE if   { $$ = NULL; }
   | error ';'               { $$ = NULL; yyerrok; }
   ;
 
