@@ -230,14 +230,15 @@ static Kernel reduce_shares(const ConvWeight *w) {
 /* ---- shapes ---- */
 
 /* A 1x1 convolution treats every pixel alike: rows are joined to run longer. */
-static void join_rows(ConvSpec *s) {
+static bool join_rows(ConvSpec *s) {
   bool plain = s->kh == 1 && s->kw == 1 && s->stride[0] == 1 && s->stride[1] == 1 &&
                s->oh == s->ih && s->ow == s->iw && s->pad[0] == 0 && s->pad[2] == 0;
   int64_t join = 1;
-  if (!plain) return;
+  if (!plain) return false;
   while (join < s->oh && (join * s->ow < 64 || s->oh % join)) join++;
   s->oh = s->ih = s->oh / join;
   s->ow = s->iw = s->ow * join;
+  return true;
 }
 
 /* Bytes of a block of one row of one sample: what it takes of the cache, and what is copied. */
@@ -329,7 +330,7 @@ KernelList conv_weight(Cg *cg, const ConvSpec *s) {
                   .groups = groups,
                   .depthwise = depthwise};
   w.stacked = can_stack(&w);
-  join_rows(&w.spec);
+  w.flat = join_rows(&w.spec);
   choose_tiles(&w);
   choose_block(&w);
   int64_t most = conv_min_int(8, cg->max_batch / w.block_samples);

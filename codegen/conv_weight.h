@@ -23,20 +23,22 @@ typedef struct {
   ConvChannels channels;
   int64_t ctiles;         /* tiles of output channels in a group */
   int64_t ptiles, panels; /* tiles of rows in a panel, panels of rows */
-  bool dy_copied;         /* a block of dy is copied, too */
+  bool flat;              /* 1x1 without padding: a block is one run of pixels */
+  bool dy_copied;
   LLVMValueRef x, dy, dw;
-  LLVMValueRef x_block,
-      dy_block; /* copies on the stack: x with its padding (stacked), dy without other channels */
+  /* Copies of a block, on the stack: of x with its padding, when stacked; of the tile's channels of
+   * dy. */
+  LLVMValueRef x_block, dy_block;
 } ConvWeight;
 
 typedef struct {
-  LLVMValueRef kh, kw, group, row,
-      output; /* row: the first; output: the first channel in the group */
+  LLVMValueRef kh, kw, group;
+  LLVMValueRef row, output; /* the first row; the first channel in the group */
 } ConvWeightTile;
 
 typedef struct {
-  LLVMValueRef sample, samples, row,
-      rows; /* [sample, samples), rows [row, rows) of the image out */
+  LLVMValueRef sample, samples; /* [sample, samples) */
+  LLVMValueRef row, rows;       /* rows [row, rows) of the image out */
 } ConvWeightBlock;
 
 /* Adds a block to the accumulators of `m`. */

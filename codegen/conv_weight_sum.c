@@ -42,6 +42,30 @@ static LLVMValueRef pixel_of_dy(const ConvWeight *w, const ConvWeightTile *tile,
   return cg_at(cg, cg->real, w->dy, weighted(cg, at, tile->group, w->ocg));
 }
 
+/* `count` pixels from one on. */
+static void sum_pixels(const ConvWeight *w, const ConvWeightTile *tile, Micro *m,
+                       const ConvWeightBlock *b, const LLVMValueRef *pixel, LLVMValueRef count) {
+  Cg *cg = w->cg;
+  const ConvSpec *s = &w->spec;
+  LLVMValueRef at = pixel_of_x(w, pixel[0], pixel[1], pixel[2]);
+  at = cg_add(cg, at, w->depthwise ? tile->output : weighted(cg, tile->row, tile->group, w->icg));
+  at = weighted(cg, at, tile->kh, s->dilation[0] * s->iw * s->ic);
+  at = weighted(cg, at, tile->kw, s->dilation[1] * s->ic);
+  m->a = cg_at(cg, cg->real, w->x, at);
+  m->b = pixel_of_dy(w, tile, m, b, pixel[0], pixel[1], pixel[2]);
+  m->k = count;
+  micro_run(cg, m);
+}
+
+/* All pixels of the block, which follow each other: it has whole samples, or one. */
+static void sum_flat(const ConvWeight *w, const ConvWeightTile *tile, Micro *m,
+                     const ConvWeightBlock *b) {
+  Cg *cg = w->cg;
+  LLVMValueRef samples = conv_sub(cg, b->samples, b->sample), rows = conv_sub(cg, b->rows, b->row);
+  LLVMValueRef count = cg_mul(cg, cg_mul(cg, samples, rows), cg_int(cg, w->spec.ow));
+  sum_pixels(w, tile, m, b, (LLVMValueRef[]){b->sample, b->row, cg_int(cg, 0)}, count);
+}
+
 static void sum_channels(const ConvWeight *w, const ConvWeightTile *tile, Micro *m,
                          const ConvWeightBlock *b) {
   Cg *cg = w->cg;
@@ -49,15 +73,10 @@ static void sum_channels(const ConvWeight *w, const ConvWeightTile *tile, Micro 
   LLVMValueRef top, bottom, left, right;
   valid(cg, tile->kh, s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &top, &bottom);
   valid(cg, tile->kw, s->iw, s->ow, s->stride[1], s->dilation[1], s->pad[2], &left, &right);
-  LLVMValueRef at = w->depthwise ? tile->output : weighted(cg, tile->row, tile->group, w->icg);
-  at = weighted(cg, at, tile->kh, s->dilation[0] * s->iw * s->ic);
-  LLVMValueRef x = cg_at(cg, cg->real, w->x, weighted(cg, at, tile->kw, s->dilation[1] * s->ic));
   CgLoop samples = micro_loop(cg, m, b->sample, b->samples, 1);
   CgLoop rows = micro_loop(cg, m, conv_max(cg, top, b->row), conv_min(cg, bottom, b->rows), 1);
-  m->a = cg_at(cg, cg->real, x, pixel_of_x(w, samples.index, rows.index, left));
-  m->b = pixel_of_dy(w, tile, m, b, samples.index, rows.index, left);
-  m->k = conv_sub(cg, right, left);
-  micro_run(cg, m);
+  LLVMValueRef pixel[] = {samples.index, rows.index, left};
+  sum_pixels(w, tile, m, b, pixel, conv_sub(cg, right, left));
   micro_loop_end(cg, m, &rows);
   micro_loop_end(cg, m, &samples);
 }
@@ -98,6 +117,8 @@ void conv_weight_sum(const ConvWeight *w, const ConvWeightTile *tile, Micro *m,
                      const ConvWeightBlock *block) {
   if (w->stacked) {
     sum_stacked(w, tile, m, block);
+  } else if (w->flat) {
+    sum_flat(w, tile, m, block);
   } else {
     sum_channels(w, tile, m, block);
   }
