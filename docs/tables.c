@@ -1,5 +1,6 @@
-/* docs/language.md from docs/language.md.in: lines `@TABLE section` and `@TRAIN kind` become tables made from
- * ir/ops.def and ir/train.def. Internal rows stay out. Writes to stdout: tables docs/language.md.in */
+/* docs/language.md from docs/language.md.in: lines `@TABLE section` and `@TRAIN kind` become tables
+ * made from ir/ops.def and ir/train.def. Internal rows stay out. Writes to stdout: tables
+ * docs/language.md.in */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,10 +15,14 @@ static void print_words(const SigAttr *a) {
 }
 
 static void print_list(const Attr *v) {
-  if (v->kind == ATTR_DIMS && v->n < 0) printf("all");
-  else if (v->kind == ATTR_PADS && v->n < 0) printf("\"same\"");
-  else if (v->n) printf("%lld", (long long)v->v[0]); /* of a pair: both are equal */
-  else printf("[]");
+  if (v->kind == ATTR_DIMS && v->n < 0)
+    printf("all");
+  else if (v->kind == ATTR_PADS && v->n < 0)
+    printf("\"same\"");
+  else if (v->n)
+    printf("%lld", (long long)v->v[0]); /* of a pair: both are equal */
+  else
+    printf("[]");
 }
 
 /* 1e-5, not 1e-05. */
@@ -30,13 +35,20 @@ static void print_number(double x) {
 }
 
 static void print_default(const Signature *s, const SigAttr *a) {
-  if (a->copies >= 0) printf("%s", s->attr[a->copies].name);
-  else if (a->kind == ATTR_WORDS) print_words(a);
-  else if (a->kind == ATTR_FLOAT) print_number(a->value.f);
-  else if (a->kind == ATTR_INT || a->kind == ATTR_DIM) printf("%lld", (long long)a->value.i);
-  else if (a->kind == ATTR_BOOL) printf("%s", a->value.i ? "true" : "false");
-  else if (a->kind == ATTR_INIT) printf("default");
-  else print_list(&a->value);
+  if (a->copies >= 0)
+    printf("%s", s->attr[a->copies].name);
+  else if (a->kind == ATTR_WORDS)
+    print_words(a);
+  else if (a->kind == ATTR_FLOAT)
+    print_number(a->value.f);
+  else if (a->kind == ATTR_INT || a->kind == ATTR_DIM)
+    printf("%lld", (long long)a->value.i);
+  else if (a->kind == ATTR_BOOL)
+    printf("%s", a->value.i ? "true" : "false");
+  else if (a->kind == ATTR_INIT)
+    printf("default");
+  else
+    print_list(&a->value);
 }
 
 static void print_call(const char *name, const Signature *s) {
@@ -70,7 +82,8 @@ static bool print_section(const char *section) {
     const OpInfo *o = &op_info[i];
     if (!is_public((Op)i) || strcmp(o->section, section)) continue;
     print_call(o->name, op_signature((Op)i));
-    for (const char *c = o->meaning; *c; c++) printf(c == o->meaning ? " %c" : *c == '|' ? "\\%c" : "%c", *c);
+    for (const char *c = o->meaning; *c; c++)
+      printf(c == o->meaning ? " %c" : *c == '|' ? "\\%c" : "%c", *c);
     printf(" |\n");
     rows++;
   }
@@ -120,6 +133,7 @@ int main(int argc, char **argv) {
     if (!fine) fprintf(stderr, "%s: there are no rows for %s\n", argv[1], line);
   }
   fclose(in);
-  if (fine && !is_complete()) fprintf(stderr, "%s: not every section has its table, once\n", argv[1]), fine = false;
+  if (fine && !is_complete())
+    fprintf(stderr, "%s: not every section has its table, once\n", argv[1]), fine = false;
   return fine ? 0 : 1;
 }

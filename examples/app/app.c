@@ -1,4 +1,5 @@
-/* A C program that trains a network linked in as an object file: iris.net on the flowers in a CSV file.
+/* A C program that trains a network linked in as an object file: iris.net on the flowers in a CSV
+ * file.
  *
  *   dlc iris.net -o flowers.o && cc app.c flowers.o -lm -lpthread -o app && ./app iris.csv
  */
@@ -18,8 +19,8 @@ static int read_data(const char *path, Data *d) {
   FILE *f = fopen(path, "r");
   int i, ok = f && fscanf(f, "%*[^\n]") == 0; /* the first line says what is in the file */
   for (i = 0; ok && i < FLOWERS; i++)
-    ok = fscanf(f, "%f,%f,%f,%f,%d", &d->flower[i][0], &d->flower[i][1], &d->flower[i][2], &d->flower[i][3],
-                &d->species[i]) == 5;
+    ok = fscanf(f, "%f,%f,%f,%f,%d", &d->flower[i][0], &d->flower[i][1], &d->flower[i][2],
+                &d->flower[i][3], &d->species[i]) == 5;
   if (f) fclose(f);
   return ok;
 }
@@ -76,7 +77,8 @@ int main(int argc, char **argv) {
   shuffle(&data);
   status = iris_create(DLC_TRAINING, &session);
   if (status == DLC_OK) status = train(session, &data);
-  if (status == DLC_OK) printf("%d of %d flowers named right\n", count_right(session, &data), FLOWERS);
+  if (status == DLC_OK)
+    printf("%d of %d flowers named right\n", count_right(session, &data), FLOWERS);
   if (status != DLC_OK) fprintf(stderr, "app: %s\n", dlc_v1_iris.api->error_text(session, status));
   iris_destroy(session);
   return status != DLC_OK;

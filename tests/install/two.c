@@ -1,5 +1,6 @@
-/* Two networks in one program: each has its own runtime and its own parameters. Trains `second` on y = (x0 + x1, x2)
- * until the loss has fallen, and checks that iris, between the steps, keeps giving the same probabilities. */
+/* Two networks in one program: each has its own runtime and its own parameters. Trains `second` on
+ * y = (x0 + x1, x2) until the loss has fallen, and checks that iris, between the steps, keeps
+ * giving the same probabilities. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +30,8 @@ int main(void) {
   for (i = 0; i < 300; i++)
     if (train_second(second, &end)) return 4;
   if (iris_infer(first, 1, flower, after)) return 5;
-  printf("loss %.4f -> %.4f, probabilities %.4f %.4f %.4f\n", start, end, after[0], after[1], after[2]);
+  printf("loss %.4f -> %.4f, probabilities %.4f %.4f %.4f\n", start, end, after[0], after[1],
+         after[2]);
   iris_destroy(first);
   second_destroy(second);
   if (!(end < 0.1 * start)) return 6;
