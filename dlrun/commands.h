@@ -11,7 +11,7 @@
   X(grad, "write loss, outputs and every gradient for one batch")              \
   X(check, "check every gradient: compiled, interpreted, central differences") \
   X(bench, "measure training steps and inference")                             \
-  X(features, "draw feature maps")
+  X(features, "draw feature maps as PNG")
 
 #define COMMAND_PROTOTYPE(name, does) int command_##name(int argc, char **argv);
 COMMANDS(COMMAND_PROTOTYPE)

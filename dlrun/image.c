@@ -61,7 +61,7 @@ static void draw_glyph(Image *m, int x, int y, const uint8_t *rows, uint32_t col
 }
 
 void image_text(Image *m, int x, int y, const char *text, bool bold, uint32_t colour) {
-  for (; *text; text++, x += IMAGE_FONT_WIDTH) {
+  for (; *text; text++, x += IMAGE_FONT_WIDTH + bold) {
     const uint8_t *rows = font_rows((unsigned char)*text);
     draw_glyph(m, x, y, rows, colour);
     if (bold) draw_glyph(m, x + 1, y, rows, colour);

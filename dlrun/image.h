@@ -23,7 +23,8 @@ void image_fill(Image *m, int x, int y, int width, int height, uint32_t colour);
 void image_line(Image *m, double x0, double y0, double x1, double y1, double width,
                 uint32_t colour);
 void image_disc(Image *m, double x, double y, double radius, uint32_t colour);
-/* ASCII in a fixed font; (x, y) is the left end of the base line. Bold draws each glyph twice. */
+/* ASCII in a fixed font; (x, y) is the left end of the base line. Bold draws each glyph
+ * twice and is a pixel wider. */
 void image_text(Image *m, int x, int y, const char *text, bool bold, uint32_t colour);
 
 /* Written under a temporary name and renamed. */

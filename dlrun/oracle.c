@@ -70,33 +70,44 @@ static bool fill(Tool *t, Interp *p, const char *name, int32_t elem, const void 
   return true;
 }
 
-static bool fill_all(Oracle *o, Interp *p, const Batch *b) {
-  Tool *t = o->tool;
-  int64_t n = o->n;
-  const dlc_model *m = t->model;
-  for (int32_t i = 0; i < m->input_count; i++)
-    if (!fill(t, p, m->inputs[i].name, m->inputs[i].elem, b->inputs[i], n * m->inputs[i].elements))
-      return false;
-  for (int32_t i = 0; i < m->target_count; i++)
-    if (!fill(t, p, m->targets[i].name, m->targets[i].elem, b->targets[i],
-              n * m->targets[i].elements))
-      return false;
-  for (int32_t i = 0; i < m->parameter_count; i++) {
-    const dlc_parameter *q = &m->parameters[i];
-    if (q->role == DLC_STATE) continue;
-    void *data = arena_alloc(t->arena, (size_t)q->elements + 1, (size_t)m->real_bytes);
-    if (!tool_ok(t, t->api->get_parameter(t->session, i, data))) return false;
-    if (!fill(t, p, q->name, m->real_bytes == 8 ? DLC_F64 : DLC_F32, data, q->elements))
+static bool fill_tensors(Tool *t, Interp *p, int64_t n, int32_t count, const dlc_tensor *list,
+                         const void *const *data) {
+  for (int32_t i = 0; i < count; i++) {
+    if (!data)
+      interp_leaf_named(p, list[i].name, NULL); /* bound, as zeros */
+    else if (!fill(t, p, list[i].name, list[i].elem, data[i], n * list[i].elements))
       return false;
   }
   return true;
 }
 
+static bool fill_parameter(Tool *t, Interp *p, int32_t i) {
+  const dlc_model *m = t->model;
+  const dlc_parameter *q = &m->parameters[i];
+  Arena *scratch = arena_new();
+  void *data = arena_alloc(scratch, (size_t)q->elements + 1, (size_t)m->real_bytes);
+  bool fine = tool_ok(t, t->api->get_parameter(t->session, i, data)) &&
+              fill(t, p, q->name, m->real_bytes == 8 ? DLC_F64 : DLC_F32, data, q->elements);
+  arena_free(scratch);
+  return fine;
+}
+
+bool oracle_fill(Tool *t, Interp *p, int64_t n, const Batch *b) {
+  const dlc_model *m = t->model;
+  if (!fill_tensors(t, p, n, m->input_count, m->inputs, b->inputs) ||
+      !fill_tensors(t, p, n, m->target_count, m->targets, b->targets))
+    return false;
+  for (int32_t i = 0; i < m->parameter_count; i++)
+    if (m->parameters[i].role != DLC_STATE && !fill_parameter(t, p, i)) return false;
+  return true;
+}
+
 bool oracle_run(Oracle *o, const Batch *b) {
   OpError e = {.arena = o->tool->arena};
-  if (!fill_all(o, o->with, b) || !fill_all(o, o->without, b)) return false;
+  Tool *t = o->tool;
+  if (!oracle_fill(t, o->with, o->n, b) || !oracle_fill(t, o->without, o->n, b)) return false;
   if (!interp_run(o->with, &e) || !interp_run(o->without, &e))
-    return fault(&o->tool->fault, "%s", e.text);
+    return fault(&t->fault, "%s", e.text);
   return true;
 }
 

@@ -22,9 +22,10 @@ static void draw_dot(void *to, PlotInk ink, double x, double y) {
 
 static void draw_text(void *to, PlotText size, PlotAnchor anchor, double x, double y,
                       const char *text) {
-  int width = (int)strlen(text) * IMAGE_FONT_WIDTH;
+  bool bold = size != TEXT_TICK;
+  int width = (int)strlen(text) * (IMAGE_FONT_WIDTH + bold);
   int left = (int)lrint(x) - (anchor == ANCHOR_START ? 0 : anchor == ANCHOR_END ? width : width / 2);
-  image_text(to, left, (int)lrint(y), text, size != TEXT_TICK, size == TEXT_TICK ? 0x444444 : 0x111111);
+  image_text(to, left, (int)lrint(y), text, bold, bold ? 0x111111 : 0x444444);
 }
 
 Image plot_image(Arena *a, const char *title, const PlotPanel *panel, int count) {
