@@ -18,7 +18,7 @@
 #include "passes/memory.h"
 #include "passes/pass.h"
 
-enum { EPILOGUE_RANK = 3 };
+enum { EPILOGUE_RANK = 3, SEARCH_LIMIT = 4096 };
 
 typedef struct {
   VEC(Node *) members;
@@ -35,34 +35,48 @@ typedef struct {
   Memory *memory;
   const PassOptions *options;
   VEC(Group *) groups; /* groups.at[0] is a place holder */
-  int *stamp;          /* by node id: last dependency search that met it */
-  int *group_stamp;    /* by group */
-  int search;
-  VEC(Node *) *users;  /* by node id */
+  int *stamp;       /* by node id: last dependency search that met it */
+  int *group_stamp; /* by group */
+  int search, visits;
+  VEC(const Node *) stack; /* of the search */
+  bool *stored;            /* by node id: another kernel reads it as it is, so it lies in memory */
 } Fuse;
 
-/* ---- does `n` wait for group `target`? ---- */
+/* ---- does something wait for group `target`? ---- */
 
-static bool waits_for(Fuse *f, const Node *n, int target);
-
-static bool operands_wait_for(Fuse *f, const Node *n, int target) {
-  for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && waits_for(f, n->in[i], target)) return true;
-  return false;
+static void begin_search(Fuse *f) {
+  f->search++;
+  f->visits = 0;
+  f->stack.count = 0;
 }
 
-/* A group runs as a whole, so a member waits for all that any member needs. */
-static bool waits_for(Fuse *f, const Node *n, int target) {
-  if (n->group == target) return true;
-  if (f->stamp[n->id] == f->search) return false;
-  f->stamp[n->id] = f->search;
-  if (!n->group) return n->id > f->groups.at[target]->min_id && operands_wait_for(f, n, target);
-  if (f->group_stamp[n->group] == f->search) return false;
-  f->group_stamp[n->group] = f->search;
-  Group *g = f->groups.at[n->group];
-  if (g->max_id < f->groups.at[target]->min_id) return false;
-  for (int i = 0; i < g->members.count; i++)
-    if (operands_wait_for(f, g->members.at[i], target)) return true;
+static void look_at_operands(Fuse *f, const Node *n) {
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i]) vec_push(f->scratch, &f->stack, n->in[i]);
+}
+
+static bool seen_before(int *stamp, int search) {
+  bool seen = *stamp == search;
+  *stamp = search;
+  return seen;
+}
+
+/* Does one of the nodes on the stack need the group? A group runs as a whole, so a member waits for all that any
+ * member needs. A search that grows too long counts as yes: that costs a fusion, never an answer. */
+static bool finds(Fuse *f, int target) {
+  int earliest = f->groups.at[target]->min_id;
+  while (f->stack.count) {
+    const Node *n = f->stack.at[--f->stack.count];
+    if (n->group == target || f->visits++ > SEARCH_LIMIT) return true;
+    if (seen_before(&f->stamp[n->id], f->search)) continue;
+    if (!n->group) {
+      if (n->id > earliest) look_at_operands(f, n);
+      continue;
+    }
+    const Group *g = f->groups.at[n->group];
+    if (g->max_id < earliest || seen_before(&f->group_stamp[n->group], f->search)) continue;
+    for (int i = 0; i < g->members.count; i++) look_at_operands(f, g->members.at[i]);
+  }
   return false;
 }
 
@@ -71,10 +85,10 @@ static bool is_at_hand(const Node *x, int target) { return x->group == target &&
 
 /* May n run as part of group `target`: nothing else that it needs comes after the group? */
 static bool order_allows(Fuse *f, const Node *n, int target) {
-  f->search++;
+  begin_search(f);
   for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && !is_at_hand(n->in[i], target) && waits_for(f, n->in[i], target)) return false;
-  return true;
+    if (n->in[i] && !is_at_hand(n->in[i], target)) vec_push(f->scratch, &f->stack, n->in[i]);
+  return !finds(f, target);
 }
 
 /* ---- groups ---- */
@@ -85,8 +99,12 @@ static void join(Fuse *f, Node *n, int group) {
   vec_push(f->scratch, &g->members, n);
   if (n->id > g->max_id) g->max_id = n->id;
   if (n->id < g->min_id) g->min_id = n->id;
-  for (int i = 0; i < n->nin; i++) g->reads += n->in[i] && n->in[i]->group != group;
   n->group = group;
+  for (int i = 0; i < n->nin; i++) {
+    if (!n->in[i] || n->in[i]->group == group) continue;
+    g->reads++;
+    f->stored[n->in[i]->id] = true;
+  }
 }
 
 static bool has_room(const Group *g, int members, int reads) {
@@ -112,20 +130,11 @@ static bool same_reduction(const Node *a, const Node *b) {
          (!x->n || !memcmp(x->v, y->v, sizeof *x->v * (size_t)x->n));
 }
 
-/* Something in another kernel reads x already, so x lies in memory. */
-static bool is_stored_already(const Fuse *f, const Node *x) {
-  for (int i = 0; i < f->users[x->id].count; i++) {
-    const Node *user = f->users[x->id].at[i];
-    if (user->group && user->group != x->group) return true;
-  }
-  return false;
-}
-
 /* All that n would take from the group can be read from memory later on: computing n there gains nothing, and would
  * keep one more value alive until it is wanted. */
 static bool gains_nothing(const Fuse *f, const Node *n, int group) {
   for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && n->in[i]->group == group && !is_stored_already(f, n->in[i])) return false;
+    if (n->in[i] && n->in[i]->group == group && !f->stored[n->in[i]->id]) return false;
   return true;
 }
 
@@ -146,11 +155,10 @@ static const char *why_not_join(Fuse *f, const Node *n, const Node *operand) {
 /* ---- groups that meet ---- */
 
 static bool group_waits(Fuse *f, int group, int target) {
-  Group *g = f->groups.at[group];
-  f->search++;
-  for (int i = 0; i < g->members.count; i++)
-    if (operands_wait_for(f, g->members.at[i], target)) return true;
-  return false;
+  const Group *g = f->groups.at[group];
+  begin_search(f);
+  for (int i = 0; i < g->members.count; i++) look_at_operands(f, g->members.at[i]);
+  return finds(f, target);
 }
 
 static bool only_elementwise(const Group *g) {
@@ -303,22 +311,13 @@ static void renumber(Fuse *f) {
   for (int i = 0; i < f->graph->nodes.count; i++) f->graph->nodes.at[i]->group = number[f->graph->nodes.at[i]->group];
 }
 
-static void find_users(Fuse *f) {
-  f->users = arena_alloc(f->scratch, (size_t)f->graph->nodes.count + 1, sizeof *f->users);
-  for (int i = 0; i < f->graph->nodes.count; i++) {
-    Node *n = f->graph->nodes.at[i];
-    for (int k = 0; k < n->nin; k++)
-      if (n->in[k]) vec_push(f->scratch, &f->users[n->in[k]->id], n);
-  }
-}
-
 void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
   demand_order(g, scratch);
   Fuse f = {.graph = g, .scratch = scratch, .memory = memory_map(g, scratch), .options = options};
   f.stamp = ARENA_ARRAY(scratch, int, g->nodes.count + 1);
   f.group_stamp = ARENA_ARRAY(scratch, int, 2 * g->nodes.count + 2);
   vec_push(scratch, &f.groups, ARENA_NEW(scratch, Group));
-  find_users(&f);
+  f.stored = ARENA_ARRAY(scratch, bool, g->nodes.count + 1);
   for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->group = 0;
   for (int i = 0; i < g->nodes.count; i++) place(&f, g->nodes.at[i]);
   place_constants(&f);

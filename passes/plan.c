@@ -16,97 +16,6 @@
 #include "passes/pass.h"
 #include "passes/plan_groups.h"
 
-/* ---- order ---- */
-
-typedef struct {
-  Groups *groups;
-  bool *done;
-  int *number;    /* new number by old */
-  int *unmet;     /* by group: dependencies that have not run */
-  VEC(int) *next; /* by group: those that wait for it, once for each time they do */
-  VEC(int) ready; /* a heap: the group to run next is ready.at[0] */
-  Arena *scratch;
-  int count;
-} Schedule;
-
-static bool comes_before(const Schedule *s, int i, int k) {
-  const GroupInfo *a = &s->groups->at[i], *b = &s->groups->at[k];
-  if (a->forward != b->forward) return a->forward;
-  if (a->updates != b->updates) return a->updates;
-  return a->first_id < b->first_id;
-}
-
-static void swap(int *a, int *b) {
-  int t = *a;
-  *a = *b;
-  *b = t;
-}
-
-static void heap_push(Schedule *s, int group) {
-  vec_push(s->scratch, &s->ready, group);
-  for (int i = s->ready.count - 1; i > 0; i = (i - 1) / 2) {
-    if (!comes_before(s, s->ready.at[i], s->ready.at[(i - 1) / 2])) return;
-    swap(&s->ready.at[i], &s->ready.at[(i - 1) / 2]);
-  }
-}
-
-static int heap_pop(Schedule *s) {
-  int top = s->ready.at[0], count = --s->ready.count, *h = s->ready.at;
-  h[0] = h[count];
-  for (int i = 0, child; (child = 2 * i + 1) < count; i = child) {
-    if (child + 1 < count && comes_before(s, h[child + 1], h[child])) child++;
-    if (!comes_before(s, h[child], h[i])) break;
-    swap(&h[i], &h[child]);
-  }
-  return top;
-}
-
-/* Counts afresh what every group that has not run still waits for. */
-static void count_waiting(Schedule *s) {
-  s->ready.count = 0;
-  for (int k = 1; k <= s->groups->count; k++) s->next[k].count = s->unmet[k] = 0;
-  for (int k = 1; k <= s->groups->count; k++) {
-    const GroupInfo *g = &s->groups->at[k];
-    for (int i = 0; !s->done[k] && i < g->after.count; i++) {
-      if (s->done[g->after.at[i]]) continue;
-      vec_push(s->scratch, &s->next[g->after.at[i]], k);
-      s->unmet[k]++;
-    }
-    if (!s->done[k] && !s->unmet[k]) heap_push(s, k);
-  }
-}
-
-/* When in-place parameter updates wait for each other in a circle, one of them gives up its place. */
-static void give_up_one_place(Schedule *s) {
-  for (int k = 1; k <= s->groups->count; k++)
-    if (!s->done[k] && s->groups->at[k].updates) {
-      groups_unplace(s->groups, k);
-      return;
-    }
-  abort(); /* the graph has a cycle: ir_verify excludes it */
-}
-
-static void schedule(Schedule *s) {
-  count_waiting(s);
-  while (s->count < s->groups->count) {
-    if (!s->ready.count) {
-      give_up_one_place(s);
-      count_waiting(s);
-      continue;
-    }
-    int k = heap_pop(s);
-    s->done[k] = true;
-    s->number[k] = ++s->count;
-    for (int i = 0; i < s->next[k].count; i++)
-      if (--s->unmet[s->next[k].at[i]] == 0) heap_push(s, s->next[k].at[i]);
-  }
-}
-
-static void renumber(Graph *g, const Schedule *s) {
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->group) g->nodes.at[i]->group = s->number[g->nodes.at[i]->group];
-}
-
 /* ---- offsets ---- */
 
 typedef struct {
@@ -136,7 +45,7 @@ static int in_place(Offsets *o, Node *n) {
       int s = owner ? o->storage_of[owner->id] : -1;
       if (s < 0 || owner->group == n->group || o->at[s].end != n->group) continue;
       if (o->at[s].bytes == plan_bytes(n, o->graph->train.batch, o->real_bytes) &&
-          reads_in_step(o->plan->memory, g->members.at, g->members.count, n, owner))
+          reads_in_step(o->plan->memory, g, n, owner))
         return s;
     }
   return -1;
@@ -217,13 +126,8 @@ static void place_all(Offsets *o) {
 void pass_plan(Graph *g, Arena *scratch, const PassOptions *options) {
   int real_bytes = options && options->real_bytes == 8 ? 8 : 4;
   for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->offset = -1;
-  Schedule s = {.scratch = scratch, .groups = groups_build(g, scratch)};
-  s.done = ARENA_ARRAY(scratch, bool, s.groups->count + 1);
-  s.number = ARENA_ARRAY(scratch, int, s.groups->count + 1);
-  s.unmet = ARENA_ARRAY(scratch, int, s.groups->count + 1);
-  s.next = arena_alloc(scratch, (size_t)s.groups->count + 1, sizeof *s.next);
-  schedule(&s);
-  renumber(g, &s);
+  const int *number = groups_order(groups_build(g, scratch));
+  for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->group = number[g->nodes.at[i]->group];
 
   Offsets o = {.graph = g, .plan = plan_read(g, scratch, real_bytes), .scratch = scratch, .real_bytes = real_bytes,
                .in_place = !options || options->level > 0};

@@ -24,8 +24,8 @@ typedef struct {
 /* Reads the annotations of a planned graph. `real_bytes` is 4 or 8. In `a`. */
 Plan *plan_read(const Graph *g, Arena *a, int real_bytes);
 
-/* The first pair of nodes whose storage overlaps while both are live, as text; NULL when there is none. Works from
- * the annotations alone. */
+/* What is wrong with a plan, as text: two nodes whose storage overlaps while both are live, a node that runs before
+ * what it reads, a parameter read after it was overwritten; NULL for nothing. Works from the annotations alone. */
 const char *plan_check(const Graph *g, Arena *scratch, int real_bytes);
 
 int64_t plan_bytes(const Node *n, int64_t batch, int real_bytes); /* of n's storage, rounded up to 64 */

@@ -1,10 +1,16 @@
 #include "passes/plan_groups.h"
 
-#include <string.h>
-
 #include "passes/fusible.h"
 
-enum { UNPLACED = -2 };
+PlanGroup *groups_members(const Graph *g, int *count, Arena *a) {
+  *count = 0;
+  for (int i = 0; i < g->nodes.count; i++)
+    if (g->nodes.at[i]->group > *count) *count = g->nodes.at[i]->group;
+  PlanGroup *groups = ARENA_ARRAY(a, PlanGroup, *count + 1);
+  for (int i = 0; i < g->nodes.count; i++)
+    if (g->nodes.at[i]->group) vec_push(a, &groups[g->nodes.at[i]->group].members, g->nodes.at[i]);
+  return groups;
+}
 
 /* ---- writing over what is read ---- */
 
@@ -20,88 +26,70 @@ static bool same_elements(const Memory *x, const Type *t, const Node *n) {
   return true;
 }
 
-bool reads_in_step(const Memory *memory, Node *const *members, int count, const Node *n, const Node *owner) {
-  for (int k = 0; k < count; k++)
-    for (int i = 0; i < members[k]->nin; i++) {
-      const Node *in = members[k]->in[i];
+bool reads_in_step(const Memory *memory, const PlanGroup *g, const Node *n, const Node *owner) {
+  for (int k = 0; k < g->members.count; k++) {
+    const Node *m = g->members.at[k];
+    for (int i = 0; i < m->nin; i++) {
+      const Node *in = m->in[i];
       if (!in || memory[in->id].owner != owner) continue;
-      if (!is_swept(members[k]) || !same_elements(&memory[in->id], &in->type, n)) return false;
+      if (!is_swept(m) || !same_elements(&memory[in->id], &in->type, n)) return false;
     }
+  }
   return true;
 }
 
 /* ---- placing results in their target's memory ---- */
 
-/* Members of every group, and which leaves a result is copied from at the end. */
-typedef struct {
-  const Graph *graph;
-  const Memory *memory;
-  VEC(Node *) *members; /* by group */
-  bool *copied;         /* by node id */
-} Placement;
-
-static Placement placement_new(const Graph *g, const Memory *memory, Arena *a) {
-  Placement p = {.graph = g, .memory = memory};
-  int groups = 0;
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->group > groups) groups = g->nodes.at[i]->group;
-  p.members = arena_alloc(a, (size_t)groups + 1, sizeof *p.members);
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->group) vec_push(a, &p.members[g->nodes.at[i]->group], g->nodes.at[i]);
-  p.copied = ARENA_ARRAY(a, bool, g->nodes.count + 1);
-  for (int i = 0; i < g->results.count; i++) p.copied[memory[g->results.at[i].node->id].owner->id] = true;
-  return p;
+static bool reads(const Memory *memory, const PlanGroup *g, const Node *owner) {
+  for (int k = 0; k < g->members.count; k++)
+    for (int i = 0; i < g->members.at[k]->nin; i++) {
+      const Node *in = g->members.at[k]->in[i];
+      if (in && memory[in->id].owner == owner) return true;
+    }
+  return false;
 }
 
-static bool kernel_allows(const Placement *p, const Node *n, const Node *target) {
-  bool reads = false;
-  for (int i = 0; i < p->members[n->group].count; i++) {
-    const Node *m = p->members[n->group].at[i];
-    for (int k = 0; k < m->nin; k++) reads |= m->in[k] && p->memory[m->in[k]->id].owner == target;
-  }
-  return !reads || (writes_in_step(n) &&
-                    reads_in_step(p->memory, p->members[n->group].at, p->members[n->group].count, n, target));
+static bool kernel_allows(const Memory *memory, const PlanGroup *g, const Node *n, const Node *target) {
+  return !reads(memory, g, target) || (writes_in_step(n) && reads_in_step(memory, g, n, target));
 }
 
-static bool can_place(const Placement *p, const Result *r) {
+static bool can_place(const Memory *memory, const PlanGroup *groups, const bool *copied, const Result *r) {
   const Node *n = r->node, *t = r->target;
   if (!t || t->op == OP_input || n->offset != -1 || !n->group) return false;
-  if (memory_is_view(&p->memory[n->id], n) || !type_equal(&n->type, &t->type) || !memory_same_order(n, t))
+  if (memory_is_view(&memory[n->id], n) || !type_equal(&n->type, &t->type) || !memory_same_order(n, t))
     return false;
-  return r->kind == RESULT_GRAD || (!p->copied[t->id] && kernel_allows(p, n, t));
+  return r->kind == RESULT_GRAD || (!copied[t->id] && kernel_allows(memory, &groups[n->group], n, t));
 }
 
-const Result **placement_map(const Graph *g, const Memory *memory, Arena *a) {
+const Result **placement_map(const Graph *g, const Memory *memory, const PlanGroup *groups, Arena *a) {
   const Result **placed = ARENA_ARRAY(a, const Result *, g->nodes.count + 1);
-  Placement p = placement_new(g, memory, a);
+  bool *copied = ARENA_ARRAY(a, bool, g->nodes.count + 1); /* as a result, at the end: it must keep its old value */
+  for (int i = 0; i < g->results.count; i++) copied[memory[g->results.at[i].node->id].owner->id] = true;
   for (int i = 0; i < g->results.count; i++) {
     const Result *r = &g->results.at[i];
-    if (!placed[r->node->id] && can_place(&p, r)) placed[r->node->id] = r;
+    if (!placed[r->node->id] && can_place(memory, groups, copied, r)) placed[r->node->id] = r;
   }
   return placed;
 }
 
 /* ---- dependencies ---- */
 
-static void wait_for(Groups *s, int group, int other) {
-  if (other && other != group) vec_push(s->scratch, &s->at[group].after, other);
+static void wait_for(Groups *s, IntList *list, int group, int other) {
+  if (other && other != group) vec_push(s->scratch, list, other);
 }
 
-static void collect_members(Groups *s) {
-  for (int i = 0; i < s->graph->nodes.count; i++) {
-    Node *n = s->graph->nodes.at[i];
-    if (!n->group) continue;
-    GroupInfo *g = &s->at[n->group];
-    if (!g->members.count) g->first_id = n->id;
-    vec_push(s->scratch, &g->members, n);
-    for (int k = 0; k < n->nin; k++)
-      if (n->in[k]) wait_for(s, n->group, s->memory[n->in[k]->id].owner->group);
-  }
+static void find_operands(Groups *s, int group) {
+  const PlanGroup *p = &s->members[group];
+  for (int i = 0; i < p->members.count; i++)
+    for (int k = 0; k < p->members.at[i]->nin; k++) {
+      const Node *in = p->members.at[i]->in[k];
+      if (in) wait_for(s, &s->at[group].after, group, s->memory[in->id].owner->group);
+    }
 }
 
 static void mark_forward(Groups *s, int group) {
   if (!group || s->at[group].forward) return;
-  VEC(int) stack = {0};
+  IntList stack = {0};
   vec_push(s->scratch, &stack, group);
   s->at[group].forward = true;
   while (stack.count) {
@@ -114,9 +102,9 @@ static void mark_forward(Groups *s, int group) {
   }
 }
 
-/* The kernel that overwrites a parameter runs after every other kernel that reads it. */
-static void place_updates(Groups *s) {
-  int *writer = ARENA_ARRAY(s->scratch, int, s->graph->nodes.count + 1); /* by target */
+/* A kernel that overwrites a parameter runs after every other kernel that reads it. */
+static void find_readers(Groups *s) {
+  int *writer = ARENA_ARRAY(s->scratch, int, s->graph->nodes.count + 1); /* by target's id */
   for (int i = 0; i < s->graph->nodes.count; i++) {
     const Result *r = s->placed[i];
     if (!r || r->kind != RESULT_ASSIGN) continue;
@@ -127,7 +115,7 @@ static void place_updates(Groups *s) {
     const Node *n = s->graph->nodes.at[i];
     for (int k = 0; n->group && k < n->nin; k++) {
       int w = n->in[k] ? writer[s->memory[n->in[k]->id].owner->id] : 0;
-      if (w) wait_for(s, w, n->group);
+      if (w) wait_for(s, &s->at[w].readers, w, n->group);
     }
   }
 }
@@ -135,28 +123,16 @@ static void place_updates(Groups *s) {
 Groups *groups_build(Graph *g, Arena *scratch) {
   Groups *s = ARENA_NEW(scratch, Groups);
   *s = (Groups){.graph = g, .scratch = scratch, .memory = memory_map(g, scratch)};
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->group > s->count) s->count = g->nodes.at[i]->group;
+  s->members = groups_members(g, &s->count, scratch);
   s->at = ARENA_ARRAY(scratch, GroupInfo, s->count + 1);
-  s->placed = placement_map(g, s->memory, scratch);
-  collect_members(s);
+  s->placed = placement_map(g, s->memory, s->members, scratch);
+  for (int k = 1; k <= s->count; k++) {
+    s->at[k].first_id = s->members[k].members.count ? s->members[k].members.at[0]->id : 0;
+    find_operands(s, k);
+  }
   for (int i = 0; i < g->results.count; i++)
     if (g->results.at[i].kind != RESULT_GRAD)
       mark_forward(s, s->memory[g->results.at[i].node->id].owner->group);
-  place_updates(s);
+  find_readers(s);
   return s;
-}
-
-/* Rebuilds the waiting lists of the group without its claims on its targets' memory. */
-void groups_unplace(Groups *s, int group) {
-  GroupInfo *g = &s->at[group];
-  g->updates = false;
-  g->after.count = 0;
-  for (int i = 0; i < g->members.count; i++) {
-    Node *n = g->members.at[i];
-    const Result *r = s->placed[n->id];
-    if (r && r->kind == RESULT_ASSIGN) s->placed[n->id] = NULL, n->offset = UNPLACED;
-    for (int k = 0; k < n->nin; k++)
-      if (n->in[k]) wait_for(s, group, s->memory[n->in[k]->id].owner->group);
-  }
 }

@@ -9,14 +9,6 @@ int64_t plan_bytes(const Node *n, int64_t batch, int real_bytes) {
   return (bytes + 63) & ~(int64_t)63;
 }
 
-static void read_groups(const Graph *g, Plan *p, Arena *a) {
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->group > p->ngroups) p->ngroups = g->nodes.at[i]->group;
-  p->groups = ARENA_ARRAY(a, PlanGroup, p->ngroups + 1);
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->group) vec_push(a, &p->groups[g->nodes.at[i]->group].members, g->nodes.at[i]);
-}
-
 /* The forward part ends with the last kernel that a result other than a gradient needs. */
 static void read_cut(const Graph *g, Plan *p) {
   bool gradients = false;
@@ -61,8 +53,8 @@ Plan *plan_read(const Graph *g, Arena *a, int real_bytes) {
   p->stored = ARENA_ARRAY(a, bool, n);
   p->start = ARENA_ARRAY(a, int64_t, n);
   p->end = ARENA_ARRAY(a, int64_t, n);
-  p->placed = placement_map(g, p->memory, a);
-  read_groups(g, p, a);
+  p->groups = groups_members(g, &p->ngroups, a);
+  p->placed = placement_map(g, p->memory, p->groups, a);
   read_cut(g, p);
   read_lives(g, p);
   for (int i = 0; i < g->nodes.count; i++) {
@@ -76,46 +68,83 @@ Plan *plan_read(const Graph *g, Arena *a, int real_bytes) {
 
 /* b's kernel may write over a, which it reads for the last time. */
 static bool may_overwrite(const Plan *p, const Node *a, const Node *b) {
-  const PlanGroup *g = &p->groups[b->group];
   return a->offset == b->offset && p->end[a->id] == b->group && writes_in_step(b) &&
-         reads_in_step(p->memory, g->members.at, g->members.count, b, a);
+         reads_in_step(p->memory, &p->groups[b->group], b, a);
 }
 
+/* Kernel by kernel, with all that is live there. */
 typedef struct {
   const Node *node;
   int64_t end; /* byte behind it */
 } Live;
+
+typedef struct {
+  const Plan *plan;
+  const int *writer; /* by id of a parameter or buffer: the kernel that overwrites it; 0 none */
+  Live *live;
+  int count;
+  int64_t batch;
+  int real_bytes;
+  Arena *arena;
+} Check;
 
 static bool collide(const Plan *p, const Live *a, const Live *b) {
   bool apart = a->end <= b->node->offset || b->end <= a->node->offset;
   return !apart && !may_overwrite(p, a->node, b->node) && !may_overwrite(p, b->node, a->node);
 }
 
-/* What was stored by kernel k and before, and is not dead: a list that every kernel's results join in turn. */
-static const char *check_group(const Plan *p, int k, Live *live, int *count, int64_t batch, int real_bytes, Arena *a) {
+static void drop_dead(Check *c, int group) {
   int kept = 0;
-  for (int i = 0; i < *count; i++)
-    if (p->end[live[i].node->id] >= k) live[kept++] = live[i];
-  for (int i = 0; i < p->groups[k].members.count; i++) {
-    const Node *n = p->groups[k].members.at[i];
-    if (!p->stored[n->id] || p->placed[n->id]) continue;
-    if (n->offset < 0) return arena_printf(a, "%%%d is read from memory but has no place there", n->id);
-    Live fresh = {n, n->offset + plan_bytes(n, batch, real_bytes)};
-    for (int j = 0; j < kept; j++)
-      if (collide(p, &live[j], &fresh))
-        return arena_printf(a, "%%%d and %%%d lie over each other while both are live", live[j].node->id, n->id);
-    live[kept++] = fresh;
-  }
-  *count = kept;
+  for (int i = 0; i < c->count; i++)
+    if (c->plan->end[c->live[i].node->id] >= group) c->live[kept++] = c->live[i];
+  c->count = kept;
+}
+
+static const char *check_place(Check *c, const Node *n) {
+  if (!c->plan->stored[n->id] || c->plan->placed[n->id]) return NULL;
+  if (n->offset < 0) return arena_printf(c->arena, "%%%d is read from memory but has no place there", n->id);
+  Live fresh = {n, n->offset + plan_bytes(n, c->batch, c->real_bytes)};
+  for (int i = 0; i < c->count; i++)
+    if (collide(c->plan, &c->live[i], &fresh))
+      return arena_printf(c->arena, "%%%d and %%%d lie over each other while both are live", c->live[i].node->id,
+                          n->id);
+  c->live[c->count++] = fresh;
   return NULL;
+}
+
+/* What n reads has been computed before, and the parameters that it reads have not been overwritten. */
+static const char *check_order(const Check *c, const Node *n) {
+  for (int k = 0; k < n->nin; k++) {
+    const Node *owner = n->in[k] ? c->plan->memory[n->in[k]->id].owner : NULL;
+    if (!owner) continue;
+    if (owner->group > n->group)
+      return arena_printf(c->arena, "%%%d runs before %%%d, which it reads", n->id, owner->id);
+    if (c->writer[owner->id] && c->writer[owner->id] < n->group)
+      return arena_printf(c->arena, "%%%d reads %%%d, which has been overwritten", n->id, owner->id);
+  }
+  return NULL;
+}
+
+static int *find_writers(const Graph *g, const Plan *p, Arena *a) {
+  int *writer = ARENA_ARRAY(a, int, g->nodes.count + 1);
+  for (int i = 0; i < g->nodes.count; i++)
+    if (p->placed[i] && p->placed[i]->kind == RESULT_ASSIGN)
+      writer[p->placed[i]->target->id] = g->nodes.at[i]->group;
+  return writer;
 }
 
 const char *plan_check(const Graph *g, Arena *scratch, int real_bytes) {
   Plan *p = plan_read(g, scratch, real_bytes);
-  Live *live = ARENA_ARRAY(scratch, Live, g->nodes.count + 1);
-  int count = 0;
+  Check c = {.plan = p, .batch = g->train.batch, .real_bytes = real_bytes, .arena = scratch};
+  c.writer = find_writers(g, p, scratch);
+  c.live = ARENA_ARRAY(scratch, Live, g->nodes.count + 1);
+  const char *wrong = NULL;
   for (int k = 1; k <= p->ngroups; k++) {
-    const char *wrong = check_group(p, k, live, &count, g->train.batch, real_bytes, scratch);
+    drop_dead(&c, k);
+    for (int i = 0; i < p->groups[k].members.count && !wrong; i++) {
+      wrong = check_order(&c, p->groups[k].members.at[i]);
+      if (!wrong) wrong = check_place(&c, p->groups[k].members.at[i]);
+    }
     if (wrong) return wrong;
   }
   return NULL;
