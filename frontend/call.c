@@ -48,6 +48,18 @@ static Value unknown_function(Checker *c, const Call *call) {
   return value_failed();
 }
 
+static bool is_callable(Op op) { return op < OP_COUNT && !op_info[op].internal; }
+
+bool call_exists(Checker *c, const Expr *x) {
+  const char *name = x->callee.text;
+  if (table_get(&c->blocks, name) || tensor_is_question(name) || init_exists(name) ||
+      is_callable(op_by_name(name)))
+    return true;
+  Call call = {.expr = x, .what = name, .span = x->span, .name_span = x->callee.span};
+  unknown_function(c, &call);
+  return false;
+}
+
 Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span,
                  const Name *bound) {
   Call call;
@@ -57,10 +69,8 @@ Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span,
   const char *name = call.what;
   const Item *block = table_get(&c->blocks, name);
   Op op = op_by_name(name);
-  bool callable = op < OP_COUNT && !op_info[op].internal;
-  if (!block && !tensor_is_question(name) && !init_exists(name) && !callable)
-    return unknown_function(c, &call);
-  if (!fine) return value_failed();
+  bool callable = is_callable(op);
+  if (!call_exists(c, x) || !fine) return value_failed();
   if (!c->scope && (block || callable) && !init_exists(name))
     return check_error(c, call.span, "%s makes tensors, which belong in a network or block", name);
   if (block) return block_call(c, block, &call);

@@ -5,6 +5,7 @@
  *   arguments.c  arguments against a signature            block.c    calls of blocks
  *   tensors.c    calls of ops, operators on tensors       network.c  statements and declarations
  *   train.c      the train block                          include.c  files, consts and blocks
+ *   names.c      names where the walk never came
  *
  * What failed has been reported and is a value of kind VALUE_FAILED, which silences its uses. */
 #ifndef DLC_FRONTEND_CHECK_H
@@ -146,6 +147,8 @@ typedef struct {
 
 /* Evaluates the arguments; false when one failed. */
 bool call_begin(Checker *c, const Expr *x, const Value *piped, Span piped_span, Call *out);
+/* Something of the call's name can be called; false after an error. */
+bool call_exists(Checker *c, const Expr *x);
 Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span, const Name *bound);
 
 /* ---- arguments.c ---- */
@@ -220,6 +223,11 @@ void check_network(Checker *c);
 void check_train(Checker *c);
 /* What needs the network: defaults, freeze patterns that fit nothing. */
 void check_train_end(Checker *c);
+
+/* ---- names.c ---- */
+
+/* Unknown names where the walk never came: in blocks not called, branches not taken. */
+void check_names(Checker *c);
 
 /* ---- include.c ---- */
 

@@ -52,5 +52,6 @@ Graph *frontend_load(Arena *a, Diags *d, const char *path, const FrontendOptions
   check_train(&c);
   check_network(&c);
   check_train_end(&c);
+  check_names(&c);
   return d->errors == errors ? c.graph : NULL;
 }
