@@ -2,7 +2,8 @@
 
 #include <stddef.h>
 
-/* After a mismatch the last star takes one character more; earlier stars need not be reconsidered. */
+/* After a mismatch the last star takes one character more; earlier stars need not be reconsidered.
+ */
 bool glob_fits(const char *pattern, const char *name) {
   const char *star = NULL, *resume = NULL;
   while (*name) {

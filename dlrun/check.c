@@ -223,8 +223,8 @@ static void print_result(Checker *c, bool eval) {
       "largest),\n"
       "interpreter against central differences (%d elements a tensor; at most 1 of 1e-5 + 1e-3 "
       "|gradient|)\n\n",
-      m->name, eval ? "evaluation" : "training", (long long)c->n, m->real_bytes == 8 ? "f64" : "f32",
-      c->tolerance, c->samples);
+      m->name, eval ? "evaluation" : "training", (long long)c->n,
+      m->real_bytes == 8 ? "f64" : "f32", c->tolerance, c->samples);
   table_print(&c->table, stdout);
 }
 

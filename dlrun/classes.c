@@ -95,7 +95,8 @@ double classes_accuracy(const double *score, const int32_t *label, int64_t n, in
 
 /* Cuts at any of `ends`; with `lines`, a carriage return at the end of a name goes, and so do empty
  * lines. */
-static int64_t cut(Arena *a, Bytes text, const char *ends, bool lines, const char **out, int64_t k) {
+static int64_t cut(Arena *a, Bytes text, const char *ends, bool lines, const char **out,
+                   int64_t k) {
   int64_t n = 0;
   for (size_t at = 0; at < text.left || (!lines && at == text.left); at++) {
     size_t begin = at;

@@ -6,9 +6,9 @@
 #include "dlrun/fault.h"
 #include "runtime/dlc.h"
 
-/* The output with one number a class: that of the first target that is one label a sample, or, where
- * none is, of the first per-sample vector. Among several, the one called "probabilities" is meant,
- * else the first. */
+/* The output with one number a class: that of the first target that is one label a sample, or,
+ * where none is, of the first per-sample vector. Among several, the one called "probabilities" is
+ * meant, else the first. */
 typedef struct {
   int32_t output, target; /* target -1: the network has no label */
   int64_t classes;
@@ -17,7 +17,8 @@ typedef struct {
 /* False when there is none. */
 bool classes_find(const dlc_model *m, Classes *out);
 
-/* n rows of k scores: where one is outside [0, 1], all are logits, and rows become their softmax. */
+/* n rows of k scores: where one is outside [0, 1], all are logits, and rows become their softmax.
+ */
 void classes_normalize(double *score, int64_t n, int64_t k);
 /* The mean over classes of the area under the ROC curve, each class against the rest; ties count
  * half. Classes without a sample, or with all of them, are left out; NaN when that is all. */

@@ -7,7 +7,7 @@
   X(init, "write freshly initialised weights")                                 \
   X(train, "train the network on data")                                        \
   X(eval, "print loss and metrics on data")                                    \
-  X(predict, "write or print the network's outputs for inputs")                         \
+  X(predict, "write or print the network's outputs for inputs")                \
   X(grad, "write loss, outputs and every gradient for one batch")              \
   X(check, "check every gradient: compiled, interpreted, central differences") \
   X(bench, "measure training steps and inference")                             \

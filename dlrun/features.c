@@ -162,8 +162,9 @@ static bool lay_out(Features *f) {
   }
   int64_t y = GAP + rows_of(f) * (f->height + GAP) + CAPTION;
   if (x * y > PIXELS_MOST)
-    return fault(&t->fault, "a picture of %d x %lld pixels; choose fewer with --layer and --samples",
-                 x, (long long)y);
+    return fault(&t->fault,
+                 "a picture of %d x %lld pixels; choose fewer with --layer and --samples", x,
+                 (long long)y);
   f->grid = image_new(t->arena, x, (int)y, PAPER);
   return true;
 }
@@ -219,9 +220,8 @@ static bool write_channels(Features *f, int stage, const char *dir) {
   Image image = image_new(scratch, across * (w + 2) - 2, down * (h + 2) - 2, PAPER);
   for (int c = 0; c < m.channels; c++)
     draw_channel(&image, &m, c, c % across * (w + 2), c / across * (h + 2), w, h);
-  bool fine = image_write_png(scratch, &image,
-                              file_name(scratch, dir, stage, f->stages.list.at[stage].name),
-                              &t->fault);
+  bool fine = image_write_png(
+      scratch, &image, file_name(scratch, dir, stage, f->stages.list.at[stage].name), &t->fault);
   arena_free(scratch);
   return fine;
 }
@@ -318,8 +318,8 @@ int command_features(int argc, char **argv) {
       {"--layer", OPT_LIST, &o.layers, "PATTERN",
        "layers to show, by name; * and ?; may be repeated (default: the last map of each size)",
        false},
-      {"--channel", OPT_SEED, &channel, "K", "the channel shown (default: the one that varies most)",
-       false},
+      {"--channel", OPT_SEED, &channel, "K",
+       "the channel shown (default: the one that varies most)", false},
       {"--samples", OPT_COUNT, &o.samples, "N", "rows of tiles, a sample each (default 1)", false},
   };
   const Cli cli = {"features", "Draw feature maps: a tile a layer, a row a sample.", opts,

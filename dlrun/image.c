@@ -56,8 +56,7 @@ void image_disc(Image *m, double x, double y, double radius, uint32_t colour) {
 static void draw_glyph(Image *m, int x, int y, const uint8_t *rows, uint32_t colour) {
   for (int row = 0; row < IMAGE_FONT_HEIGHT; row++)
     for (int column = 0; column < 8; column++)
-      if (rows[row] & 0x80 >> column)
-        blend(m, x + column, y - IMAGE_FONT_ASCENT + row, 1, colour);
+      if (rows[row] & 0x80 >> column) blend(m, x + column, y - IMAGE_FONT_ASCENT + row, 1, colour);
 }
 
 void image_text(Image *m, int x, int y, const char *text, bool bold, uint32_t colour) {

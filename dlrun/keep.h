@@ -1,6 +1,6 @@
-/* What training keeps on disk. --save w.safetensors names three files: the weights as they are after
- * the last epoch; w.resume.safetensors, the checkpoint with the optimizer's state; and, where there
- * is data to validate on, w.best.safetensors, the weights of the best epoch so far. */
+/* What training keeps on disk. --save w.safetensors names three files: the weights as they are
+ * after the last epoch; w.resume.safetensors, the checkpoint with the optimizer's state; and, where
+ * there is data to validate on, w.best.safetensors, the weights of the best epoch so far. */
 #ifndef DLC_DLRUN_KEEP_H
 #define DLC_DLRUN_KEEP_H
 

@@ -48,7 +48,7 @@ static bool add_parameter(Norms *s, const Oracle *o, int32_t i) {
   Norm *norm = norm_for(s, p->name);
   for (int64_t k = 0; fine && k < p->elements; k++) {
     norm->compiled = hypot(norm->compiled, t->model->real_bytes == 8 ? ((double *)data)[k]
-                                                                    : (double)((float *)data)[k]);
+                                                                     : (double)((float *)data)[k]);
     norm->interpreted = hypot(norm->interpreted, g->data[k]);
   }
   norm->elements += p->elements;
@@ -63,8 +63,7 @@ static bool measure(Norms *s, int64_t n, uint64_t seed, bool eval) {
   double loss;
   Batch b = synthetic_batch(t->arena, m, n, seed, RANDOM_CHECK);
   if (!oracle_new(t, n, !eval, seed, &o) || !oracle_run(&o, &b)) return false;
-  if (!tool_ok(t,
-               t->api->forward(t->session, eval, n, b.inputs, b.targets, NULL, &loss, NULL)) ||
+  if (!tool_ok(t, t->api->forward(t->session, eval, n, b.inputs, b.targets, NULL, &loss, NULL)) ||
       !tool_ok(t, t->api->backward(t->session, NULL)))
     return false;
   for (int32_t i = 0; i < m->parameter_count; i++)
@@ -74,9 +73,7 @@ static bool measure(Norms *s, int64_t n, uint64_t seed, bool eval) {
   return true;
 }
 
-static const char *mark(double norm, double smallest) {
-  return norm < smallest ? "underflow" : "";
-}
+static const char *mark(double norm, double smallest) { return norm < smallest ? "underflow" : ""; }
 
 static double smallest_of(const Tool *t) { return t->model->real_bytes == 8 ? DBL_MIN : FLT_MIN; }
 

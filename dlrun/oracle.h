@@ -15,8 +15,8 @@ typedef struct {
 
 /* For a batch of n, in training mode or not, with masks of `seed` at step 0. */
 bool oracle_new(Tool *t, int64_t n, bool training, uint64_t seed, Oracle *out);
-/* Gives an interpreter of the model's graph the session's parameters and the n samples of the batch;
- * where it has no targets (NULL), they are 0. */
+/* Gives an interpreter of the model's graph the session's parameters and the n samples of the
+ * batch; where it has no targets (NULL), they are 0. */
 bool oracle_fill(Tool *t, Interp *p, int64_t n, const Batch *b);
 /* Takes over the session's parameters and the batch, and runs. */
 bool oracle_run(Oracle *o, const Batch *b);

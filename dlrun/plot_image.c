@@ -24,7 +24,9 @@ static void draw_text(void *to, PlotText size, PlotAnchor anchor, double x, doub
                       const char *text) {
   bool bold = size != TEXT_TICK;
   int width = (int)strlen(text) * (IMAGE_FONT_WIDTH + bold);
-  int left = (int)lrint(x) - (anchor == ANCHOR_START ? 0 : anchor == ANCHOR_END ? width : width / 2);
+  int left = (int)lrint(x) - (anchor == ANCHOR_START ? 0
+                              : anchor == ANCHOR_END ? width
+                                                     : width / 2);
   image_text(to, left, (int)lrint(y), text, bold, bold ? 0x111111 : 0x444444);
 }
 

@@ -63,11 +63,11 @@ static OutSet describe(Tool *t, int64_t n, const Results *r) {
 /* ---- classes ---- */
 
 static double *class_scores(Tool *t, const Classes *c, int64_t n, const Results *r) {
-  double *score = ARENA_ARRAY(t->arena, double, n *c->classes);
+  double *score = ARENA_ARRAY(t->arena, double, n * c->classes);
   const void *from = r->data[c->output];
   for (int64_t i = 0; i < n * c->classes; i++)
-    score[i] = t->model->real_bytes == 8 ? ((const double *)from)[i]
-                                         : (double)((const float *)from)[i];
+    score[i] =
+        t->model->real_bytes == 8 ? ((const double *)from)[i] : (double)((const float *)from)[i];
   classes_normalize(score, n, c->classes);
   return score;
 }
@@ -144,8 +144,8 @@ int command_predict(int argc, char **argv) {
   int status;
   const Opt opts[] = {
       {"--weights", OPT_TEXT, &o.weights, "W", "safetensors file", true},
-      {"--inputs", OPT_TEXT, &o.inputs, "I", "the inputs, as --data of train; targets are not needed",
-       true},
+      {"--inputs", OPT_TEXT, &o.inputs, "I",
+       "the inputs, as --data of train; targets are not needed", true},
       {"-o", OPT_TEXT, &o.out, "FILE", "FILE.csv or FILE.safetensors to write (default: print)",
        false},
       {"--classes", OPT_TEXT, &o.classes, "NAMES",

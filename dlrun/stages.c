@@ -33,7 +33,8 @@ static bool *needed_nodes(const Graph *g, Arena *a) {
 static const char *name_of(Arena *a, const Node *n) {
   if (n->op == OP_input) return node_str(n, "name");
   const Node *layer = n;
-  while (layer && !(has_parameters(layer) && layer->label)) layer = layer->nin ? layer->in[0] : NULL;
+  while (layer && !(has_parameters(layer) && layer->label))
+    layer = layer->nin ? layer->in[0] : NULL;
   if (layer == n) return n->label;
   const char *op = op_info[n->op].name;
   if (layer) return arena_printf(a, "%s %s", layer->label, op);

@@ -287,7 +287,7 @@ int command_train(int argc, char **argv) {
        "best by: loss, or a metric (default: the first that is an accuracy or auc, else loss)",
        false},
       {"--resume", OPT_TEXT, &o.resume, "C", "go on from what --save wrote", false},
-      {"--log", OPT_TEXT, &o.log, "DIR", 
+      {"--log", OPT_TEXT, &o.log, "DIR",
        "write DIR/log.csv, curves.svg, curves.png and TensorBoard events", false},
       {"--quiet", OPT_FLAG, &o.quiet, NULL, "print nothing but errors", false},
   };

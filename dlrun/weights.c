@@ -69,8 +69,9 @@ static bool check_tensor(Loader *l, const StTensor *t, const dlc_parameter *p) {
     return fault(f, "%s: %s is of type %s, not of a float type", l->path, p->name,
                  st_type_name(t->type));
   if (same_shape(t, p)) return true;
-  return fault(f, "%s: %s is %s in the file and %s in the network; --skip %s leaves it out", l->path,
-               p->name, shape_text(a, t->rank, t->dim), shape_text(a, p->rank, p->dim), p->name);
+  return fault(f, "%s: %s is %s in the file and %s in the network; --skip %s leaves it out",
+               l->path, p->name, shape_text(a, t->rank, t->dim), shape_text(a, p->rank, p->dim),
+               p->name);
 }
 
 static bool load_one(Loader *l, int32_t i, const StTensor *t) {

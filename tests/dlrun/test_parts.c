@@ -17,6 +17,25 @@ static void near(double a, double b) {
   if (!(fabs(a - b) <= 1e-12 * (1 + fabs(b)))) fail_msg("%.17g is not %.17g", a, b);
 }
 
+/* What PyTorch 2's StepLR(3, 0.5), CosineAnnealingLR(5, 0.02) and LinearLR(1, 0.25, 6) set at the
+ * start of epochs 0 to 8, from 0.3 on. */
+static void test_pytorch_schedules(void **state) {
+  (void)state;
+  static const dlc_training t[] = {
+      {.schedule = "step", .schedule_size = 3, .schedule_gamma = 0.5},
+      {.schedule = "cosine", .schedule_period = 5, .schedule_min_lr = 0.02},
+      {.schedule = "linear", .schedule_epochs = 6, .schedule_end = 0.25}};
+  static const double rate[][9] = {
+      {0.3, 0.3, 0.3, 0.15, 0.15, 0.15, 0.075, 0.075, 0.075},
+      {0.3, 0.273262379212493, 0.203262379212493, 0.116737620787507, 0.0467376207875074, 0.02,
+       0.0467376207875074, 0.116737620787507, 0.203262379212493},
+      {0.3, 0.2625, 0.225, 0.1875, 0.15, 0.1125, 0.075, 0.075, 0.075}};
+  for (int k = 0; k < 3; k++)
+    for (int e = 0; e < 9; e++)
+      if (!(fabs(schedule_rate(&t[k], 0.3, e, 1000) - rate[k][e]) < 1e-14))
+        fail_msg("%s, epoch %d: %.17g", t[k].schedule, e, schedule_rate(&t[k], 0.3, e, 1000));
+}
+
 static void test_schedules(void **state) {
   (void)state;
   dlc_training t = {.schedule = "constant"};
@@ -196,10 +215,10 @@ static void test_svg(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_schedules),    cmocka_unit_test(test_permutations),
-      cmocka_unit_test(test_augmentation), cmocka_unit_test(test_feeder),
-      cmocka_unit_test(test_ticks),        cmocka_unit_test(test_chart),
-      cmocka_unit_test(test_svg),
+      cmocka_unit_test(test_schedules),    cmocka_unit_test(test_pytorch_schedules),
+      cmocka_unit_test(test_permutations), cmocka_unit_test(test_augmentation),
+      cmocka_unit_test(test_feeder),       cmocka_unit_test(test_ticks),
+      cmocka_unit_test(test_chart),        cmocka_unit_test(test_svg),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
