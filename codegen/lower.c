@@ -10,6 +10,8 @@ static LowerStep *const step_rule[OP_COUNT] = {
     [OP_conv_weight] = lower_conv,    [OP_max_pool2d] = lower_pool,     [OP_max_pool2d_put] = lower_pool,
     [OP_max_pool2d_take] = lower_pool, [OP_avg_pool2d] = lower_pool,    [OP_avg_pool2d_put] = lower_pool,
     [OP_adaptive_avg_pool2d] = lower_pool, [OP_adaptive_avg_pool2d_put] = lower_pool,
+    [OP_adaptive_max_pool2d] = lower_pool, [OP_adaptive_max_pool2d_put] = lower_pool,
+    [OP_adaptive_max_pool2d_take] = lower_pool,
     [OP_concat] = lower_concat,       [OP_surround] = lower_surround,   [OP_argmax] = lower_argmax,
     [OP_take_rows] = lower_take_rows, [OP_put_rows] = lower_put_rows,   [OP_reshape] = lower_copy,
     [OP_constant] = lower_fill,

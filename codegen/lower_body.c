@@ -55,6 +55,13 @@ static int one_hot(Body *b, const Node *n) {
   return body_op(b, OP_equal, index, coordinate, 0);
 }
 
+static int iota(Body *b, const Node *n) {
+  (void)n;
+  int axis = 0;
+  while (b->domain.dim[axis] != 0) axis++;
+  return body_add(b, (BodyValue){.kind = BODY_COORD, .dim = axis});
+}
+
 /* Random numbers are numbered by the logical, row-major place of their element. */
 static int uniform(Body *b, const Node *n, bool elementwise) {
   View view = {.slot = lower_slot(b->l, BASE_RANDOM, 0)};
@@ -85,6 +92,7 @@ static MemberRule *const member_rule[OP_COUNT] = {
     [OP_one_hot] = one_hot,
     [OP_random_mask] = random_mask,
     [OP_random_uniform] = random_uniform,
+    [OP_iota] = iota,
 };
 
 static int elementwise(Body *b, const Node *n) {

@@ -239,6 +239,9 @@ bool lower_pool(Lower *l, const PlanGroup *g, const Node *n) {
       [OP_max_pool2d_take] = POOL_MAX_TAKE, [OP_avg_pool2d] = POOL_MEAN,
       [OP_avg_pool2d_put] = POOL_MEAN_PUT,  [OP_adaptive_avg_pool2d] = POOL_MEAN,
       [OP_adaptive_avg_pool2d_put] = POOL_MEAN_PUT,
+      [OP_adaptive_max_pool2d] = POOL_MAX,
+      [OP_adaptive_max_pool2d_put] = POOL_MAX_PUT,
+      [OP_adaptive_max_pool2d_take] = POOL_MAX_TAKE,
   };
   PoolSpec s = {.kind = kind[n->op], .node = n, .channels = n->type.dim[0]};
   bool put = s.kind == POOL_MAX_PUT || s.kind == POOL_MEAN_PUT;

@@ -35,7 +35,8 @@ static const char *kind_text(const SigAttr *s, Arena *a) {
                                      "an integer, a pair [a, b] or \"same\"",
                                      "a string",
                                      "",
-                                     "an initialiser"};
+                                     "an initialiser",
+                                     "a list of pairs [[a, b], ...]"};
   if (s->kind != ATTR_WORDS) return text[s->kind];
   Str list = str_new(a);
   for (int i = 0; s->words[i]; i++) str_printf(&list, "%s\"%s\"", i ? " or " : "", s->words[i]);
@@ -44,18 +45,19 @@ static const char *kind_text(const SigAttr *s, Arena *a) {
 
 static bool in_range(int64_t i) { return i >= -LIMIT_DIM && i <= LIMIT_DIM; }
 
-/* Lists of lists ([[lo, hi], ...]) are taken row by row. */
 static bool flatten(const Value *v, int64_t *out, int *n) {
   for (int i = 0; i < v->n; i++) {
     const Value *x = &v->v[i];
-    if (x->kind == VALUE_LIST) {
-      if (!flatten(x, out, n)) return false;
-    } else if (x->kind != VALUE_INT || !in_range(x->i) || *n == 2 * LIMIT_RANK) {
-      return false;
-    } else {
-      out[(*n)++] = x->i;
-    }
+    if (x->kind != VALUE_INT || !in_range(x->i) || *n == 2 * LIMIT_RANK) return false;
+    out[(*n)++] = x->i;
   }
+  return true;
+}
+
+/* [[a, b], ...] */
+static bool flatten_pairs(const Value *v, int64_t *out, int *n) {
+  for (int i = 0; i < v->n; i++)
+    if (v->v[i].kind != VALUE_LIST || v->v[i].n != 2 || !flatten(&v->v[i], out, n)) return false;
   return true;
 }
 
@@ -67,6 +69,7 @@ static bool to_list(Checker *c, AttrKind kind, const Value *v, Attr *out) {
     out->n = -1;
     return !strcmp(v->s, kind == ATTR_PADS ? "same" : kind == ATTR_DIMS ? "all" : "");
   }
+  if (kind == ATTR_PAIRS) return v->kind == VALUE_LIST && flatten_pairs(v, all, &out->n);
   if (v->kind == VALUE_INT && kind != ATTR_INTS) {
     all[0] = all[1] = v->i;
     out->n = two ? 2 : 1;

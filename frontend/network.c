@@ -366,6 +366,22 @@ static void check_outputs(Checker *c) {
   }
 }
 
+/* x, or what x is the softmax (or its log) of. */
+static const Node *behind_softmax(const Node *x) {
+  return x->op == OP_softmax || x->op == OP_log_softmax ? x->in[0] : x;
+}
+
+/* An AUC compares the samples of a whole data set: it is worked out from an output. */
+static void check_auc(Checker *c, const Node *auc) {
+  const Graph *g = c->graph;
+  for (int i = 0; i < g->results.count; i++) {
+    const Result *r = &g->results.at[i];
+    if (r->kind == RESULT_OUTPUT && behind_softmax(r->node) == behind_softmax(auc->in[0])) return;
+  }
+  diag_warning(c->diags, auc->span, "auc cannot be worked out: no output has these scores");
+  diag_note(c->diags, no_place(), "as in output probabilities = softmax(logits);");
+}
+
 void check_network(Checker *c) {
   Scope scope = {.item = c->network, .prefix = ""};
   c->scope = &scope;
@@ -375,4 +391,6 @@ void check_network(Checker *c) {
     check_note(c, no_place(), "output name = expr; names what inference computes");
   }
   check_outputs(c);
+  for (int i = 0; i < c->graph->results.count && !c->reports; i++)
+    if (c->graph->results.at[i].node->op == OP_auc) check_auc(c, c->graph->results.at[i].node);
 }

@@ -14,6 +14,7 @@ Attr attr_words(const char *s) { return (Attr){.kind = ATTR_WORDS, .s = s}; }
 Attr attr_ints(int n, const int64_t *v) { return (Attr){.kind = ATTR_INTS, .n = n, .v = v}; }
 Attr attr_dims(int n, const int64_t *v) { return (Attr){.kind = ATTR_DIMS, .n = n, .v = v}; }
 Attr attr_pair(const int64_t *v) { return (Attr){.kind = ATTR_PAIR, .n = 2, .v = v}; }
+Attr attr_pairs(int n, const int64_t *v) { return (Attr){.kind = ATTR_PAIRS, .n = n, .v = v}; }
 Attr attr_init(Init init) { return (Attr){.kind = ATTR_INIT, .init = init}; }
 
 const Attr *node_attr(const Node *n, const char *name) {

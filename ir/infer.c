@@ -67,7 +67,7 @@ static void copy_operands(Arena *a, Node *n, int nin, Node *const *in) {
 /* ---- attributes ---- */
 
 static bool is_list(AttrKind k) {
-  return k == ATTR_INTS || k == ATTR_DIMS || k == ATTR_PAIR || k == ATTR_PADS;
+  return k == ATTR_INTS || k == ATTR_DIMS || k == ATTR_PAIR || k == ATTR_PADS || k == ATTR_PAIRS;
 }
 
 static bool is_text(AttrKind k) { return k == ATTR_STR || k == ATTR_WORDS; }
@@ -86,8 +86,15 @@ static const char *kind_text(AttrKind k) {
                                      "a number, a pair [a, b] or \"same\"",
                                      "a string",
                                      "one of its words",
-                                     "an initialiser"};
+                                     "an initialiser",
+                                     "a list of pairs [[a, b], ...]"};
   return text[k];
+}
+
+static bool fits_list(AttrKind want, int n) {
+  if (want == ATTR_PAIR || want == ATTR_PADS) return n == 2;
+  if (want == ATTR_PAIRS) return n >= 0 && n <= 2 * LIMIT_RANK && n % 2 == 0;
+  return n >= 0 && n <= LIMIT_RANK;
 }
 
 /* A number stands for a pair of it, and for a list of one dimension. */
@@ -102,9 +109,8 @@ static bool accept_list(Arena *a, AttrKind want, const Attr *given, Attr *out) {
   else if (!is_list(given->kind))
     return false;
   bool all = x.n == -1 && (want == ATTR_DIMS || want == ATTR_PADS);
-  bool two = want == ATTR_PAIR || want == ATTR_PADS;
-  if (!all && (two ? x.n != 2 : x.n < 0 || x.n > LIMIT_RANK)) return false;
-  if (want == ATTR_INTS && given->kind == ATTR_INT) return false;
+  if (!all && !fits_list(want, x.n)) return false;
+  if ((want == ATTR_INTS || want == ATTR_PAIRS) && given->kind == ATTR_INT) return false;
   int64_t *v = x.n > 0 ? ARENA_ARRAY(a, int64_t, x.n) : NULL;
   for (int i = 0; i < x.n; i++) {
     if (!in_range(x.v[i])) return false;

@@ -62,7 +62,8 @@ typedef enum {
   ATTR_PADS,  /* v, n = 2 (height, width); n = -1 means "same" */
   ATTR_STR,   /* s */
   ATTR_WORDS, /* s: one of the words of the signature */
-  ATTR_INIT   /* init */
+  ATTR_INIT,  /* init */
+  ATTR_PAIRS  /* v, n = 2 a pair: [[a, b], ...] in one row */
 } AttrKind;
 
 typedef enum { INIT_DEFAULT, INIT_CONSTANT, INIT_UNIFORM, INIT_NORMAL, INIT_ORTHOGONAL,
@@ -195,6 +196,7 @@ Attr attr_words(const char *s);
 Attr attr_ints(int n, const int64_t *v);
 Attr attr_dims(int n, const int64_t *v);
 Attr attr_pair(const int64_t *v);
+Attr attr_pairs(int n, const int64_t *v); /* n numbers */
 Attr attr_init(Init init);
 
 /* Attributes by name; the name must be in the op's signature. */

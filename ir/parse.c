@@ -103,24 +103,25 @@ static bool expect_safe_name(Parser *p, const char **out) {
 
 /* ---- attribute values ---- */
 
-static bool parse_list(Parser *p, int64_t high, int *n, int64_t *v) {
+static bool parse_list(Parser *p, int64_t high, int most, int *n, int64_t *v) {
   *n = 0;
   if (!expect_mark(p, '[')) return false;
   if (accept_mark(p, ']')) return true;
   do {
-    if (*n == LIMIT_RANK) return fail(p, "too many numbers in this list");
+    if (*n == most) return fail(p, "too many numbers in this list");
     if (!expect_int(p, -high, high, &v[(*n)++])) return false;
   } while (accept_mark(p, ','));
   return expect_mark(p, ']');
 }
 
 static bool parse_list_value(Parser *p, Attr *out) {
-  int64_t *v = ARENA_ARRAY(p->lexer.arena, int64_t, LIMIT_RANK);
+  int most = out->kind == ATTR_PAIRS ? 2 * LIMIT_RANK : LIMIT_RANK;
+  int64_t *v = ARENA_ARRAY(p->lexer.arena, int64_t, most);
   const char *whole = out->kind == ATTR_DIMS ? "all" : out->kind == ATTR_PADS ? "same" : NULL;
   out->n = -1;
   if (whole && accept_word(p, whole)) return true;
   out->v = v;
-  return parse_list(p, LIMIT_DIM, &out->n, v);
+  return parse_list(p, LIMIT_DIM, most, &out->n, v);
 }
 
 static bool parse_init(Parser *p, Init *out) {
@@ -270,7 +271,7 @@ static bool parse_order(Parser *p, Node *n) {
   int count;
   unsigned seen = 0;
   Token start = p->now;
-  if (!parse_list(p, LIMIT_RANK, &count, v)) return false;
+  if (!parse_list(p, LIMIT_RANK, LIMIT_RANK, &count, v)) return false;
   for (int i = 0; i < count; i++) {
     if (v[i] >= 0) seen |= 1u << v[i];
     n->order[i] = (uint8_t)v[i];

@@ -61,7 +61,7 @@ static double number(Scan *s) {
 
 static AttrKind attr_kind(Scan *s) {
   static const char *const kinds[] = {"int",  "float", "bool", "dim",   "ints", "dims",
-                                      "pair", "pads",  "str",  "words", "init"};
+                                      "pair", "pads",  "str",  "words", "init", "pairs"};
   const char *word = name(s);
   for (int i = 0; i < (int)(sizeof kinds / sizeof *kinds); i++)
     if (!strcmp(word, kinds[i])) return (AttrKind)i;

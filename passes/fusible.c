@@ -1,7 +1,7 @@
 #include "passes/fusible.h"
 
 static const bool pointwise[OP_COUNT] = {
-    [OP_one_hot] = true, [OP_random_mask] = true, [OP_random_uniform] = true};
+    [OP_one_hot] = true, [OP_random_mask] = true, [OP_random_uniform] = true, [OP_iota] = true};
 static const bool reduction[OP_COUNT] = {
     [OP_reduce_sum] = true, [OP_reduce_max] = true, [OP_reduce_min] = true};
 static const bool product[OP_COUNT] = {

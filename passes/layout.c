@@ -84,7 +84,9 @@ static Seed *const seed_second[OP_COUNT] = {
     [OP_max_pool2d] = seed_pool,          [OP_max_pool2d_put] = seed_pool,
     [OP_max_pool2d_take] = seed_pool,     [OP_avg_pool2d] = seed_pool,
     [OP_avg_pool2d_put] = seed_pool,      [OP_adaptive_avg_pool2d] = seed_pool,
-    [OP_adaptive_avg_pool2d_put] = seed_pool, [OP_dot_general] = seed_dot,
+    [OP_adaptive_avg_pool2d_put] = seed_pool, [OP_adaptive_max_pool2d] = seed_pool,
+    [OP_adaptive_max_pool2d_put] = seed_pool, [OP_adaptive_max_pool2d_take] = seed_pool,
+    [OP_dot_general] = seed_dot,
 };
 
 /* ---- spreading ---- */

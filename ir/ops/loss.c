@@ -56,17 +56,18 @@ Node *op_cross_entropy_expand(Expand *x, const Node *n, Node *const *in, OpError
   return ir_scale(g, sum_all(g, mul(g, target, logs)), -1 / positions(&in[1]->type));
 }
 
+/* The scores' last dimension is the classes', as the label wants it. */
+static bool check_classes(const Node *n, Node *const *in, int64_t *dim, OpError *e) {
+  if (resolve_dim(-1, in[0]->type.rank, dim)) return check_label(n, in, *dim, e);
+  return operand_error(e, 0, "%s needs a dimension of classes, not a scalar", op_info[n->op].name);
+}
+
 /* Chosen, not multiplied: the log of an impossible class may be -inf. */
 Node *op_nll_loss_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Graph *g = x->graph;
   const Type *t = &in[0]->type;
   int64_t dim;
-  if (!check_real(n, in, 0, e)) return NULL;
-  if (!resolve_dim(-1, t->rank, &dim)) {
-    operand_error(e, 0, "nll_loss needs a dimension of classes, not a scalar");
-    return NULL;
-  }
-  if (!check_label(n, in, dim, e)) return NULL;
+  if (!check_real(n, in, 0, e) || !check_classes(n, in, &dim, e)) return NULL;
   Node *picked = choose(g, label_bits(g, in[1], t, dim), in[0], ir_constant(g, 0));
   return ir_scale(g, sum_all(g, picked), -1 / positions(&in[1]->type));
 }
@@ -74,13 +75,45 @@ Node *op_nll_loss_expand(Expand *x, const Node *n, Node *const *in, OpError *e) 
 Node *op_accuracy_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Graph *g = x->graph;
   int64_t dim;
-  if (!resolve_dim(-1, in[0]->type.rank, &dim)) {
-    operand_error(e, 0, "accuracy needs a dimension of classes, not a scalar");
-    return NULL;
-  }
-  if (!check_label(n, in, dim, e)) return NULL;
+  if (!check_classes(n, in, &dim, e)) return NULL;
   Node *best = ir_with(g, OP_argmax, as_real(g, in[0]), attr_dim(dim));
   return mean_all(g, ir_binary(g, OP_equal, best, as_real(g, in[1])));
+}
+
+/* How many classes come before the label when they are sorted by score, largest first, and among
+ * equals the lower class first, as argmax has it: sum over j of score j > s or (score j = s and
+ * j < label), s the label's score. A NaN comes before all. */
+static Node *label_place(Graph *g, Node *scores, Node *label, int64_t dim) {
+  const Type *t = &scores->type;
+  Node *y = ir_keepdims(g, as_real(g, label), t, 1, &dim);
+  Node *own = choose(g, label_bits(g, label, t, dim), scores, ir_constant(g, 0));
+  Node *s = reduce_along(g, OP_reduce_sum, own, dim);
+  Node *class = ir_make(g, OP_iota, 0, NULL, (Attr[]){attr_int(t->dim[dim])});
+  Node *lower = ir_binary(g, OP_less, class, y);
+  Node *within = ir_binary(g, OP_less_equal, scores, s), *same = ir_binary(g, OP_equal, scores, s);
+  Node *before = add(g, sub(g, ir_constant(g, 1), within), mul(g, same, lower));
+  return ir_sum(g, before, 1, &dim, false);
+}
+
+Node *op_top_k_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+  Graph *g = x->graph;
+  int64_t dim, k = node_int(n, "k");
+  if (!check_classes(n, in, &dim, e) || !check_least(n, "k", 1, e)) return NULL;
+  if (k > in[0]->type.dim[dim]) {
+    attr_error(e, n, "k", "the %lld largest of %lld classes", (long long)k,
+               (long long)in[0]->type.dim[dim]);
+    return NULL;
+  }
+  Node *place = label_place(g, as_real(g, in[0]), in[1], dim);
+  return mean_all(g, ir_binary(g, OP_less, place, ir_constant(g, (double)k)));
+}
+
+/* Ranks compare samples of all batches, so one batch has no part of it to give. */
+Node *op_auc_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+  int64_t dim;
+  if (!check_classes(n, in, &dim, e)) return NULL;
+  Type t = type_scalar(in[0]->type.batched || in[1]->type.batched);
+  return ir_broadcast(x->graph, ir_constant(x->graph, NAN), &t);
 }
 
 /* ---- differences ---- */

@@ -36,7 +36,7 @@ static int64_t window_count(const PoolAxis *p) {
   return p->ceil && (count - 1) * p->stride >= p->size + p->pad ? count - 1 : count;
 }
 
-/* `out` of an adaptive node comes from its attribute, or from the gradient that it spreads. */
+/* `out` of an adaptive node is its attribute, or the size of the gradient that it spreads. */
 static PoolAxis pool_axis(const Node *n, int axis, int64_t size) {
   PoolAxis p = {.size = size, .adaptive = !attr_if_any(n, "kernel"), .dilation = 1, .stride = 1};
   if (p.adaptive) {
@@ -163,7 +163,9 @@ bool op_adaptive_avg_pool2d_put_shape(Node *n, Type *out, OpError *e) {
   return mean_put_shape(n, out, e);
 }
 
-bool op_max_pool2d_put_shape(Node *n, Type *out, OpError *e) {
+bool op_adaptive_max_pool2d_shape(Node *n, Type *out, OpError *e) { return pool_shape(n, out, e); }
+
+static bool max_put_shape(Node *n, Type *out, OpError *e) {
   Type want;
   if (!check_image(n, 0, e) || !check_image(n, 1, e) || !pooled(n, &n->in[0]->type, &want, e))
     return false;
@@ -171,10 +173,21 @@ bool op_max_pool2d_put_shape(Node *n, Type *out, OpError *e) {
   return same_type(&n->in[1]->type, &want, e);
 }
 
-bool op_max_pool2d_take_shape(Node *n, Type *out, OpError *e) {
+static bool max_take_shape(Node *n, Type *out, OpError *e) {
   if (!check_image(n, 0, e) || !check_image(n, 1, e) || !pooled(n, &n->in[0]->type, out, e))
     return false;
   return same_type(&n->in[1]->type, &n->in[0]->type, e);
+}
+
+bool op_max_pool2d_put_shape(Node *n, Type *out, OpError *e) { return max_put_shape(n, out, e); }
+bool op_max_pool2d_take_shape(Node *n, Type *out, OpError *e) { return max_take_shape(n, out, e); }
+
+bool op_adaptive_max_pool2d_put_shape(Node *n, Type *out, OpError *e) {
+  return max_put_shape(n, out, e);
+}
+
+bool op_adaptive_max_pool2d_take_shape(Node *n, Type *out, OpError *e) {
+  return max_take_shape(n, out, e);
 }
 
 /* ---- evaluation ---- */
@@ -263,6 +276,10 @@ POOL_EVAL(max_pool2d_take) {
   each_window(n, in[0], in, out, take_at);
 }
 
+POOL_EVAL(adaptive_max_pool2d) { op_max_pool2d_eval(n, in, out, c); }
+POOL_EVAL(adaptive_max_pool2d_put) { op_max_pool2d_put_eval(n, in, out, c); }
+POOL_EVAL(adaptive_max_pool2d_take) { op_max_pool2d_take_eval(n, in, out, c); }
+
 POOL_EVAL(avg_pool2d) {
   (void)c;
   each_window(n, in[0], in, out, mean_at);
@@ -308,6 +325,18 @@ void op_max_pool2d_take_grad(Graph *g, Node *n, Node *dy, Node **dx) {
   dx[1] = ir_with2(g, OP_max_pool2d_put, n->in[0], dy, MAX_ATTRS(n));
 }
 
+void op_adaptive_max_pool2d_grad(Graph *g, Node *n, Node *dy, Node **dx) {
+  dx[0] = ir_with2(g, OP_adaptive_max_pool2d_put, n->in[0], dy, copy(n, "out"));
+}
+
+void op_adaptive_max_pool2d_put_grad(Graph *g, Node *n, Node *dy, Node **dx) {
+  dx[1] = ir_with2(g, OP_adaptive_max_pool2d_take, n->in[0], dy, copy(n, "out"));
+}
+
+void op_adaptive_max_pool2d_take_grad(Graph *g, Node *n, Node *dy, Node **dx) {
+  dx[1] = ir_with2(g, OP_adaptive_max_pool2d_put, n->in[0], dy, copy(n, "out"));
+}
+
 void op_avg_pool2d_grad(Graph *g, Node *n, Node *dy, Node **dx) {
   dx[0] = ir_with(g, OP_avg_pool2d_put, dy, attr_ints(2, n->in[0]->type.dim + 1), MEAN_ATTRS(n));
 }
@@ -325,6 +354,46 @@ void op_adaptive_avg_pool2d_put_grad(Graph *g, Node *n, Node *dy, Node **dx) {
 }
 
 /* ---- made of ops ---- */
+
+/* [C, L] as [C, 1, L]. */
+static Node *with_height(Graph *g, const Node *n, Node *const *in, OpError *e) {
+  const Type *t = &in[0]->type;
+  if (!check_rank(n, in, 0, 2, "[C, L]", e)) return NULL;
+  return ir_reshape(g, as_real(g, in[0]), 3, (int64_t[]){t->dim[0], 1, t->dim[1]});
+}
+
+static Node *without_height(Graph *g, Node *y) {
+  return ir_reshape(g, y, 2, (int64_t[]){y->type.dim[0], y->type.dim[2]});
+}
+
+/* Attributes of the width alone. */
+typedef struct {
+  int64_t kernel[2], stride[2], padding[2];
+} Along;
+
+static Along along(const Node *n) {
+  return (Along){{1, node_int(n, "kernel")}, {1, node_int(n, "stride")},
+                 {0, node_int(n, "padding")}};
+}
+
+Node *op_max_pool1d_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+  Along v = along(n);
+  int64_t dilation[2] = {1, node_int(n, "dilation")};
+  Node *a = with_height(x->graph, n, in, e);
+  if (!a) return NULL;
+  a = ir_with(x->graph, OP_max_pool2d, a, attr_pair(v.kernel), attr_pair(v.stride),
+              attr_pair(v.padding), attr_pair(dilation), copy(n, "ceil_mode"));
+  return without_height(x->graph, a);
+}
+
+Node *op_avg_pool1d_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+  Along v = along(n);
+  Node *a = with_height(x->graph, n, in, e);
+  if (!a) return NULL;
+  a = ir_with(x->graph, OP_avg_pool2d, a, attr_pair(v.kernel), attr_pair(v.stride),
+              attr_pair(v.padding), copy(n, "ceil_mode"), copy(n, "count_include_pad"));
+  return without_height(x->graph, a);
+}
 
 Node *op_global_avg_pool_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   (void)n;

@@ -62,24 +62,34 @@ void op_random_uniform_grad(Graph *g, Node *n, Node *dy, Node **dx) {
   (void)g, (void)n, (void)dy, (void)dx;
 }
 
-static Node *masked(Graph *g, Node *x, double keep) {
-  Node *mask =
-      ir_with(g, OP_random_mask, x, attr_float(keep), attr_int(random_stream(g)), attr_bool(true));
+static Node *masked(Graph *g, Node *x, double keep, bool elementwise) {
+  Node *mask = ir_with(g, OP_random_mask, x, attr_float(keep), attr_int(random_stream(g)),
+                       attr_bool(elementwise));
   return mul(g, x, mask);
 }
 
 /* In training the survivors are scaled by 1 / (1 - p), so that the mean stays. */
-Node *op_dropout_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+static Node *dropped(Expand *x, const Node *n, Node *const *in, bool elementwise, OpError *e) {
   double p = node_float(n, "p");
   Node *a = as_real(x->graph, in[0]);
   if (!check_fraction(n, "p", e)) return NULL;
   if (!x->training || p == 0) return a;
-  Node *kept = masked(x->graph, a, 1 - p);
+  Node *kept = masked(x->graph, a, 1 - p, elementwise);
   return p < 1 ? ir_scale(x->graph, kept, 1 / (1 - p)) : kept;
+}
+
+Node *op_dropout_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+  return dropped(x, n, in, true, e);
+}
+
+Node *op_dropout2d_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+  if (in[0]->type.rank) return dropped(x, n, in, false, e);
+  operand_error(e, 0, "dropout2d needs a tensor [C, ...], not a scalar");
+  return NULL;
 }
 
 Node *op_bernoulli_mask_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Node *a = as_real(x->graph, in[0]);
   if (!check_fraction(n, "keep", e)) return NULL;
-  return x->training ? masked(x->graph, a, node_float(n, "keep")) : a;
+  return x->training ? masked(x->graph, a, node_float(n, "keep"), true) : a;
 }

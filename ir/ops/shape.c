@@ -305,6 +305,24 @@ void op_surround_grad(Graph *g, Node *n, Node *dy, Node **dx) {
   dx[0] = cut(g, dy, node_ints(n, "low"), x->dim, step);
 }
 
+/* ---- iota ---- */
+
+bool op_iota_shape(Node *n, Type *out, OpError *e) {
+  int64_t count = node_int(n, "count");
+  if (!check_least(n, "count", 1, e)) return false;
+  *out = type_of(ELEM_F32, false, 1, &count);
+  return true;
+}
+
+void op_iota_eval(const Node *n, const Tensor *const *in, Tensor *out, const EvalContext *c) {
+  (void)in, (void)c;
+  for (int64_t i = 0; i < node_int(n, "count"); i++) out->data[i] = (double)i;
+}
+
+void op_iota_grad(Graph *g, Node *n, Node *dy, Node **dx) {
+  (void)g, (void)n, (void)dy, (void)dx;
+}
+
 /* ---- made of them ---- */
 
 Node *op_flatten_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
@@ -367,4 +385,109 @@ Node *op_unsqueeze_expand(Expand *x, const Node *n, Node *const *in, OpError *e)
   }
   for (int d = 0, k = 0; d <= t->rank; d++) size[d] = d == dim ? 1 : t->dim[k++];
   return ir_reshape(x->graph, in[0], t->rank + 1, size);
+}
+
+/* ---- pad ---- */
+
+/* A negative width cuts off first; each dimension keeps at least one element. */
+static bool pad_widths(const Node *n, const Type *t, int64_t *start, int64_t *size, int64_t *low,
+                       int64_t *high, OpError *e) {
+  const Attr *pad = node_attr(n, "pad");
+  if (pad->n != 2 * t->rank) {
+    attr_error(e, n, "pad", "%d pairs of widths for %d dimensions", pad->n / 2, t->rank);
+    op_note(e, "one [before, after] for each dimension of %s, the batch not counted",
+            shape_text(e, t));
+    return false;
+  }
+  for (int d = 0; d < t->rank; d++) {
+    int64_t before = pad->v[2 * d], after = pad->v[2 * d + 1];
+    low[d] = before > 0 ? before : 0;
+    high[d] = after > 0 ? after : 0;
+    start[d] = low[d] - before;
+    size[d] = t->dim[d] - start[d] - (high[d] - after);
+    if (size[d] < 1)
+      return attr_error(e, n, "pad", "nothing is left of dimension %d, which has %lld elements", d,
+                        (long long)t->dim[d]);
+  }
+  return true;
+}
+
+Node *op_pad_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+  Graph *g = x->graph;
+  int64_t start[LIMIT_RANK], size[LIMIT_RANK], low[LIMIT_RANK], high[LIMIT_RANK];
+  int64_t ones[LIMIT_RANK], none[LIMIT_RANK] = {0};
+  Node *a = as_real(g, in[0]);
+  int rank = a->type.rank;
+  if (!pad_widths(n, &a->type, start, size, low, high, e)) return NULL;
+  for (int d = 0; d < rank; d++) ones[d] = 1;
+  if (memcmp(size, a->type.dim, (size_t)rank * sizeof *size)) a = cut(g, a, start, size, ones);
+  return ir_with(g, OP_surround, a, attr_ints(rank, low), attr_ints(rank, high),
+                 attr_ints(rank, none), *node_attr(n, "value"));
+}
+
+/* ---- upsample ---- */
+
+/* [C, H, W] with dimension `axis` apart: [C, H, 1, W] for 1, [C, H, W, 1] for 2. */
+static Node *with_phase(Graph *g, Node *x, int axis) {
+  int64_t dim[4];
+  for (int d = 0, k = 0; d < 4; d++) dim[d] = d == axis + 1 ? 1 : x->type.dim[k++];
+  return ir_reshape(g, x, 4, dim);
+}
+
+/* x a step further along axis, the element at the end repeated: x[min(i + 1, last)] for step 1,
+ * x[max(i - 1, 0)] for -1. */
+static Node *neighbour(Graph *g, Node *x, int axis, int step) {
+  int64_t start[3] = {0}, size[3], ones[3] = {1, 1, 1}, end[3] = {0}, count = x->type.dim[axis];
+  if (count == 1) return x;
+  memcpy(size, x->type.dim, sizeof size);
+  size[axis] = count - 1;
+  start[axis] = step > 0;
+  Node *most = cut(g, x, start, size, ones);
+  size[axis] = 1;
+  end[axis] = step > 0 ? count - 1 : 0;
+  Node *last = cut(g, x, end, size, ones);
+  Node *both[] = {step > 0 ? most : last, step > 0 ? last : most};
+  return ir_make(g, OP_concat, 2, both, (Attr[]){attr_dim(axis)});
+}
+
+static Node *weighted(Graph *g, Node *x, int axis, Node *weight) {
+  int64_t dim[4] = {1, 1, 1, 1};
+  dim[axis + 1] = weight->type.dim[0];
+  return mul(g, with_phase(g, x, axis), ir_reshape(g, weight, 4, dim));
+}
+
+/* Element i scale + r of the result is at i + t, t = (r + 1/2) / scale - 1/2, between neighbours:
+ * the one before has the weight max(-t, 0), the one after max(t, 0), x[i] the rest. */
+static Node *interpolate(Graph *g, Node *x, int axis, int64_t scale) {
+  Node *r = ir_make(g, OP_iota, 0, NULL, (Attr[]){attr_int(scale)});
+  double s = (double)scale;
+  Node *t = ir_shift(g, ir_scale(g, r, 1 / s), 0.5 / s - 0.5);
+  Node *before = ir_unary(g, OP_relu, neg(g, t)), *after = ir_unary(g, OP_relu, t);
+  Node *here = sub(g, ir_constant(g, 1), ir_unary(g, OP_abs, t));
+  Node *sides = add(g, weighted(g, neighbour(g, x, axis, -1), axis, before),
+                    weighted(g, neighbour(g, x, axis, 1), axis, after));
+  return add(g, weighted(g, x, axis, here), sides);
+}
+
+static Node *repeat(Graph *g, Node *x, int axis, int64_t scale) {
+  Node *apart = with_phase(g, x, axis);
+  Type t = apart->type;
+  t.dim[axis + 1] = scale;
+  return ir_broadcast(g, apart, &t);
+}
+
+Node *op_upsample_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
+  Graph *g = x->graph;
+  Node *a = as_real(g, in[0]);
+  bool bilinear = node_str(n, "mode")[0] == 'b';
+  if (!check_rank(n, in, 0, 3, "[C, H, W]", e) || !check_least(n, "scale", 1, e)) return NULL;
+  for (int axis = 1; axis <= 2; axis++) {
+    int64_t scale = node_ints(n, "scale")[axis - 1];
+    int64_t dim[3] = {a->type.dim[0], a->type.dim[1], a->type.dim[2]};
+    if (scale == 1) continue;
+    dim[axis] *= scale;
+    a = bilinear ? interpolate(g, a, axis, scale) : repeat(g, a, axis, scale);
+    a = ir_reshape(g, a, 3, dim);
+  }
+  return a;
 }

@@ -57,6 +57,10 @@ case('conv2d stride padding', [f(2,5,4),p(3,2,3,2),p(3)],'conv2d(%0, %1, %2) {ou
 case('conv2d dilation groups', [f(4,5,5),p(4,2,2,2),p(4)],'conv2d(%0, %1, %2) {out=4, kernel=[2,2], dilation=[2,3], padding=[0,1], groups=2}',lambda x,w,b_:F.conv2d(x,w,b_,dilation=(2,3),padding=(0,1),groups=2))
 case('conv2d same, even kernel', [f(1,3,4),p(2,1,2,4)],'conv2d(%0, %1, _) {out=2, kernel=[2,4], padding=same, bias=false}',lambda x,w:F.conv2d(x,w,None,padding='same'))
 case('conv2d same, dilated', [f(1,4,4),p(1,1,3,2)],'conv2d(%0, %1, _) {out=1, kernel=[3,2], dilation=[1,3], padding=same, bias=false}',lambda x,w:F.conv2d(x,w,None,padding='same',dilation=(1,3)))
+case('conv1d', [f(4,7),p(6,2,3),p(6)],'conv1d(%0, %1, %2) {out=6, kernel=3, stride=2, padding=[1,1], dilation=2, groups=2}',lambda x,w,b_:F.conv1d(x,w,b_,stride=2,padding=1,dilation=2,groups=2))
+case('conv1d same', [f(2,5),p(3,2,4)],'conv1d(%0, %1, _) {out=3, kernel=4, padding=same, bias=false}',lambda x,w:F.conv1d(x,w,None,padding='same'))
+case('conv_transpose2d', [f(2,3,2),p(2,3,3,2),p(3)],'conv_transpose2d(%0, %1, %2) {out=3, kernel=[3,2], stride=[2,1], padding=[1,0], output_padding=[1,0]}',lambda x,w,b_:F.conv_transpose2d(x,w,b_,stride=(2,1),padding=(1,0),output_padding=(1,0)))
+case('conv_transpose2d groups', [f(4,2,3),p(4,2,2,3)],'conv_transpose2d(%0, %1, _) {out=4, kernel=[2,3], stride=[3,2], groups=2, bias=false}',lambda x,w:F.conv_transpose2d(x,w,None,stride=(3,2),groups=2))
 # pooling
 case('max_pool2d ceil', [f(1,5,5)],'max_pool2d(%0) {kernel=[2,2], ceil_mode=true}',lambda x:F.max_pool2d(x,2,ceil_mode=True))
 case('max_pool2d ceil padding', [f(1,5,6)],'max_pool2d(%0) {kernel=[3,3], stride=[3,2], padding=[1,1], ceil_mode=true}',lambda x:F.max_pool2d(x,3,(3,2),1,ceil_mode=True))
@@ -70,8 +74,15 @@ case('avg_pool2d window past the end', [f(1,5,5)],'avg_pool2d(%0) {kernel=[2,4],
 case('adaptive_avg_pool2d', [f(1,5,7)],'adaptive_avg_pool2d(%0) {out=[3,2]}',lambda x:F.adaptive_avg_pool2d(x,(3,2)))
 case('adaptive_avg_pool2d larger', [f(1,2,3)],'adaptive_avg_pool2d(%0) {out=[3,4]}',lambda x:F.adaptive_avg_pool2d(x,(3,4)))
 case('global_avg_pool', [f(3,2,2)],'global_avg_pool(%0)',lambda x:x.mean((2,3)))
+case('adaptive_max_pool2d', [f(1,5,7)],'adaptive_max_pool2d(%0) {out=[3,2]}',lambda x:F.adaptive_max_pool2d(x,(3,2)))
+case('adaptive_max_pool2d larger', [f(1,2,3)],'adaptive_max_pool2d(%0) {out=[3,4]}',lambda x:F.adaptive_max_pool2d(x,(3,4)))
+case('adaptive_max_pool2d ties', [f(1,4,4)],'adaptive_max_pool2d(%0) {out=[3,3]}',lambda x:F.adaptive_max_pool2d(x,3),explicit={0:tied})
+case('max_pool1d', [f(2,9)],'max_pool1d(%0) {kernel=3, stride=2, padding=1, dilation=2, ceil_mode=true}',lambda x:F.max_pool1d(x,3,2,1,2,True))
+case('avg_pool1d', [f(2,8)],'avg_pool1d(%0) {kernel=3, stride=2, padding=1, ceil_mode=true}',lambda x:F.avg_pool1d(x,3,2,1,True))
+case('avg_pool1d without the padding', [f(2,8)],'avg_pool1d(%0) {kernel=3, stride=2, padding=1, count_include_pad=false}',lambda x:F.avg_pool1d(x,3,2,1,False,False))
 # activations, with their joints
 grid=[-30,-6,-3,-2,-1,-0.5,0,0.5,1,2,3,6,30,0.1]
+case('prelu',[f(7),p(1)],'prelu(%0, %1)',F.prelu,explicit={0:grid,1:[0.3]})
 def act(name,line,fn): case(name,[f(7)],line,fn,explicit={0:grid})
 act('relu','relu(%0)',F.relu)
 act('relu6','relu6(%0)',F.relu6)
@@ -116,6 +127,10 @@ case('cross_entropy positions',[f(4,3),l(4)],'cross_entropy(%0, %1)',lambda x,t:
 case('cross_entropy dim 0, smoothed',[f(3,4),l(4)],'cross_entropy(%0, %1) {dim=0, label_smoothing=0.1}',lambda x,t:F.cross_entropy(x,t,reduction='none',label_smoothing=0.1).mean(1))
 case('cross_entropy far apart',[f(3),l()],'cross_entropy(%0, %1)',lambda x,t:F.cross_entropy(x,t,reduction='none'),explicit={0:[1000,-1000,0,500,800,-900]})
 case('nll_loss',[f(3),l()],'nll_loss(%0, %1)',lambda x,t:F.nll_loss(x,t,reduction='none'))
+case('nll_loss positions',[f(4,3),l(4)],'nll_loss(%0, %1)',lambda x,t:F.nll_loss(x.transpose(1,2),t,reduction='none').mean(1))
+def top(k): return lambda x,t:(x.topk(k,-1)[1]==t.unsqueeze(-1)).any(-1).double().flatten(1).mean(1) if t.dim()>1 else (x.topk(k,-1)[1]==t.unsqueeze(-1)).any(-1).double()
+case('top_k',[f(3),l()],'top_k(%0, %1) {k=2}',top(2))
+case('top_k positions',[f(4,3),l(4)],'top_k(%0, %1) {k=1}',top(1))
 case('mse',[f(4),f(4)],'mse(%0, %1)',lambda a,t:red((a-t)**2))
 case('sse',[f(4),f(4)],'sse(%0, %1)',lambda a,t:((a-t)**2).sum(1))
 case('mae',[f(4),f(4)],'mae(%0, %1)',lambda a,t:red(F.l1_loss(a,t,reduction='none')))
@@ -133,10 +148,18 @@ def bn(tr):
 case('batch_norm training',[f(3,2,2),p(3),p(3),b(3),b(3)],'batch_norm(%0, %1, %2, %3, %4)',bn(True),training=True)
 case('batch_norm evaluation',[f(3,2,2),p(3),p(3),b(3),b(3)],'batch_norm(%0, %1, %2, %3, %4)',bn(False))
 case('batch_norm vectors',[f(3),p(3),p(3),b(3),b(3)],'batch_norm(%0, %1, %2, %3, %4)',bn(True),training=True)
+case('layer_norm',[f(2,3,2),p(3,2),p(3,2)],'layer_norm(%0, %1, %2) {dims=2, eps=0.01}',lambda x,w,b_:F.layer_norm(x,(3,2),w,b_,0.01))
+case('layer_norm plain',[f(2,3)],'layer_norm(%0, _, _) {affine=false}',lambda x:F.layer_norm(x,(3,)))
+case('group_norm',[f(4,2,3),p(4),p(4)],'group_norm(%0, %1, %2) {groups=2}',lambda x,w,b_:F.group_norm(x,2,w,b_))
+case('group_norm vectors',[f(6),p(6),p(6)],'group_norm(%0, %1, %2) {groups=3}',lambda x,w,b_:F.group_norm(x,3,w,b_))
 # shape
 case('slice',[f(5,2)],'slice(%0) {dim=0, start=-4, end=9, step=2}',lambda x:x[:,-4:9:2])
 case('permute',[f(2,3,2)],'permute(%0) {order=[2,0,1]}',lambda x:x.permute(0,3,1,2))
 case('surround',[f(2,3)],'surround(%0) {low=[1,0], high=[0,2], inner=[0,0], value=7}',lambda x:F.pad(x,(0,2,1,0),value=7))
+case('pad',[f(2,3,2)],'pad(%0) {pad=[0,1,-1,2,3,0], value=1.5}',lambda x:F.pad(x,(3,0,-1,2,0,1),value=1.5))
+case('upsample nearest',[f(2,3,2)],'upsample(%0) {scale=[2,3]}',lambda x:F.interpolate(x,scale_factor=(2,3)))
+case('upsample bilinear',[f(2,3,2)],'upsample(%0) {scale=[2,3], mode="bilinear"}',lambda x:F.interpolate(x,scale_factor=(2,3),mode='bilinear'))
+case('upsample bilinear of one row',[f(1,1,4)],'upsample(%0) {scale=[4,5], mode="bilinear"}',lambda x:F.interpolate(x,scale_factor=(4,5),mode='bilinear'))
 
 
 def nums(t):

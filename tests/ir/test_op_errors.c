@@ -50,6 +50,19 @@ static const Wrong wrongs[] = {
     {"[1,2,2]", "[]", "adaptive_avg_pool2d(%0) {out=[0,1]}", "out must be at least 1", NULL},
     {"[4096,8,8]", "[]", "adaptive_avg_pool2d(%0) {out=[65536,65536]}", "too large", NULL},
     {"[]", "[]", "global_avg_pool(%0)", "not a scalar", NULL},
+    {"[1,2,2]", "[]", "adaptive_max_pool2d(%0) {out=[0,1]}", "out must be at least 1", NULL},
+    {"[2,2,2]", "[]", "max_pool1d(%0) {kernel=2}", "max_pool1d needs a tensor [C, L]", NULL},
+    {"[2,3]", "[]", "avg_pool1d(%0) {kernel=4}", "width 4 does not fit the image of width 3", NULL},
+    {"[2,3]", "[]", "pad(%0) {pad=[1,1]}", "1 pairs of widths for 2 dimensions", "[2, 3]"},
+    {"[2,3]", "[]", "pad(%0) {pad=[1,1,1]}", "pad of pad must be a list of pairs", NULL},
+    {"[2,3]", "[]", "pad(%0) {pad=[0,0,-2,-1]}", "nothing is left of dimension 1", NULL},
+    {"[2,3]", "[]", "upsample(%0) {scale=[2,2]}", "upsample needs a tensor [C, H, W]", NULL},
+    {"[2,3,3]", "[]", "upsample(%0) {scale=[0,2]}", "scale must be at least 1, not 0", NULL},
+    {"[]", "[]", "dropout2d(%0)", "not a scalar", NULL},
+    {"[4]", "[]", "layer_norm(%0, _, _) {dims=2}", "over 2 dimensions of a tensor of 1", "[4]"},
+    {"[4]", "[]", "layer_norm(%0, _, _) {eps=-1}", "eps is negative", NULL},
+    {"[4]", "[]", "group_norm(%0, _, _) {groups=3}", "4 channels cannot be split in 3 groups",
+     NULL},
     {"[3]", "[]", "dropout(%0) {p=1.5}", "p must be between 0 and 1, not 1.5", NULL},
     {"[3]", "[]", "bernoulli_mask(%0) {keep=-1}", "keep must be between 0 and 1", NULL},
     {"[10]", "i32[2]", "cross_entropy(%0, %1)",
@@ -58,6 +71,10 @@ static const Wrong wrongs[] = {
     {"[10]", "i32[]", "cross_entropy(%0, %1) {label_smoothing=2}", "between 0 and 1", NULL},
     {"[]", "i32[]", "nll_loss(%0, %1)", "not a scalar", NULL},
     {"[10]", "i32[3]", "accuracy(%0, %1)", "does not go with", NULL},
+    {"[10]", "i32[3]", "top_k(%0, %1) {k=2}", "does not go with", NULL},
+    {"[10]", "i32[]", "top_k(%0, %1) {k=11}", "the 11 largest of 10 classes", NULL},
+    {"[10]", "i32[]", "top_k(%0, %1) {k=0}", "k must be at least 1", NULL},
+    {"[]", "i32[]", "auc(%0, %1)", "auc needs a dimension of classes, not a scalar", NULL},
     {"[3]", "[4]", "mse(%0, %1)", "do not broadcast", NULL},
     {"[3]", "[3]", "huber(%0, %1) {delta=0}", "delta must be above 0", NULL},
     {"[2]", "[3]", "grad(%0, %1)", "differentiates a scalar, not a tensor of shape [2]",
@@ -129,6 +146,30 @@ static void extremes_are_refused(void **state) {
       "conv2d(%0, %1, _) {out=4, kernel=[2147483647,2147483647], dilation=[2147483647,1], "
       "padding=same}",
       "conv2d(%0, %1, _) {out=4, kernel=[3,3], stride=[2,2], padding=same}",
+      "conv1d(%5, %6, _) {out=2, kernel=2147483647, padding=[2147483647,2147483647]}",
+      "conv1d(%5, %6, _) {out=4, kernel=3, padding=[0,1]}",
+      "conv1d(%5, %6, _) {out=4, kernel=3, stride=2, padding=same}",
+      "conv1d(%0, %6, _) {out=4, kernel=3}",
+      "conv_transpose2d(%0, %1, _) {out=2, kernel=[3,3]}",
+      "conv_transpose2d(%0, %7, _) {out=4, kernel=[3,3], stride=[2147483647,1]}",
+      "conv_transpose2d(%0, %7, _) {out=4, kernel=[3,3], padding=[9,9]}",
+      "conv_transpose2d(%0, %7, _) {out=4, kernel=[3,3], output_padding=[1,0]}",
+      "conv_transpose2d(%0, %7, %3) {out=4, kernel=[3,3]}",
+      "conv_transpose2d(%0, %7, _) {out=4, kernel=[3,3], groups=3}",
+      "iota() {count=0}",
+      "iota() {count=-2147483647}",
+      "pad(%0) {pad=[2147483647,2147483647,2147483647,2147483647,0,0]}",
+      "pad(%0) {pad=[-2147483647,-2147483647,0,0,0,0]}",
+      "upsample(%0) {scale=[2147483647,2147483647]}",
+      "upsample(%0) {scale=[2147483647,2147483647], mode=\"bilinear\"}",
+      "adaptive_max_pool2d(%0) {out=[2147483647,2147483647]}",
+      "adaptive_max_pool2d_put(%0, %0) {out=[2,2]}",
+      "adaptive_max_pool2d_take(%0, %0) {out=[0,2]}",
+      "max_pool1d(%5) {kernel=2147483647, padding=1073741824}",
+      "avg_pool1d(%5) {kernel=1, stride=-1}",
+      "group_norm(%0, %3, _) {groups=2}",
+      "layer_norm(%0, %3, %2)",
+      "prelu(%0, %3)",
       "embedding(%2, %3) {count=0, width=1}",
       "embedding(%0, %3) {count=8, width=8}",
       "batch_norm(%0, _, _, %3, %3)",
@@ -146,7 +187,10 @@ static void extremes_are_refused(void **state) {
                                     "%%1 = param {name=w, shape=[4,2,3,3], init=default}\n"
                                     "%%2 = input {name=i, shape=[2], elem=\"i32\"}\n"
                                     "%%3 = param {name=v, shape=[8,8], init=default}\n"
-                                    "%%4 = %s output y = %%4 }",
+                                    "%%5 = input {name=s, shape=[2,8], elem=\"f32\"}\n"
+                                    "%%6 = param {name=u, shape=[4,2,3], init=default}\n"
+                                    "%%7 = param {name=t, shape=[2,4,3,3], init=default}\n"
+                                    "%%8 = %s output y = %%8 }",
                                     lines[i]);
     if (parse_into(a, text, strlen(text), &d)) fail_msg("%s is accepted", lines[i]);
     assert_true(strlen(d->list.at[0].text) > 10);
@@ -217,6 +261,20 @@ static void layers_make_pytorchs_parameters(void **state) {
                       "buffer running_mean [4] 1 0 0\nbuffer running_var [4] 1 1 0\n");
   assert_string_equal(PARAMS(OP_batch_norm, x, 1, NAMES("affine"), attr_bool(false)),
                       "buffer running_mean [4] 1 0 0\nbuffer running_var [4] 1 1 0\n");
+  Node *row = image(g, ELEM_F32, 2, (int64_t[]){4, 8});
+  assert_string_equal(PARAMS(OP_conv1d, row, 3, NAMES("out", "kernel", "groups"), attr_int(6),
+                             attr_int(2), attr_int(2)),
+                      "param weight [6,2,2] 2 -0.5 0.5\nparam bias [6] 2 -0.5 0.5\n");
+  assert_string_equal(PARAMS(OP_conv_transpose2d, x, 3, NAMES("out", "kernel", "groups"),
+                             attr_int(16), attr_pair(((int64_t[]){1, 2})), attr_int(2)),
+                      "param weight [4,8,1,2] 2 -0.25 0.25\nparam bias [16] 2 -0.25 0.25\n");
+  assert_string_equal(PARAMS(OP_layer_norm, x, 1, NAMES("dims"), attr_int(2)),
+                      "param weight [8,16] 1 1 0\nparam bias [8,16] 1 0 0\n");
+  assert_string_equal(PARAMS(OP_layer_norm, x, 1, NAMES("affine"), attr_bool(false)), "");
+  assert_string_equal(PARAMS(OP_group_norm, x, 1, NAMES("groups"), attr_int(2)),
+                      "param weight [4] 1 1 0\nparam bias [4] 1 0 0\n");
+  assert_string_equal(PARAMS(OP_prelu, x, 1, NAMES("init"), attr_float(0.5)),
+                      "param weight [1] 1 0.5 0\n");
   assert_string_equal(PARAMS(OP_embedding, i, 2, NAMES("count", "width"), attr_int(7), attr_int(5)),
                       "param weight [7,5] 3 0 1\n");
 }

@@ -172,7 +172,7 @@ static void as_pytorch(void **state) {
   }
   check(&v);
   fclose(f);
-  assert_true(cases >= 66);
+  assert_true(cases >= 86);
 }
 
 /* ---- what no difference and no formula shows ---- */
@@ -291,12 +291,73 @@ static void masks(void **state) {
   }
 }
 
+/* In training rrelu's slopes are spread over [lower, upper], one an element, and what is positive
+ * stays; otherwise each is the mean. dropout2d keeps or drops all of a channel at once. */
+static void random_layers(void **state) {
+  Arena *a = *state;
+  OpError e = {.arena = a};
+  Graph *g = parse(a,
+                   "graph t { %0 = input {name=x, shape=[1000,4], elem=\"f32\"}\n"
+                   "%1 = rrelu(%0) {lower=0.2, upper=0.6} %2 = dropout2d(%0) {p=0.25}\n"
+                   "output a = %1 output b = %2 }");
+  enum { COUNT = 4000 };
+  for (int training = 0; training < 2; training++) {
+    Interp *p = interp_new(a, g, 1, training, &e);
+    double *x = interp_leaf_named(p, "x", NULL), sum = 0, kept = 0, lowest = 1, highest = 0;
+    for (int i = 0; i < COUNT; i++) x[i] = i % 4 ? -1 : 1;
+    assert_true(interp_run(p, &e));
+    const double *slope = interp_value(p, g->results.at[0].node)->data;
+    const double *drop = interp_value(p, g->results.at[1].node)->data;
+    for (int i = 0; i < COUNT; i++) {
+      if (i % 4 == 0) assert_true(slope[i] == 1);
+      if (i % 4 == 0) kept += drop[i] != 0;
+      assert_true(drop[i] == (drop[i / 4 * 4] != 0 ? training ? x[i] / 0.75 : x[i] : 0));
+      if (i % 4 == 0) continue;
+      sum -= slope[i] / 3000;
+      lowest = fmin(lowest, -slope[i]), highest = fmax(highest, -slope[i]);
+    }
+    assert_true(lowest >= 0.2 && highest <= 0.6 && fabs(sum - 0.4) <= 0.01);
+    assert_true(training ? highest - lowest > 0.39 : highest - lowest < 1e-12);
+    assert_true(training ? fabs(kept / 1000 - 0.75) <= 0.05 : kept == 1000);
+  }
+}
+
+/* Among equal scores the lower class comes first; a NaN comes before all. */
+static void top_k_of_ties(void **state) {
+  Arena *a = *state;
+  OpError e = {.arena = a};
+  Graph *g = parse(a,
+                   "graph t { %0 = input {name=x, shape=[4], elem=\"f32\"}\n"
+                   "%1 = target {name=y, classes=4, shape=[], elem=\"i32\"}\n"
+                   "%2 = top_k(%0, %1) {k=1} %3 = top_k(%0, %1) {k=2} %4 = accuracy(%0, %1)\n"
+                   "output a = %2 output b = %3 output c = %4 }");
+  static const double rows[][5] = {/* four scores and the label */
+                                   {1, 1, 1, 1, 0}, {1, 1, 1, 1, 1},   {1, 1, 1, 1, 2},
+                                   {0, 3, 3, 1, 2}, {0, 3, NAN, 5, 3}, {0, NAN, 2, 1, 1},
+                                   {NAN, 7, 7, 7, 2}};
+  enum { ROWS = sizeof rows / sizeof *rows };
+  static const double first[ROWS] = {1, 0, 0, 0, 0, 0, 0}, second[ROWS] = {1, 1, 0, 1, 1, 0, 0};
+  Interp *p = interp_new(a, g, ROWS, false, &e);
+  double *x = interp_leaf_named(p, "x", NULL), *y = interp_leaf_named(p, "y", NULL);
+  for (int i = 0; i < 4 * ROWS; i++) x[i] = rows[i / 4][i % 4];
+  for (int i = 0; i < ROWS; i++) y[i] = rows[i][4];
+  assert_true(interp_run(p, &e));
+  const double *v[3];
+  for (int k = 0; k < 3; k++) v[k] = interp_value(p, g->results.at[k].node)->data;
+  for (int i = 0; i < ROWS; i++) {
+    assert_true(v[0][i] == first[i] && v[1][i] == second[i]);
+    if (i < 4) assert_true(v[2][i] == first[i]);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(as_pytorch),
                                      TEST(nan_stays),
                                      TEST(far_from_zero),
                                      TEST(certain_probabilities),
                                      TEST(standardize_far_from_zero),
-                                     TEST(masks)};
+                                     TEST(masks),
+                                     TEST(random_layers),
+                                     TEST(top_k_of_ties)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

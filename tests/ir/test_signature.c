@@ -47,6 +47,7 @@ static void attributes_and_their_defaults(void **state) {
   assert_int_equal(op_signature(OP_softmax)->attr[0].value.i, -1);
   assert_int_equal(op_signature(OP_linear)->attr[2].value.init.kind, INIT_DEFAULT);
   assert_true(op_signature(OP_batch_norm)->attr[0].value.f == 1e-5);
+  assert_int_equal(op_signature(OP_pad)->attr[0].kind, ATTR_PAIRS);
 }
 
 static void completion(void **state) {
