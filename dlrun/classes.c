@@ -93,6 +93,11 @@ double classes_accuracy(const double *score, const int32_t *label, int64_t n, in
 
 /* ---- names ---- */
 
+bool metric_is(const char *name, const char *kind) {
+  size_t n = strlen(kind);
+  return strncmp(name, kind, n) == 0 && name[n + strspn(name + n, "0123456789")] == 0;
+}
+
 /* Cuts at any of `ends`; with `lines`, a carriage return at the end of a name goes, and so do empty
  * lines. */
 static int64_t cut(Arena *a, Bytes text, const char *ends, bool lines, const char **out,

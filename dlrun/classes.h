@@ -25,6 +25,9 @@ void classes_normalize(double *score, int64_t n, int64_t k);
 double classes_auc(Arena *a, const double *score, const int32_t *label, int64_t n, int64_t k);
 double classes_accuracy(const double *score, const int32_t *label, int64_t n, int64_t k);
 
+/* Whether a metric's name is this kind's, or that and a number: accuracy, accuracy2. */
+bool metric_is(const char *name, const char *kind);
+
 /* Names of k classes: a file with a name a line, or names between commas. */
 const char **classes_names(Arena *a, const char *text, int64_t k, Fault *f);
 

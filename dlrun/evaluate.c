@@ -10,7 +10,7 @@ typedef struct {
   void **outputs; /* of one batch */
 } Scores;
 
-bool evaluate_is_auc(const dlc_model *m, int i) { return strcmp(m->metrics[i], "auc") == 0; }
+bool evaluate_is_auc(const dlc_model *m, int i) { return metric_is(m->metrics[i], "auc"); }
 
 static bool has_auc(const dlc_model *m) {
   for (int i = 0; i < m->metric_count; i++)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "dlrun/classes.h"
 #include "runtime/safetensors.h"
 
 static const char suffix[] = ".safetensors";
@@ -24,7 +25,7 @@ const char *keep_name(Arena *a, const char *path, const char *kind) {
 static bool grows(const char *metric) {
   static const char *const names[] = {"accuracy", "top_k", "auc"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcmp(metric, names[i]) == 0) return true;
+    if (metric_is(metric, names[i])) return true;
   return false;
 }
 

@@ -43,8 +43,9 @@ _dlrun() {
   fi
   case $option in
     --weights | --save | --resume) _dlc_files safetensors ;;
-    --data | --valid | --inputs) _dlc_files csv gz bin npy npz safetensors ;;
-    -o) _dlc_files safetensors csv ;;
+    --classes) _dlc_files txt ;;
+    --data | --valid | --inputs) _dlc_files csv gz bin png npy npz safetensors ;;
+    -o) _dlc_files safetensors csv png ;;
     --log) _dlc_files ;;
     *) if [[ $cur == -* ]]; then _dlc_words "$(_dlc_options dlrun "${COMP_WORDS[1]}")"; else _dlc_files so; fi ;;
   esac

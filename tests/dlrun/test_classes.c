@@ -81,6 +81,12 @@ static void test_find(void **state) {
   assert_true(c.output == 0 && c.target == -1 && c.classes == 7);
 }
 
+static void test_metric_names(void **state) {
+  (void)state;
+  assert_true(metric_is("auc", "auc") && metric_is("auc12", "auc"));
+  assert_false(metric_is("aucs", "auc") || metric_is("au", "auc") || metric_is("accuracy", "auc"));
+}
+
 static void test_names(void **state) {
   (void)state;
   const char *path = TEST_BINARY_DIR "/names.txt";
@@ -105,7 +111,8 @@ static void test_names(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_auc), cmocka_unit_test(test_normalize),
-                                     cmocka_unit_test(test_find), cmocka_unit_test(test_names)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_auc), cmocka_unit_test(test_normalize), cmocka_unit_test(test_find),
+      cmocka_unit_test(test_metric_names), cmocka_unit_test(test_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
