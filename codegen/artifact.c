@@ -78,7 +78,7 @@ static ProgramCode emit_function(Cg *cg, const Artifact *art, Arena *a, const Bl
   return code;
 }
 
-Cg *artifact_emit(const Artifact *art, Arena *a) {
+Cg *artifact_emit(Artifact *art, Arena *a) {
   const char *why = NULL;
   Cg *cg = cg_new(a, art->source->name, &art->target, art->max_batch, &why);
   if (!cg) {
@@ -89,7 +89,10 @@ Cg *artifact_emit(const Artifact *art, Arena *a) {
   ProgramCode programs[DLC_PROGRAMS];
   int errors = art->diags->errors;
   Debug *debug = debug_new(cg, art->source);
-  for (int i = 0; i < DLC_PROGRAMS; i++) programs[i] = emit_function(cg, art, a, block, debug, &function[i]);
+  for (int i = 0; i < DLC_PROGRAMS; i++) {
+    programs[i] = emit_function(cg, art, a, block, debug, &function[i]);
+    if (programs[i].arena_bytes > art->arena_bytes) art->arena_bytes = programs[i].arena_bytes;
+  }
   debug_finish(debug);
   if (art->diags->errors > errors) {
     cg_free(cg);

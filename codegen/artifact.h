@@ -14,6 +14,7 @@ typedef struct {
   CgOptions target;
   bool keep_ir;
   Diags *diags;
+  int64_t arena_bytes; /* that the program which needs most takes, scratch and all; set by artifact_emit */
 } Artifact;
 
 /* Runs the pipeline for every program that the network has (infer only with `inference_only`), all with one layout
@@ -21,7 +22,7 @@ typedef struct {
 bool artifact_compile(Artifact *art, Arena *a, const PassOptions *options, bool inference_only);
 
 /* The module, not yet optimised; NULL after a reported error. Free with cg_free. */
-Cg *artifact_emit(const Artifact *art, Arena *a);
+Cg *artifact_emit(Artifact *art, Arena *a);
 
 /* The descriptor as a constant of the module. `code` and `arena_bytes` by DLC_* program. */
 typedef struct {

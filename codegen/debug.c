@@ -40,7 +40,8 @@ Debug *debug_new(Cg *cg, const Graph *source) {
   Debug *d = ARENA_NEW(cg->arena, Debug);
   *d = (Debug){.cg = cg, .sources = source->sources, .builder = LLVMCreateDIBuilder(cg->module)};
   d->files = ARENA_ARRAY(cg->arena, LLVMMetadataRef, (source->sources ? source->sources->files.count : 0) + 1);
-  int main_file = source->sources && source->sources->files.count > 1 ? 1 : 0;
+  int main_file = 0; /* where the network itself stands, rather than a file with blocks */
+  for (int i = 0; i < source->nodes.count && !main_file; i++) main_file = source->nodes.at[i]->span.file;
   d->unit = LLVMDIBuilderCreateCompileUnit(d->builder, LLVMDWARFSourceLanguageC, file_at(d, main_file), producer,
                                            sizeof producer - 1, 1, "", 0, 0, "", 0, LLVMDWARFEmissionFull, 0, 0, 0,
                                            "", 0, "", 0);

@@ -2,15 +2,19 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 
 /* runtime/dlc.h, put in by the build. */
 extern const char header_runtime_text[];
+
+typedef VEC(const char *) MacroList;
 
 typedef struct {
   Str *out;
   const Artifact *art;
   Arena *arena;
   const char *name, *upper, *real;
+  MacroList *macros; /* defined so far */
 } Header;
 
 static const char *upper_case(Arena *a, const char *name) {
@@ -25,9 +29,24 @@ static const char *c_type(const Header *h, const Node *n) {
 
 /* ---- constants ---- */
 
-static void print_elements(const Header *h, const char *name, const Node *n) {
-  str_printf(h->out, "#define %s_%s_ELEMENTS %lld /* %s%s */\n", h->upper, upper_case(h->arena, name),
-             (long long)type_elements(&n->type), c_type(h, n), n->type.batched ? ", per sample" : ", for the whole batch");
+static bool is_defined(const Header *h, const char *macro) {
+  for (int i = 0; i < h->macros->count; i++)
+    if (!strcmp(h->macros->at[i], macro)) return true;
+  return false;
+}
+
+/* Names that differ in case or dots only, or an input's and an output's, would be one macro: later ones are numbered. */
+static const char *macro_name(const Header *h, const char *wanted) {
+  const char *macro = wanted;
+  for (int k = 2; is_defined(h, macro); k++) macro = arena_printf(h->arena, "%s_%d", wanted, k);
+  vec_push(h->arena, h->macros, macro);
+  return macro;
+}
+
+static void print_elements(const Header *h, const char *what, const char *name, const Node *n, const char *type) {
+  const char *macro = arena_printf(h->arena, "%s_%s_ELEMENTS", h->upper, upper_case(h->arena, name));
+  str_printf(h->out, "#define %s %lld /* %s %s: %s%s */\n", macro_name(h, macro), (long long)type_elements(&n->type),
+             what, name, type, n->type.batched ? ", per sample" : ", for the whole batch");
 }
 
 static void print_parameters(const Header *h) {
@@ -37,8 +56,8 @@ static void print_parameters(const Header *h) {
     const Node *n = h->art->source->nodes.at[i];
     if (n->op != OP_param && n->op != OP_buffer) continue;
     const char *name = node_str(n, "name");
-    str_printf(h->out, "#define %s_P_%s %d /* %s %s */\n", h->upper, upper_case(h->arena, name), index++, name,
-               type_text(h->arena, &n->type));
+    const char *macro = arena_printf(h->arena, "%s_P_%s", h->upper, upper_case(h->arena, name));
+    str_printf(h->out, "#define %s %d /* %s %s */\n", macro_name(h, macro), index++, name, type_text(h->arena, &n->type));
   }
   str_printf(h->out, "#define %s_PARAMETERS %d\n", h->upper, index);
 }
@@ -48,10 +67,12 @@ static void print_constants(const Header *h) {
   str_printf(h->out, "#define %s_MAX_BATCH %lld\n", h->upper, (long long)h->art->max_batch);
   for (int i = 0; i < g->nodes.count; i++) {
     const Node *n = g->nodes.at[i];
-    if (n->op == OP_input || n->op == OP_target) print_elements(h, node_str(n, "name"), n);
+    if (n->op == OP_input || n->op == OP_target)
+      print_elements(h, op_info[n->op].name, node_str(n, "name"), n, c_type(h, n));
   }
   for (int i = 0; i < g->results.count; i++)
-    if (g->results.at[i].kind == RESULT_OUTPUT) print_elements(h, g->results.at[i].name, g->results.at[i].node);
+    if (g->results.at[i].kind == RESULT_OUTPUT)
+      print_elements(h, "output", g->results.at[i].name, g->results.at[i].node, h->real);
   print_parameters(h);
 }
 
@@ -204,7 +225,7 @@ static const char prologue[] =
 
 void header_print(const Artifact *art, Str *out) {
   Arena *a = out->arena;
-  Header h = {.out = out, .art = art, .arena = a, .name = art->source->name,
+  Header h = {.out = out, .art = art, .arena = a, .macros = ARENA_NEW(a, MacroList), .name = art->source->name,
               .upper = upper_case(a, art->source->name),
               .real = art->target.real_bytes == 8 ? "double" : "float"};
   str_printf(out, "/* %s: a compiled network. Generated; edit the .net file instead. */\n", h.name);

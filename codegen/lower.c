@@ -107,23 +107,27 @@ static int input_number(const Graph *g, const Node *input) {
   return k;
 }
 
-static void lower_results(Lower *l, bool gradients, bool others) {
-  int outputs = 0, metrics = 0;
+static void lower_copies(Lower *l, ResultKind kind) {
+  int64_t index = 0;
   for (int i = 0; i < l->graph->results.count; i++) {
     const Result *r = &l->graph->results.at[i];
-    bool gradient = r->kind == RESULT_GRAD;
-    int output = outputs, metric = metrics;
-    outputs += r->kind == RESULT_OUTPUT;
-    metrics += r->kind == RESULT_METRIC;
-    if (gradient ? !gradients : !others) continue;
-    if (r->kind == RESULT_OUTPUT) copy_if_wanted(l, r->node, BASE_OUTPUT, output);
-    if (r->kind == RESULT_LOSS) copy_result(l, r->node, BASE_SCALAR, 0, MEM_F64);
-    if (r->kind == RESULT_METRIC) copy_result(l, r->node, BASE_SCALAR, 1 + metric, MEM_F64);
-    if (gradient && r->target->op == OP_input)
+    if (r->kind != kind) continue;
+    if (kind == RESULT_OUTPUT) copy_if_wanted(l, r->node, BASE_OUTPUT, index);
+    if (kind == RESULT_LOSS) copy_result(l, r->node, BASE_SCALAR, 0, MEM_F64);
+    if (kind == RESULT_METRIC) copy_result(l, r->node, BASE_SCALAR, 1 + index, MEM_F64);
+    if (kind == RESULT_GRAD && r->target->op == OP_input)
       copy_if_wanted(l, r->node, BASE_INPUT_GRADIENT, input_number(l->graph, r->target));
     else if (r->target)
       copy_to_target(l, r);
+    index++;
   }
+}
+
+/* Parameters are stored when nothing reads their old values any more. */
+static void lower_results(Lower *l, bool gradients, bool others) {
+  static const ResultKind kinds[] = {RESULT_OUTPUT, RESULT_LOSS, RESULT_METRIC, RESULT_ASSIGN};
+  for (size_t i = 0; others && i < sizeof kinds / sizeof *kinds; i++) lower_copies(l, kinds[i]);
+  if (gradients) lower_copies(l, RESULT_GRAD);
 }
 
 /* ---- the function ---- */

@@ -39,18 +39,24 @@ void body_put(Body *b, int value, View view) {
 
 /* ---- members that are no plain elementwise op ---- */
 
-/* 1 where the label, broadcast along the last dimension, is the coordinate there. */
-static int one_hot(Body *b, const Node *n) {
-  const Node *label = n->in[0];
+/* The label, broadcast along the last dimension. */
+static int wide_label(Body *b, const Node *label) {
+  double constant;
+  if (lower_is_constant(b->l, label, &constant)) return body_number(b, constant);
   const Memory *m = &b->l->plan->memory[label->id];
   Type wide = label->type; /* the label's shape with a last dimension of 1 */
   Memory wide_memory = *m;
   wide.dim[wide.rank++] = 1;
   wide_memory.stride[label->type.rank] = 0;
   View view = lower_memory_view(lower_storage(b->l, m->owner), lower_elem(m->owner), &wide_memory, &wide, &b->domain);
+  return body_add(b, (BodyValue){.kind = BODY_LOAD, .view = view});
+}
+
+/* 1 where the label is the coordinate. */
+static int one_hot(Body *b, const Node *n) {
   int axis = 0;
   while (b->domain.dim[axis] != n->type.rank - 1) axis++;
-  int index = body_add(b, (BodyValue){.kind = BODY_LOAD, .view = view});
+  int index = wide_label(b, n->in[0]);
   int coordinate = body_add(b, (BodyValue){.kind = BODY_COORD, .dim = axis});
   return body_op(b, OP_equal, index, coordinate, 0);
 }

@@ -7,7 +7,6 @@
 #include "codegen/link.h"
 #include "codegen/object.h"
 #include "codegen/parts.h"
-#include "passes/plan.h"
 #include "driver/driver.h"
 
 typedef struct {
@@ -58,15 +57,11 @@ static bool check_target(Compilation *c, const Kind *k) {
 }
 
 static bool check_budget(Compilation *c, const Artifact *art) {
-  int64_t budget = c->options->memory_budget, most = 0;
-  for (int p = 0; p < PROGRAM_COUNT; p++) {
-    int64_t peak = art->program[p] ? plan_read(art->program[p], c->arena, c->options->real_bytes)->peak : 0;
-    if (peak > most) most = peak;
-  }
+  long long budget = c->options->memory_budget, most = art->arena_bytes;
   if (!budget || most <= budget) return true;
-  diag_error(c->diags, (Span){0}, "the arena needs %lld bytes at batch %lld, more than the budget of %lld",
-             (long long)most, (long long)art->max_batch, (long long)budget);
-  diag_note(c->diags, (Span){0}, "the least possible budget is %lld; a smaller --batch needs less", (long long)most);
+  diag_error(c->diags, (Span){0}, "the arena needs %lld bytes at batch %lld, more than the budget of %lld", most,
+             (long long)art->max_batch, budget);
+  diag_note(c->diags, (Span){0}, "the least possible budget is %lld; a smaller --batch needs less", most);
   return false;
 }
 
@@ -109,10 +104,10 @@ bool emit_code(Compilation *c) {
                   .target = {.triple = o->target, .cpu = o->cpu, .real_bytes = o->real_bytes, .level = o->level,
                              .debug = o->debug}};
   PassOptions options = driver_pass_options(c);
-  if (!artifact_compile(&art, c->arena, &options, o->inference_only) || !check_budget(c, &art)) return false;
+  if (!artifact_compile(&art, c->arena, &options, o->inference_only)) return false;
   Cg *cg = artifact_emit(&art, c->arena);
   if (!cg) return false;
-  bool ok = write_code(c, &art, k, cg, out);
+  bool ok = check_budget(c, &art) && write_code(c, &art, k, cg, out);
   cg_free(cg);
   return ok && (!k->linked || write_header(c, &art, out));
 }

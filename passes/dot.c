@@ -15,7 +15,7 @@ static bool is_drawn(const Node *n) { return n->op != OP_param && n->op != OP_bu
 static void print_node(const Node *n, Str *out) {
   const char *shape = op_info[n->op].kind == KIND_LEAF ? "ellipse" : "box";
   str_printf(out, "    n%d [shape=%s, label=\"%s", n->id, shape, op_info[n->op].name);
-  if (op_info[n->op].kind == KIND_LEAF)
+  if (op_info[n->op].kind == KIND_LEAF && n->op != OP_batch_size)
     str_printf(out, " %s", node_str(n, "name"));
   else if (n->label)
     str_printf(out, "\\n%s", n->label);
@@ -41,7 +41,7 @@ static void print_cluster(const Graph *g, int first, bool *done, Str *out) {
 
 void dot_print(const Graph *g, Str *out) {
   bool *done = ARENA_ARRAY(out->arena, bool, g->nodes.count + 1);
-  str_printf(out, "digraph %s {\n  node [fontname=\"Helvetica\", fontsize=10]; edge [color=grey40];\n", g->name);
+  str_printf(out, "digraph \"%s\" {\n  node [fontname=\"Helvetica\", fontsize=10]; edge [color=grey40];\n", g->name);
   for (int i = 0; i < g->nodes.count; i++)
     if (!done[i] && is_drawn(g->nodes.at[i])) print_cluster(g, i, done, out);
   for (int i = 0; i < g->nodes.count; i++)
