@@ -8,7 +8,9 @@ typedef struct {
   const dlc_model *model;
   bool active;
   uint64_t seed;
-  char *scratch; /* one image */
+  /* of each image input: room for one plane, and for one with a border */
+  char **copy;
+  double **bordered;
 } Augment;
 
 Augment augment_new(Arena *a, const dlc_model *model, uint64_t seed);
