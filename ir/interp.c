@@ -14,6 +14,8 @@ struct Interp {
   Tensor *value; /* by id in flat */
   bool *bound;   /* by id in flat; leaves only */
   EvalContext context;
+  int dropped; /* low bits of every value that interp_round loses; 0: none */
+  uint64_t chance;
 };
 
 /* ---- the flat graph ---- */
@@ -216,6 +218,32 @@ static void eval_node(Interp *p, const Node *n, const Tensor **in) {
     op_info[n->op].eval(n, in, out, &p->context);
 }
 
+/* ---- rounding by chance ---- */
+
+void interp_round(Interp *p, int bits, uint64_t seed) {
+  p->dropped = bits < 53 ? 53 - bits : 0;
+  p->chance = seed;
+}
+
+/* A value with no more bits than that stays, so data that is moved, compared or counted does too. */
+static double round_by_chance(double x, int dropped, uint64_t random) {
+  uint64_t low = ((uint64_t)1 << dropped) - 1, word;
+  if (!isfinite(x)) return x;
+  memcpy(&word, &x, sizeof word);
+  if (!(word & low)) return x;
+  word = (word & ~low) + (random & 1 ? low + 1 : 0);
+  memcpy(&x, &word, sizeof x);
+  return dropped >= 29 && !isinf(x) ? (double)(float)x : x; /* f32 has fewer exponents too */
+}
+
+static void round_value(Interp *p, Tensor *v) {
+  int64_t count = v->n * type_elements(&v->type);
+  for (int64_t i = 0; p->dropped && i < count; i++) {
+    p->chance = p->chance * 6364136223846793005u + 1442695040888963407u;
+    v->data[i] = round_by_chance(v->data[i], p->dropped, p->chance >> 33);
+  }
+}
+
 static int most_operands(const Graph *g) {
   int most = 0;
   for (int i = 0; i < g->nodes.count; i++)
@@ -233,6 +261,7 @@ bool interp_run(Interp *p, OpError *e) {
       fine = eval_leaf(p, n, e);
     else
       eval_node(p, n, in);
+    round_value(p, &p->value[n->id]);
   }
   arena_free(scratch);
   return fine;

@@ -32,6 +32,10 @@ void interp_hyper(Interp *p, const char *name, double value);
  * leaf's name, in any graph. */
 void interp_randomize(Interp *p, uint64_t seed);
 
+/* Every value computed from now on loses all but its first `bits` bits (24: f32, also in range), up
+ * or down by chance: how far results of several seeds lie apart says how far rounding can move them. */
+void interp_round(Interp *p, int bits, uint64_t seed);
+
 /* Evaluates all nodes. False and an error when a leaf is not bound, or a label is out of its
  * classes. */
 bool interp_run(Interp *p, OpError *e);

@@ -14,6 +14,10 @@ typedef struct {
   double tolerance;  /* of each tensor's largest magnitude; 0 wants equality */
   unsigned seed;
   bool integers;     /* parameters and inputs are small whole numbers */
+  int threads;       /* above 1: all again with so many, which must give the same bits */
+  /* What lies further off is also accepted within the spread of the interpreter's own results when every value is
+   * rounded by chance (interp_round); counted in *excused. NULL: it is not. */
+  int64_t *excused;
 } GoldenCase;
 
 /* Fails the cmocka test with the tensor's name on the first difference. Returns how many numbers were compared. */

@@ -1,0 +1,140 @@
+/* netgen [--seed N] [--count N] [--seconds N] [--jobs N] [--all] [--keep DIR] [--print] [FILE]
+ *
+ * Checks `count` networks (500) of rising seeds, in processes of their own; stops after `seconds` when that is given.
+ * The first seed is --seed, or NETGEN_SEED, or follows from the date. A failure is printed with its seed and reduced
+ * network, and both are kept in DIR. --print writes the network of the seed instead; a FILE is checked with the seed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "netgen.h"
+
+typedef struct {
+  uint64_t seed;
+  int64_t count, seconds, jobs;
+  bool all, print;
+  const char *keep, *file;
+} Options;
+
+typedef struct {
+  int64_t networks, failures, compared, excused;
+} Total;
+
+static const char *text_of(Arena *a, const Graph *g, bool language, uint64_t seed) {
+  if (language) return netgen_source(a, g, seed);
+  Str s = str_new(a);
+  ir_print(g, &s);
+  return s.text;
+}
+
+static void keep_text(const Options *o, uint64_t seed, const char *suffix, const char *text) {
+  char path[4096];
+  const char *kind = !strncmp(text, "graph", 5) ? "ir" : "net";
+  snprintf(path, sizeof path, "%s/netgen-%llu%s.%s", o->keep, (unsigned long long)seed, suffix, kind);
+  FILE *f = fopen(path, "w");
+  if (!f) return;
+  fputs(text, f);
+  fclose(f);
+}
+
+static void report(const Options *o, Arena *a, const Graph *g, bool language, uint64_t seed, const Verdict *v) {
+  printf("netgen: seed %llu failed (exit %d)\n%s\n", (unsigned long long)seed, v->code, v->message);
+  keep_text(o, seed, "", text_of(a, g, language, seed));
+  fflush(stdout);
+  const char *small = netgen_reduce(a, g, language, seed, v);
+  printf("netgen: seed %llu, reduced:\n%s\n", (unsigned long long)seed, small ? small : "not reproduced");
+  if (small) keep_text(o, seed, "-min", small);
+  fflush(stdout);
+}
+
+static void check_seed(const Options *o, uint64_t seed, Total *t) {
+  Arena *a = arena_new();
+  bool language;
+  Graph *g = netgen_graph(a, seed, &language);
+  Verdict v = netgen_try(text_of(a, g, language, seed), seed, o->all);
+  t->networks++;
+  t->compared += v.compared;
+  t->excused += v.excused;
+  t->failures += v.failed;
+  if (v.failed) report(o, a, g, language, seed, &v);
+  arena_free(a);
+}
+
+static void lane(const Options *o, int64_t job, int to) {
+  Total t = {0};
+  time_t end = time(NULL) + o->seconds;
+  for (int64_t i = job; i < o->count && (!o->seconds || time(NULL) < end); i += o->jobs) check_seed(o, o->seed + (uint64_t)i, &t);
+  if (write(to, &t, sizeof t) != sizeof t) _exit(1);
+  _exit(0);
+}
+
+static int run(const Options *o) {
+  int pipes[2];
+  Total sum = {0}, t;
+  printf("netgen: %lld networks from seed %llu\n", (long long)o->count, (unsigned long long)o->seed);
+  fflush(stdout);
+  if (pipe(pipes)) return 1;
+  for (int64_t job = 0; job < o->jobs; job++)
+    if (!fork()) lane(o, job, pipes[1]);
+  close(pipes[1]);
+  int64_t lanes = 0;
+  for (; read(pipes[0], &t, sizeof t) == sizeof t; lanes++) {
+    sum.networks += t.networks, sum.failures += t.failures;
+    sum.compared += t.compared, sum.excused += t.excused;
+  }
+  while (wait(NULL) > 0) continue;
+  printf("netgen: %lld networks, %lld numbers compared, %lld excused by conditioning, %lld failed\n", (long long)sum.networks,
+         (long long)sum.compared, (long long)sum.excused, (long long)sum.failures);
+  return sum.failures || lanes < o->jobs || !sum.compared;
+}
+
+static int check_file(const Options *o) {
+  static char text[1 << 20];
+  FILE *f = fopen(o->file, "r");
+  if (!f) return perror(o->file), 1;
+  text[fread(text, 1, sizeof text - 1, f)] = 0;
+  fclose(f);
+  Verdict v = netgen_try(text, o->seed, o->all);
+  printf("%s: %s (exit %d)\n%s\n", o->file, v.failed ? "failed" : "fine", v.code, v.message);
+  return v.failed;
+}
+
+static uint64_t first_seed(void) {
+  const char *given = getenv("NETGEN_SEED");
+  if (given) return strtoull(given, NULL, 10);
+  return (uint64_t)time(NULL) / 3600 * 10000; /* moves every hour */
+}
+
+static void option(Options *o, const char *name, const char *value) {
+  if (!strcmp(name, "--seed")) o->seed = strtoull(value, NULL, 10);
+  if (!strcmp(name, "--count")) o->count = atoll(value);
+  if (!strcmp(name, "--seconds")) o->seconds = atoll(value);
+  if (!strcmp(name, "--jobs")) o->jobs = atoll(value);
+  if (!strcmp(name, "--keep")) o->keep = value;
+}
+
+int main(int argc, char **argv) {
+  Options o = {.seed = first_seed(), .count = 500, .jobs = sysconf(_SC_NPROCESSORS_ONLN), .keep = "."};
+  for (int i = 1; i < argc; i++) {
+    if (!strcmp(argv[i], "--all"))
+      o.all = true;
+    else if (!strcmp(argv[i], "--print"))
+      o.print = true;
+    else if (argv[i][0] != '-')
+      o.file = argv[i];
+    else if (i + 1 < argc)
+      option(&o, argv[i], argv[i + 1]), i++;
+  }
+  if (o.jobs < 1) o.jobs = 1;
+  if (o.file) return check_file(&o);
+  if (!o.print) return run(&o);
+  Arena *a = arena_new();
+  bool language;
+  Graph *g = netgen_graph(a, o.seed, &language);
+  fputs(text_of(a, g, language, o.seed), stdout);
+  arena_free(a);
+  return 0;
+}
