@@ -174,44 +174,55 @@ static LLVMTypeRef kernel_type(Cg *cg) {
   return LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->i64, cg->i64}, 4, 0);
 }
 
+static LLVMValueRef begin_helper(Cg *cg, const char *name, LLVMTypeRef *parameters, unsigned count) {
+  LLVMValueRef f = LLVMAddFunction(cg->module, name, LLVMFunctionType(cg->void_, parameters, count, 0));
+  LLVMSetLinkage(f, LLVMInternalLinkage);
+  LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, f, ""));
+  return f;
+}
+
+/* void dispatch_range(context, begin, end): the kernel in context[0] on buffers and n, which follow it. */
+static LLVMValueRef emit_dispatch_range(Cg *cg) {
+  LLVMValueRef f = begin_helper(cg, "dispatch_range", (LLVMTypeRef[]){cg->ptr, cg->i64, cg->i64}, 3), field[3];
+  for (int i = 0; i < 3; i++) {
+    LLVMValueRef at = cg_at(cg, cg->ptr, LLVMGetParam(f, 0), cg_int(cg, i));
+    field[i] = LLVMBuildLoad2(cg->builder, i == 2 ? cg->i64 : cg->ptr, at, "");
+  }
+  LLVMValueRef argument[] = {field[1], field[2], LLVMGetParam(f, 1), LLVMGetParam(f, 2)};
+  LLVMBuildCall2(cg->builder, kernel_type(cg), field[0], argument, 4, "");
+  LLVMBuildRetVoid(cg->builder);
+  return f;
+}
+
+/* parallel_for(executor, units, dispatch_range, {kernel, buffers, n}) */
+static void emit_parallel_for(Lower *l, LLVMValueRef range, const LLVMValueRef *context, LLVMValueRef units) {
+  Cg *cg = l->cg;
+  LLVMValueRef cell = LLVMBuildArrayAlloca(cg->builder, cg->ptr, cg_int(cg, 3), "");
+  for (int i = 0; i < 3; i++) LLVMBuildStore(cg->builder, context[i], cg_at(cg, cg->ptr, cell, cg_int(cg, i)));
+  LLVMValueRef executor = call_load(l, cg->ptr, CALL_EXECUTOR);
+  LLVMValueRef parallel_for = call_load(l, cg->ptr, CALL_PARALLEL_FOR);
+  LLVMTypeRef type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->ptr, cg->ptr}, 4, 0);
+  LLVMBuildCall2(cg->builder, type, parallel_for, (LLVMValueRef[]){executor, units, range, cell}, 4, "");
+}
+
 /* void dispatch(call, kernel, buffers, n, units): through the session's executor when it has threads. */
 static LLVMValueRef dispatcher(Lower *l) {
   Cg *cg = l->cg;
   LLVMValueRef f = LLVMGetNamedFunction(cg->module, "dispatch");
   if (f) return f;
   LLVMBasicBlockRef back = LLVMGetInsertBlock(cg->builder);
-  LLVMTypeRef thunk_type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->i64}, 3, 0);
-  LLVMValueRef thunk = LLVMAddFunction(cg->module, "dispatch_range", thunk_type);
-  LLVMSetLinkage(thunk, LLVMInternalLinkage);
-  LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, thunk, ""));
-  LLVMValueRef context = LLVMGetParam(thunk, 0), field[3];
-  for (int i = 0; i < 3; i++)
-    field[i] = LLVMBuildLoad2(cg->builder, i == 2 ? cg->i64 : cg->ptr, cg_at(cg, cg->ptr, context, cg_int(cg, i)), "");
-  LLVMValueRef range[] = {field[1], field[2], LLVMGetParam(thunk, 1), LLVMGetParam(thunk, 2)};
-  LLVMBuildCall2(cg->builder, kernel_type(cg), field[0], range, 4, "");
-  LLVMBuildRetVoid(cg->builder);
-
-  LLVMTypeRef type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->ptr, cg->ptr, cg->i64, cg->i64}, 5, 0);
-  f = LLVMAddFunction(cg->module, "dispatch", type);
-  LLVMSetLinkage(f, LLVMInternalLinkage);
-  LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, f, ""));
+  LLVMValueRef range = emit_dispatch_range(cg);
+  f = begin_helper(cg, "dispatch", (LLVMTypeRef[]){cg->ptr, cg->ptr, cg->ptr, cg->i64, cg->i64}, 5);
   Lower inner = {.cg = cg, .call = LLVMGetParam(f, 0)};
-  LLVMValueRef kernel = LLVMGetParam(f, 1), buffers = LLVMGetParam(f, 2), n = LLVMGetParam(f, 3), units = LLVMGetParam(f, 4);
-  LLVMValueRef cell = LLVMBuildArrayAlloca(cg->builder, cg->ptr, cg_int(cg, 3), "");
+  LLVMValueRef context[] = {LLVMGetParam(f, 1), LLVMGetParam(f, 2), LLVMGetParam(f, 3)}, units = LLVMGetParam(f, 4);
   LLVMValueRef threads = call_load(&inner, cg->i64, CALL_THREADS);
-  LLVMBasicBlockRef alone = LLVMAppendBasicBlockInContext(cg->context, f, "alone");
-  LLVMBasicBlockRef many = LLVMAppendBasicBlockInContext(cg->context, f, "many");
-  LLVMBuildCondBr(cg->builder, LLVMBuildICmp(cg->builder, LLVMIntSLE, threads, cg_int(cg, 1), ""), alone, many);
-  LLVMPositionBuilderAtEnd(cg->builder, alone);
-  LLVMBuildCall2(cg->builder, kernel_type(cg), kernel, (LLVMValueRef[]){buffers, n, cg_int(cg, 0), units}, 4, "");
-  LLVMBuildRetVoid(cg->builder);
-  LLVMPositionBuilderAtEnd(cg->builder, many);
-  LLVMValueRef kept[] = {kernel, buffers, n};
-  for (int i = 0; i < 3; i++) LLVMBuildStore(cg->builder, kept[i], cg_at(cg, cg->ptr, cell, cg_int(cg, i)));
-  LLVMValueRef executor = call_load(&inner, cg->ptr, CALL_EXECUTOR);
-  LLVMValueRef parallel_for = call_load(&inner, cg->ptr, CALL_PARALLEL_FOR);
-  LLVMTypeRef for_type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->ptr, cg->ptr}, 4, 0);
-  LLVMBuildCall2(cg->builder, for_type, parallel_for, (LLVMValueRef[]){executor, units, thunk, cell}, 4, "");
+  CgIf alone = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLE, threads, cg_int(cg, 1), ""));
+  LLVMValueRef all[] = {context[1], context[2], cg_int(cg, 0), units};
+  LLVMBuildCall2(cg->builder, kernel_type(cg), context[0], all, 4, "");
+  cg_if_end(cg, &alone);
+  CgIf many = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSGT, threads, cg_int(cg, 1), ""));
+  emit_parallel_for(&inner, range, context, units);
+  cg_if_end(cg, &many);
   LLVMBuildRetVoid(cg->builder);
   LLVMPositionBuilderAtEnd(cg->builder, back);
   return f;

@@ -206,23 +206,24 @@ static bool is_external(const PlanGroup *g, const Node *x) {
   return true;
 }
 
-static bool collect_views(Product *p, const PlanGroup *g) {
+/* What the epilogue reads: no more than FUSIBLE_READS, as the fuse pass sees to it. */
+static void collect_views(Product *p, const PlanGroup *g) {
   for (int i = 0; i < g->members.count; i++) {
     const Node *m = g->members.at[i];
-    for (int k = 0; m != p->n && k < m->nin; k++) {
-      if (!is_external(g, m->in[k])) continue;
-      if (p->nviews == WITNESSES) return false;
-      p->views[p->nviews++] = m->in[k];
-    }
+    for (int k = 0; m != p->n && k < m->nin; k++)
+      if (is_external(g, m->in[k])) p->views[p->nviews++] = m->in[k];
   }
-  return true;
 }
 
+static int axes_left(const AxisList *list) { return list->count ? list->count - 1 : 0; }
+
+/* Fills the roles; false where more is left apart than a kernel walks. */
 static bool melt_all(Product *p) {
   add_axes(p);
   add_views(p);
   for (int r = 0; r < ROLES; r++) melt(p, &p->role[r]);
-  return p->role[INNER].count <= 1;
+  int batch = p->role[BATCH].count + axes_left(&p->role[ROWS]) + axes_left(&p->role[COLUMNS]);
+  return p->role[INNER].count <= 1 && batch <= PRODUCT_BATCH;
 }
 
 /* Dense copies of both operands in which the summed dimensions lie together. */
@@ -249,48 +250,56 @@ static void copy_operands(Product *p, int *slot_a, int *slot_b) {
   }
 }
 
-bool lower_product(Lower *l, const PlanGroup *g, const Node *n) {
-  const Memory *memory = l->plan->memory;
-  Product p = {.l = l, .n = n, .a = memory[n->in[0]->id], .b = memory[n->in[1]->id], .c = memory_own(n)};
-  if (!collect_views(&p, g)) {
-    diag_error(l->diags, n->span, "internal: the epilogue of a product reads too many values");
-    return false;
-  }
+/* The operands' memory goes straight into the roles, where the kernel can walk it. */
+static bool walk_directly(Product *p) {
   double constant;
-  int a = -1, b = -1;
-  bool direct = !lower_is_constant(l, n->in[0], &constant) && !lower_is_constant(l, n->in[1], &constant) &&
-                lower_elem(p.a.owner) == MEM_REAL && lower_elem(p.b.owner) == MEM_REAL;
-  if (!direct || !melt_all(&p)) {
-    memset(p.role, 0, sizeof p.role);
-    copy_operands(&p, &a, &b);
-    if (!melt_all(&p)) {
-      diag_error(l->diags, n->span, "internal: this product's summed dimensions lie apart");
-      return false;
-    }
-  } else {
-    a = lower_storage(l, p.a.owner);
-    b = lower_storage(l, p.b.owner);
+  for (int side = 0; side < 2; side++)
+    if (lower_is_constant(p->l, p->n->in[side], &constant)) return false;
+  return lower_elem(p->a.owner) == MEM_REAL && lower_elem(p->b.owner) == MEM_REAL && melt_all(p);
+}
+
+/* Slots of the operands, with the roles filled; false after a reported error. */
+static bool find_operands(Product *p, int *a, int *b) {
+  if (walk_directly(p)) {
+    *a = lower_storage(p->l, p->a.owner);
+    *b = lower_storage(p->l, p->b.owner);
+    return true;
   }
-  Axis m = take_innermost(&p.role[ROWS]), c = take_innermost(&p.role[COLUMNS]), k = take_innermost(&p.role[INNER]);
-  move_to_batch(&p, ROWS);
-  move_to_batch(&p, COLUMNS);
-  AxisList *batch = &p.role[BATCH];
-  if (batch->count > PRODUCT_BATCH) {
-    diag_error(l->diags, n->span, "this product has more than %d batch dimensions that lie apart", PRODUCT_BATCH);
-    return false;
-  }
-  MatmulSpec s = {.a = {.slot = a, .offset = p.a.offset}, .b = {.slot = b, .offset = p.b.offset}};
-  if (is_column_like(&m, &c)) {
-    exchange(&m, &c, &k, batch);
+  memset(p->role, 0, sizeof p->role);
+  copy_operands(p, a, b);
+  if (melt_all(p)) return true;
+  diag_error(p->l->diags, p->n->span, "this product has more than %d batch dimensions that lie apart", PRODUCT_BATCH);
+  return false;
+}
+
+static MatmulSpec specify(Product *p, int slot_a, int slot_b, Domain *domain) {
+  Axis m = take_innermost(&p->role[ROWS]), n = take_innermost(&p->role[COLUMNS]), k = take_innermost(&p->role[INNER]);
+  move_to_batch(p, ROWS);
+  move_to_batch(p, COLUMNS);
+  AxisList *batch = &p->role[BATCH];
+  MatmulSpec s = {.a = {.slot = slot_a, .offset = p->a.offset}, .b = {.slot = slot_b, .offset = p->b.offset}};
+  if (is_column_like(&m, &n)) {
+    exchange(&m, &n, &k, batch);
     View t = s.a;
     s.a = s.b, s.b = t;
   }
-  set_strides(&s, batch, &m, &c, &k);
+  set_strides(&s, batch, &m, &n, &k);
+  *domain = product_domain(p, batch, &m, &n);
+  return s;
+}
+
+bool lower_product(Lower *l, const PlanGroup *g, const Node *n) {
+  const Memory *memory = l->plan->memory;
+  Product p = {.l = l, .n = n, .a = memory[n->in[0]->id], .b = memory[n->in[1]->id], .c = memory_own(n)};
+  int a, b;
+  collect_views(&p, g);
+  if (!find_operands(&p, &a, &b)) return false;
+  Domain domain;
+  MatmulSpec s = specify(&p, a, b, &domain);
   if (l->plan->stored[n->id]) s.c.slot = lower_storage(l, n);
   Body body;
   PointwiseSpec epilogue;
   if (g->members.count > 1) {
-    Domain domain = product_domain(&p, batch, &m, &c);
     body_begin(&body, l, &domain);
     body_members(&body, g, n);
     epilogue = body_spec(&body);
