@@ -41,9 +41,28 @@ static void test_warning_without_loss(void **state) {
                       "     | ^~~~~\n");
 }
 
+static void test_warning_of_auc(void **state) {
+  static const char source[] =
+      "network t {\n input x : f32[3];\n target y : class[3];\n output o = %s;\n"
+      " loss cross_entropy(x, y);\n metric auc(x, y);\n}\n";
+  static const char *const fine[] = {"x", "softmax(x)", "log_softmax(x, dim=-1)"};
+  for (int i = 0; i < 3; i++) {
+    Loaded l = load_text(*state, arena_printf(*state, source, fine[i]));
+    assert_non_null(l.graph);
+    assert_string_equal(l.errors, "");
+  }
+  Loaded l = load_text(*state, arena_printf(*state, source, "exp(x)"));
+  assert_non_null(l.graph);
+  assert_string_equal(l.errors,
+                      "t.net:6:9: warning: auc cannot be worked out: no output has these scores\n"
+                      "   6 |  metric auc(x, y);\n"
+                      "     |         ^~~~~~~~~\n"
+                      "note: as in output probabilities = softmax(logits);\n");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {TEST(test_messages), TEST(test_at_most_twenty),
                                      TEST(test_file_that_is_not_there),
-                                     TEST(test_warning_without_loss)};
+                                     TEST(test_warning_without_loss), TEST(test_warning_of_auc)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
