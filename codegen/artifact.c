@@ -15,7 +15,8 @@ static bool has_loss(const Graph *g) {
 
 static bool is_stored(const Node *n) { return n->op == OP_param || n->op == OP_buffer; }
 
-/* The first program compiled decides where each dimension of a parameter lies; the others must agree. */
+/* The first program compiled decides where each dimension of a parameter lies; the others must
+ * agree. */
 static void fix_orders(const Graph *source, const Graph *compiled) {
   for (int i = 0; i < source->nodes.count; i++) {
     Node *n = source->nodes.at[i];
@@ -34,7 +35,8 @@ static bool compile_program(Artifact *art, Arena *a, const PassOptions *options,
 }
 
 bool artifact_compile(Artifact *art, Arena *a, const PassOptions *options, bool inference_only) {
-  static const Program training[] = {PROGRAM_GRAD, PROGRAM_TRAIN, PROGRAM_EVALUATE, PROGRAM_GRAD_EVAL, PROGRAM_APPLY};
+  static const Program training[] = {PROGRAM_GRAD, PROGRAM_TRAIN, PROGRAM_EVALUATE,
+                                     PROGRAM_GRAD_EVAL, PROGRAM_APPLY};
   bool train = has_loss(art->source) && !inference_only;
   art->source->train.batch = art->max_batch;
   if (!train) return compile_program(art, a, options, PROGRAM_INFER);
@@ -63,16 +65,21 @@ static const Function function[DLC_PROGRAMS] = {
     [DLC_BACKWARD_EVAL] = {PROGRAM_GRAD_EVAL, "backward_eval", BACKWARD_PART},
 };
 
-static ProgramCode emit_function(Cg *cg, const Artifact *art, Arena *a, const Block *block, Debug *debug,
-                                 const Function *f) {
+static ProgramCode emit_function(Cg *cg, const Artifact *art, Arena *a, const Block *block,
+                                 Debug *debug, const Function *f) {
   Graph *g = art->program[f->program];
   if (!g) return (ProgramCode){0};
-  Lower l = {.cg = cg, .graph = g, .plan = plan_read(g, a, cg->real_bytes), .block = block, .diags = art->diags, .debug = debug,
+  Lower l = {.cg = cg,
+             .graph = g,
+             .plan = plan_read(g, a, cg->real_bytes),
+             .block = block,
+             .diags = art->diags,
+             .debug = debug,
              .arena = a};
   int first = f->part == BACKWARD_PART ? l.plan->cut + 1 : 1;
   int last = f->part == FORWARD_PART ? l.plan->cut : l.plan->ngroups;
-  ProgramCode code = {
-      .code = lower_function(&l, f->name, first, last, f->part == BACKWARD_PART, f->part != BACKWARD_PART)};
+  ProgramCode code = {.code = lower_function(&l, f->name, first, last, f->part == BACKWARD_PART,
+                                             f->part != BACKWARD_PART)};
   code.arena_bytes = l.plan->peak + l.scratch_bytes;
   code.flops = l.flops;
   return code;

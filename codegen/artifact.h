@@ -1,5 +1,5 @@
-/* An artifact: all programs of a network as one module, with the descriptor (dlc_model of runtime/dlc.h) that is
- * its only visible symbol, `dlc_v1_<network>`. */
+/* An artifact: all programs of a network as one module, with the descriptor (dlc_model of
+ * runtime/dlc.h) that is its only visible symbol, `dlc_v1_<network>`. */
 #ifndef DLC_CODEGEN_ARTIFACT_H
 #define DLC_CODEGEN_ARTIFACT_H
 
@@ -14,11 +14,12 @@ typedef struct {
   CgOptions target;
   bool keep_ir;
   Diags *diags;
-  int64_t arena_bytes; /* that the program which needs most takes, scratch and all; set by artifact_emit */
+  int64_t arena_bytes; /* that the program which needs most takes, scratch and all; set by
+                          artifact_emit */
 } Artifact;
 
-/* Runs the pipeline for every program that the network has (infer only with `inference_only`), all with one layout
- * of the parameters. False after a reported error. */
+/* Runs the pipeline for every program that the network has (infer only with `inference_only`), all
+ * with one layout of the parameters. False after a reported error. */
 bool artifact_compile(Artifact *art, Arena *a, const PassOptions *options, bool inference_only);
 
 /* The module, not yet optimised; NULL after a reported error. Free with cg_free. */

@@ -28,7 +28,8 @@ Block *block_build(const Graph *source, const Graph *training, int real_bytes, A
   b->parameter_bytes = end;
   for (int i = 0; training && i < training->nodes.count; i++) {
     const Node *n = training->nodes.at[i];
-    if (n->op == OP_buffer && !block_find(b, node_str(n, "name"))) end = add_entry(b, a, n, ROLE_STATE, end);
+    if (n->op == OP_buffer && !block_find(b, node_str(n, "name")))
+      end = add_entry(b, a, n, ROLE_STATE, end);
   }
   b->state_bytes = end - b->parameter_bytes;
   return b;

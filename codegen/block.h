@@ -1,5 +1,5 @@
-/* The parameter block: where each parameter, buffer and piece of optimizer state lies, for all programs of an
- * artifact. */
+/* The parameter block: where each parameter, buffer and piece of optimizer state lies, for all
+ * programs of an artifact. */
 #ifndef DLC_CODEGEN_BLOCK_H
 #define DLC_CODEGEN_BLOCK_H
 
@@ -21,7 +21,8 @@ typedef struct {
   int real_bytes;
 } Block;
 
-/* Params and buffers of `source` in its order, then the buffers that only `training` (may be NULL) has. */
+/* Params and buffers of `source` in its order, then the buffers that only `training` (may be NULL)
+ * has. */
 Block *block_build(const Graph *source, const Graph *training, int real_bytes, Arena *a);
 const BlockEntry *block_find(const Block *b, const char *name); /* or NULL */
 

@@ -17,7 +17,8 @@ static LLVMMetadataRef make_file(Debug *d, const char *path) {
   const char *slash = strrchr(path, '/');
   const char *name = slash ? slash + 1 : path;
   size_t folder = slash ? (size_t)(slash - path) : 0;
-  return LLVMDIBuilderCreateFile(d->builder, name, strlen(name), folder ? path : ".", folder ? folder : 1);
+  return LLVMDIBuilderCreateFile(d->builder, name, strlen(name), folder ? path : ".",
+                                 folder ? folder : 1);
 }
 
 static LLVMMetadataRef file_at(Debug *d, int file) {
@@ -39,13 +40,16 @@ Debug *debug_new(Cg *cg, const Graph *source) {
   if (!cg->options.debug) return NULL;
   Debug *d = ARENA_NEW(cg->arena, Debug);
   *d = (Debug){.cg = cg, .sources = source->sources, .builder = LLVMCreateDIBuilder(cg->module)};
-  d->files = ARENA_ARRAY(cg->arena, LLVMMetadataRef, (source->sources ? source->sources->files.count : 0) + 1);
+  d->files = ARENA_ARRAY(cg->arena, LLVMMetadataRef,
+                         (source->sources ? source->sources->files.count : 0) + 1);
   int main_file = 0; /* where the network itself stands, rather than a file with blocks */
-  for (int i = 0; i < source->nodes.count && !main_file; i++) main_file = source->nodes.at[i]->span.file;
-  d->unit = LLVMDIBuilderCreateCompileUnit(d->builder, LLVMDWARFSourceLanguageC, file_at(d, main_file), producer,
-                                           sizeof producer - 1, 1, "", 0, 0, "", 0, LLVMDWARFEmissionFull, 0, 0, 0,
-                                           "", 0, "", 0);
-  d->type = LLVMDIBuilderCreateSubroutineType(d->builder, file_at(d, main_file), NULL, 0, LLVMDIFlagZero);
+  for (int i = 0; i < source->nodes.count && !main_file; i++)
+    main_file = source->nodes.at[i]->span.file;
+  d->unit = LLVMDIBuilderCreateCompileUnit(
+      d->builder, LLVMDWARFSourceLanguageC, file_at(d, main_file), producer, sizeof producer - 1, 1,
+      "", 0, 0, "", 0, LLVMDWARFEmissionFull, 0, 0, 0, "", 0, "", 0);
+  d->type =
+      LLVMDIBuilderCreateSubroutineType(d->builder, file_at(d, main_file), NULL, 0, LLVMDIFlagZero);
   add_flag(cg, "Debug Info Version", (int)LLVMDebugMetadataVersion());
   add_flag(cg, "Dwarf Version", 4);
   return d;
@@ -69,7 +73,8 @@ void debug_function(Debug *d, LLVMValueRef function, const char *name, Span at) 
   LLVMMetadataRef sub = LLVMGetSubprogram(function);
   if (!sub) {
     sub = LLVMDIBuilderCreateFunction(d->builder, file_at(d, at.file), name, strlen(name), "", 0,
-                                      file_at(d, at.file), line, d->type, 1, 1, line, LLVMDIFlagZero, 1);
+                                      file_at(d, at.file), line, d->type, 1, 1, line,
+                                      LLVMDIFlagZero, 1);
     LLVMSetSubprogram(function, sub);
   }
   unsigned column = at.col > 0 ? (unsigned)at.col : 0;
@@ -80,10 +85,12 @@ static bool same_place(const Span *a, const Span *b) {
   return a->file == b->file && a->line == b->line && a->col == b->col;
 }
 
-/* The label of the layer at n's place: a gradient has its layer's place, but no label of its own. */
+/* The label of the layer at n's place: a gradient has its layer's place, but no label of its own.
+ */
 static const char *layer_label(const Graph *g, const Node *n) {
   for (int i = 0; !n->label && i < g->nodes.count; i++)
-    if (g->nodes.at[i]->label && same_place(&g->nodes.at[i]->span, &n->span)) return g->nodes.at[i]->label;
+    if (g->nodes.at[i]->label && same_place(&g->nodes.at[i]->span, &n->span))
+      return g->nodes.at[i]->label;
   return n->label;
 }
 

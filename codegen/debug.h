@@ -1,7 +1,8 @@
 /* -g: line tables that name the .net file, so that gdb and perf show `mnist_cnn.net:9 conv1`.
  *
- * Every kernel becomes a subprogram named after the layer that it was first emitted for, at that layer's line; every
- * instruction of it has that line. In a program's function each call has the line of its step. */
+ * Every kernel becomes a subprogram named after the layer that it was first emitted for, at that
+ * layer's line; every instruction of it has that line. In a program's function each call has the
+ * line of its step. */
 #ifndef DLC_CODEGEN_DEBUG_H
 #define DLC_CODEGEN_DEBUG_H
 

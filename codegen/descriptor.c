@@ -1,5 +1,5 @@
-/* The descriptor: dlc_model and all that it points to, as constants of the module. Each record below lists the
- * fields of its struct in runtime/dlc.h, in order. */
+/* The descriptor: dlc_model and all that it points to, as constants of the module. Each record
+ * below lists the fields of its struct in runtime/dlc.h, in order. */
 #include <string.h>
 
 #include "codegen/artifact.h"
@@ -50,7 +50,8 @@ static void put_table(Record *r, LLVMValueRef *rows, int count) {
 
 static void put_dims(Record *r, const Type *t) {
   LLVMValueRef d[8];
-  for (int i = 0; i < 8; i++) d[i] = LLVMConstInt(r->cg->i64, i < t->rank ? (uint64_t)t->dim[i] : 0, 1);
+  for (int i = 0; i < 8; i++)
+    d[i] = LLVMConstInt(r->cg->i64, i < t->rank ? (uint64_t)t->dim[i] : 0, 1);
   put(r, LLVMConstArray2(r->cg->i64, d, 8));
 }
 
@@ -60,7 +61,8 @@ static int elem_code(const Cg *cg, Elem e) {
   return e == ELEM_U8 ? DLC_U8 : e == ELEM_I32 ? DLC_I32 : cg->real_bytes == 8 ? DLC_F64 : DLC_F32;
 }
 
-static LLVMValueRef tensor_record(Cg *cg, const char *name, const Node *n, int elem, int64_t classes) {
+static LLVMValueRef tensor_record(Cg *cg, const char *name, const Node *n, int elem,
+                                  int64_t classes) {
   Record r = {.cg = cg};
   put_text(&r, name);
   put_i32(&r, elem);
@@ -77,7 +79,9 @@ static int put_leaves(Record *r, const Artifact *art, Arena *a, Op op) {
   for (int i = 0; i < art->source->nodes.count; i++) {
     const Node *n = art->source->nodes.at[i];
     if (n->op == op)
-      vec_push(a, &rows, tensor_record(r->cg, node_str(n, "name"), n, elem_code(r->cg, n->type.elem), node_int(n, "classes")));
+      vec_push(a, &rows,
+               tensor_record(r->cg, node_str(n, "name"), n, elem_code(r->cg, n->type.elem),
+                             node_int(n, "classes")));
   }
   put_table(r, rows.at, rows.count);
   return rows.count;
@@ -101,7 +105,9 @@ static void put_outputs(Record *r, const Artifact *art, Arena *a) {
   for (int i = 0; i < g->results.count; i++) {
     const Result *o = &g->results.at[i];
     if (o->kind == RESULT_OUTPUT)
-      vec_push(a, &rows, tensor_record(r->cg, o->name, o->node, r->cg->real_bytes == 8 ? DLC_F64 : DLC_F32, 0));
+      vec_push(
+          a, &rows,
+          tensor_record(r->cg, o->name, o->node, r->cg->real_bytes == 8 ? DLC_F64 : DLC_F32, 0));
   }
   put_table(r, rows.at, rows.count);
 }
@@ -132,7 +138,8 @@ static LLVMValueRef parameter_record(Cg *cg, const BlockEntry *e) {
   put_dims(&r, &n->type);
   put_dims(&r, &n->type);
   LLVMValueRef order[8];
-  for (int i = 0; i < 8; i++) order[i] = LLVMConstInt(cg->i32, i < n->type.rank ? (uint64_t)memory_dim(n, i) : 0, 1);
+  for (int i = 0; i < 8; i++)
+    order[i] = LLVMConstInt(cg->i32, i < n->type.rank ? (uint64_t)memory_dim(n, i) : 0, 1);
   put(&r, LLVMConstArray2(cg->i32, order, 8));
   put_i64(&r, type_elements(&n->type));
   put_i64(&r, e->offset);
@@ -146,7 +153,8 @@ static LLVMValueRef parameter_record(Cg *cg, const BlockEntry *e) {
 
 static void put_parameters(Record *r, const Block *block, Arena *a) {
   VEC(LLVMValueRef) rows = {0};
-  for (int i = 0; i < block->entries.count; i++) vec_push(a, &rows, parameter_record(r->cg, &block->entries.at[i]));
+  for (int i = 0; i < block->entries.count; i++)
+    vec_push(a, &rows, parameter_record(r->cg, &block->entries.at[i]));
   put_table(r, rows.at, rows.count);
 }
 
@@ -164,7 +172,8 @@ static double augment(const Train *t, const char *row, const char *name) {
 }
 
 static void put_training(Record *model, const Artifact *art) {
-  static const char *const optimizer[] = {"lr", "momentum", "beta1", "beta2", "alpha", "eps", "weight_decay"};
+  static const char *const optimizer[] = {"lr",    "momentum", "beta1",       "beta2",
+                                          "alpha", "eps",      "weight_decay"};
   static const char *const schedule[] = {"size", "gamma", "period", "min_lr", "epochs", "end"};
   const Train *t = &art->source->train;
   if (!art->program[PROGRAM_TRAIN]) {
@@ -243,7 +252,8 @@ void descriptor_emit(Cg *cg, const Artifact *art, const Block *block, const Prog
   put_ir(&r, art, a);
   put(&r, api);
   LLVMValueRef value = record_end(&r);
-  LLVMValueRef model = LLVMAddGlobal(cg->module, LLVMTypeOf(value), arena_printf(a, "dlc_v1_%s", g->name));
+  LLVMValueRef model =
+      LLVMAddGlobal(cg->module, LLVMTypeOf(value), arena_printf(a, "dlc_v1_%s", g->name));
   LLVMSetInitializer(model, value);
   LLVMSetGlobalConstant(model, 1);
   LLVMSetAlignment(model, 64);

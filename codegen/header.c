@@ -19,7 +19,8 @@ typedef struct {
 
 static const char *upper_case(Arena *a, const char *name) {
   char *s = arena_strdup(a, name);
-  for (char *c = s; *c; c++) *c = isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_';
+  for (char *c = s; *c; c++)
+    *c = isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_';
   return s;
 }
 
@@ -35,7 +36,8 @@ static bool is_defined(const Header *h, const char *macro) {
   return false;
 }
 
-/* Names that differ in case or dots only, or an input's and an output's, would be one macro: later ones are numbered. */
+/* Names that differ in case or dots only, or an input's and an output's, would be one macro: later
+ * ones are numbered. */
 static const char *macro_name(const Header *h, const char *wanted) {
   const char *macro = wanted;
   for (int k = 2; is_defined(h, macro); k++) macro = arena_printf(h->arena, "%s_%d", wanted, k);
@@ -43,10 +45,13 @@ static const char *macro_name(const Header *h, const char *wanted) {
   return macro;
 }
 
-static void print_elements(const Header *h, const char *what, const char *name, const Node *n, const char *type) {
-  const char *macro = arena_printf(h->arena, "%s_%s_ELEMENTS", h->upper, upper_case(h->arena, name));
-  str_printf(h->out, "#define %s %lld /* %s %s: %s%s */\n", macro_name(h, macro), (long long)type_elements(&n->type),
-             what, name, type, n->type.batched ? ", per sample" : ", for the whole batch");
+static void print_elements(const Header *h, const char *what, const char *name, const Node *n,
+                           const char *type) {
+  const char *macro =
+      arena_printf(h->arena, "%s_%s_ELEMENTS", h->upper, upper_case(h->arena, name));
+  str_printf(h->out, "#define %s %lld /* %s %s: %s%s */\n", macro_name(h, macro),
+             (long long)type_elements(&n->type), what, name, type,
+             n->type.batched ? ", per sample" : ", for the whole batch");
 }
 
 static void print_parameters(const Header *h) {
@@ -57,7 +62,8 @@ static void print_parameters(const Header *h) {
     if (n->op != OP_param && n->op != OP_buffer) continue;
     const char *name = node_str(n, "name");
     const char *macro = arena_printf(h->arena, "%s_P_%s", h->upper, upper_case(h->arena, name));
-    str_printf(h->out, "#define %s %d /* %s %s */\n", macro_name(h, macro), index++, name, type_text(h->arena, &n->type));
+    str_printf(h->out, "#define %s %d /* %s %s */\n", macro_name(h, macro), index++, name,
+               type_text(h->arena, &n->type));
   }
   str_printf(h->out, "#define %s_PARAMETERS %d\n", h->upper, index);
 }
@@ -81,7 +87,8 @@ static void print_constants(const Header *h) {
 static void declare_leaves(const Header *h, Op op, const char *prefix) {
   for (int i = 0; i < h->art->source->nodes.count; i++) {
     const Node *n = h->art->source->nodes.at[i];
-    if (n->op == op) str_printf(h->out, ", const %s *%s_%s", c_type(h, n), prefix, node_str(n, "name"));
+    if (n->op == op)
+      str_printf(h->out, ", const %s *%s_%s", c_type(h, n), prefix, node_str(n, "name"));
   }
 }
 
@@ -94,7 +101,8 @@ static void declare_outputs(const Header *h) {
 static void declare_gradients(const Header *h) {
   for (int i = 0; i < h->art->source->nodes.count; i++) {
     const Node *n = h->art->source->nodes.at[i];
-    if (n->op == OP_input && n->type.elem == ELEM_F32) str_printf(h->out, ", %s *grad_%s", h->real, node_str(n, "name"));
+    if (n->op == OP_input && n->type.elem == ELEM_F32)
+      str_printf(h->out, ", %s *grad_%s", h->real, node_str(n, "name"));
   }
 }
 
@@ -103,7 +111,8 @@ static void fill_leaves(const Header *h, Op op, const char *table, const char *p
   int k = 0;
   for (int i = 0; i < h->art->source->nodes.count; i++)
     if (h->art->source->nodes.at[i]->op == op)
-      str_printf(h->out, "  %s[%d] = %s_%s;\n", table, k++, prefix, node_str(h->art->source->nodes.at[i], "name"));
+      str_printf(h->out, "  %s[%d] = %s_%s;\n", table, k++, prefix,
+                 node_str(h->art->source->nodes.at[i], "name"));
 }
 
 static void fill_outputs(const Header *h) {
@@ -135,7 +144,8 @@ static int count(const Header *h, Op op) {
 
 static int count_outputs(const Header *h) {
   int k = 0;
-  for (int i = 0; i < h->art->source->results.count; i++) k += h->art->source->results.at[i].kind == RESULT_OUTPUT;
+  for (int i = 0; i < h->art->source->results.count; i++)
+    k += h->art->source->results.at[i].kind == RESULT_OUTPUT;
   return k;
 }
 
@@ -149,17 +159,20 @@ static void declare_tables(const Header *h, bool targets, bool outputs) {
 }
 
 static void print_create(const Header *h) {
-  str_printf(h->out,
-             "\n/* A session of this network; see dlc_api.create for errors and ownership. */\n"
-             "DLC_INLINE int %s_create(dlc_mode mode, dlc_session **session) {\n"
-             "  return dlc_v1_%s.api->create(&dlc_v1_%s, mode, session);\n}\n"
-             "DLC_INLINE void %s_destroy(dlc_session *session) { dlc_v1_%s.api->destroy(session); }\n",
-             h->name, h->name, h->name, h->name, h->name);
+  str_printf(
+      h->out,
+      "\n/* A session of this network; see dlc_api.create for errors and ownership. */\n"
+      "DLC_INLINE int %s_create(dlc_mode mode, dlc_session **session) {\n"
+      "  return dlc_v1_%s.api->create(&dlc_v1_%s, mode, session);\n}\n"
+      "DLC_INLINE void %s_destroy(dlc_session *session) { dlc_v1_%s.api->destroy(session); }\n",
+      h->name, h->name, h->name, h->name, h->name);
 }
 
 static void print_infer(const Header *h) {
-  str_printf(h->out, "\n/* Outputs of n samples, 1 <= n <= %s_MAX_BATCH. An output may be NULL. */\n"
-             "DLC_INLINE int %s_infer(dlc_session *session, int64_t n", h->upper, h->name);
+  str_printf(h->out,
+             "\n/* Outputs of n samples, 1 <= n <= %s_MAX_BATCH. An output may be NULL. */\n"
+             "DLC_INLINE int %s_infer(dlc_session *session, int64_t n",
+             h->upper, h->name);
   declare_leaves(h, OP_input, "in");
   declare_outputs(h);
   str_put(h->out, ") {\n");
@@ -168,17 +181,24 @@ static void print_infer(const Header *h) {
 }
 
 static void print_train_step(const Header *h) {
-  str_printf(h->out, "\n/* One optimizer step on n samples. `loss` and `metrics` (one a metric) may be NULL. */\n"
-             "DLC_INLINE int %s_train_step(dlc_session *session, int64_t n", h->name);
+  str_printf(
+      h->out,
+      "\n/* One optimizer step on n samples. `loss` and `metrics` (one a metric) may be NULL. */\n"
+      "DLC_INLINE int %s_train_step(dlc_session *session, int64_t n",
+      h->name);
   declare_leaves(h, OP_input, "in");
   declare_leaves(h, OP_target, "target");
   str_put(h->out, ", double *loss, double *metrics) {\n");
   declare_tables(h, true, false);
-  str_printf(h->out, "  return dlc_v1_%s.api->train_step(session, n, inputs, targets, loss, metrics);\n}\n", h->name);
+  str_printf(h->out,
+             "  return dlc_v1_%s.api->train_step(session, n, inputs, targets, loss, metrics);\n}\n",
+             h->name);
 }
 
-static void print_evaluating(const Header *h, const char *name, const char *comment, const char *call) {
-  str_printf(h->out, "\n/* %s */\nDLC_INLINE int %s_%s(dlc_session *session, int64_t n", comment, h->name, name);
+static void print_evaluating(const Header *h, const char *name, const char *comment,
+                             const char *call) {
+  str_printf(h->out, "\n/* %s */\nDLC_INLINE int %s_%s(dlc_session *session, int64_t n", comment,
+             h->name, name);
   declare_leaves(h, OP_input, "in");
   declare_leaves(h, OP_target, "target");
   declare_outputs(h);
@@ -188,15 +208,19 @@ static void print_evaluating(const Header *h, const char *name, const char *comm
 }
 
 static void print_backward(const Header *h) {
-  str_printf(h->out, "\n/* Gradients of the last forward's loss; by inputs too, where not NULL. */\n"
-             "DLC_INLINE int %s_backward(dlc_session *session", h->name);
+  str_printf(h->out,
+             "\n/* Gradients of the last forward's loss; by inputs too, where not NULL. */\n"
+             "DLC_INLINE int %s_backward(dlc_session *session",
+             h->name);
   declare_gradients(h);
   str_printf(h->out, ") {\n  void *gradients[%d];\n", count(h, OP_input) + 1);
   fill_gradients(h);
   str_printf(h->out, "  return dlc_v1_%s.api->backward(session, gradients);\n}\n", h->name);
-  str_printf(h->out, "\n/* One optimizer step from those gradients. */\n"
-             "DLC_INLINE int %s_apply(dlc_session *session) { return dlc_v1_%s.api->apply(session); }\n",
-             h->name, h->name);
+  str_printf(
+      h->out,
+      "\n/* One optimizer step from those gradients. */\n"
+      "DLC_INLINE int %s_apply(dlc_session *session) { return dlc_v1_%s.api->apply(session); }\n",
+      h->name, h->name);
 }
 
 static void print_functions(const Header *h) {
@@ -204,7 +228,8 @@ static void print_functions(const Header *h) {
   print_infer(h);
   if (!h->art->program[PROGRAM_TRAIN]) return;
   print_train_step(h);
-  print_evaluating(h, "evaluate", "Evaluation mode: outputs, loss and metrics; each result may be NULL.",
+  print_evaluating(h, "evaluate",
+                   "Evaluation mode: outputs, loss and metrics; each result may be NULL.",
                    "evaluate(session, n, inputs, targets, outputs, loss, metrics)");
   print_evaluating(h, "forward", "Training mode, first part of a step; each result may be NULL.",
                    "forward(session, 0, n, inputs, targets, outputs, loss, metrics)");
@@ -225,15 +250,22 @@ static const char prologue[] =
 
 void header_print(const Artifact *art, Str *out) {
   Arena *a = out->arena;
-  Header h = {.out = out, .art = art, .arena = a, .macros = ARENA_NEW(a, MacroList), .name = art->source->name,
+  Header h = {.out = out,
+              .art = art,
+              .arena = a,
+              .macros = ARENA_NEW(a, MacroList),
+              .name = art->source->name,
               .upper = upper_case(a, art->source->name),
               .real = art->target.real_bytes == 8 ? "double" : "float"};
   str_printf(out, "/* %s: a compiled network. Generated; edit the .net file instead. */\n", h.name);
   str_put(out, header_runtime_text);
   str_printf(out, "\n#ifndef DLC_NETWORK_%s_H\n#define DLC_NETWORK_%s_H\n\n", h.name, h.name);
   str_put(out, prologue);
-  str_printf(out, "/* The network: code, shapes, parameters. Everything below is reached through it. */\n"
-             "extern const dlc_model dlc_v1_%s;\n\n", h.name);
+  str_printf(
+      out,
+      "/* The network: code, shapes, parameters. Everything below is reached through it. */\n"
+      "extern const dlc_model dlc_v1_%s;\n\n",
+      h.name);
   print_constants(&h);
   print_functions(&h);
   str_put(out, "\n#ifdef __cplusplus\n}\n#endif\n#endif\n");

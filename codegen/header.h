@@ -1,4 +1,5 @@
-/* The C header of an artifact: the runtime's interface, then typed wrappers under the network's own names. */
+/* The C header of an artifact: the runtime's interface, then typed wrappers under the network's own
+ * names. */
 #ifndef DLC_CODEGEN_HEADER_H
 #define DLC_CODEGEN_HEADER_H
 

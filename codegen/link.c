@@ -38,7 +38,8 @@ const char *link_workspace(Arena *a, const char **why) {
   const char *root = getenv("TMPDIR");
   char *folder = arena_printf(a, "%s/dlc-XXXXXX", root && *root ? root : "/tmp");
   if (mkdtemp(folder)) return folder;
-  *why = arena_printf(a, "cannot make a folder in '%s': %s", root && *root ? root : "/tmp", strerror(errno));
+  *why = arena_printf(a, "cannot make a folder in '%s': %s", root && *root ? root : "/tmp",
+                      strerror(errno));
   return NULL;
 }
 
@@ -50,8 +51,8 @@ void link_workspace_remove(const char *folder) {
   rmdir(folder);
 }
 
-/* The runtime lies beside the compiler in a build tree, and in ../lib/dlc where it is installed; DLC_RUNTIME in the
- * environment names another. */
+/* The runtime lies beside the compiler in a build tree, and in ../lib/dlc where it is installed;
+ * DLC_RUNTIME in the environment names another. */
 static const char *find_runtime(Arena *a, const char **why) {
   const char *named = getenv("DLC_RUNTIME");
   if (named && *named) return named;
@@ -76,7 +77,9 @@ static bool write_file(Arena *a, const char *path, const char *text, const char 
 }
 
 /* A path that no tool takes for an option. */
-static const char *as_path(Arena *a, const char *path) { return *path == '-' ? arena_printf(a, "./%s", path) : path; }
+static const char *as_path(Arena *a, const char *path) {
+  return *path == '-' ? arena_printf(a, "./%s", path) : path;
+}
 
 /* ---- the kinds ---- */
 
@@ -132,7 +135,8 @@ static bool link_object(const Link *l, const char *out, const char **why) {
   argument(&c, "-o");
   argument(&c, whole);
   inputs(&c, l);
-  const char *hide[] = {"objcopy", arena_printf(l->arena, "--keep-global-symbol=%s", l->symbol), whole, out, NULL};
+  const char *hide[] = {"objcopy", arena_printf(l->arena, "--keep-global-symbol=%s", l->symbol),
+                        whole, out, NULL};
   return run_command(&c, why) && run(l->arena, hide, why);
 }
 
@@ -142,11 +146,15 @@ static bool link_archive(const Link *l, const char *out, const char **why) {
   return link_object(l, member, why) && run(l->arena, argv, why);
 }
 
-bool link_artifact(Arena *a, LinkKind kind, int count, const char *const *objects, const char *symbol,
-                   const char *out, const char **why) {
+bool link_artifact(Arena *a, LinkKind kind, int count, const char *const *objects,
+                   const char *symbol, const char *out, const char **why) {
   static bool (*const rule[])(const Link *, const char *, const char **) = {
       [LINK_SHARED] = link_shared, [LINK_OBJECT] = link_object, [LINK_ARCHIVE] = link_archive};
-  Link l = {.arena = a, .count = count, .objects = objects, .symbol = symbol, .folder = link_workspace(a, why)};
+  Link l = {.arena = a,
+            .count = count,
+            .objects = objects,
+            .symbol = symbol,
+            .folder = link_workspace(a, why)};
   if (!l.folder) return false;
   l.runtime = find_runtime(a, why);
   const char *fresh = arena_printf(a, "%s.tmp%ld", as_path(a, out), (long)getpid());

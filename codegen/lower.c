@@ -1,4 +1,5 @@
-/* The way from a planned graph to a function: each kernel of the plan in order, then the results. */
+/* The way from a planned graph to a function: each kernel of the plan in order, then the results.
+ */
 #include "codegen/lower.h"
 
 #include "passes/fusible.h"
@@ -6,14 +7,26 @@
 /* ---- one kernel ---- */
 
 static LowerStep *const step_rule[OP_COUNT] = {
-    [OP_dot_general] = lower_product, [OP_conv] = lower_conv,           [OP_conv_input] = lower_conv,
-    [OP_conv_weight] = lower_conv,    [OP_max_pool2d] = lower_pool,     [OP_max_pool2d_put] = lower_pool,
-    [OP_max_pool2d_take] = lower_pool, [OP_avg_pool2d] = lower_pool,    [OP_avg_pool2d_put] = lower_pool,
-    [OP_adaptive_avg_pool2d] = lower_pool, [OP_adaptive_avg_pool2d_put] = lower_pool,
-    [OP_adaptive_max_pool2d] = lower_pool, [OP_adaptive_max_pool2d_put] = lower_pool,
+    [OP_dot_general] = lower_product,
+    [OP_conv] = lower_conv,
+    [OP_conv_input] = lower_conv,
+    [OP_conv_weight] = lower_conv,
+    [OP_max_pool2d] = lower_pool,
+    [OP_max_pool2d_put] = lower_pool,
+    [OP_max_pool2d_take] = lower_pool,
+    [OP_avg_pool2d] = lower_pool,
+    [OP_avg_pool2d_put] = lower_pool,
+    [OP_adaptive_avg_pool2d] = lower_pool,
+    [OP_adaptive_avg_pool2d_put] = lower_pool,
+    [OP_adaptive_max_pool2d] = lower_pool,
+    [OP_adaptive_max_pool2d_put] = lower_pool,
     [OP_adaptive_max_pool2d_take] = lower_pool,
-    [OP_concat] = lower_concat,       [OP_surround] = lower_surround,   [OP_argmax] = lower_argmax,
-    [OP_take_rows] = lower_take_rows, [OP_put_rows] = lower_put_rows,   [OP_reshape] = lower_copy,
+    [OP_concat] = lower_concat,
+    [OP_surround] = lower_surround,
+    [OP_argmax] = lower_argmax,
+    [OP_take_rows] = lower_take_rows,
+    [OP_put_rows] = lower_put_rows,
+    [OP_reshape] = lower_copy,
     [OP_constant] = lower_fill,
 };
 
@@ -25,11 +38,14 @@ static LowerStep *rule_for(Op op) {
 static double product_flops(const Node *n) {
   double result = (double)type_elements(&n->type);
   const Node *a = n->in[0], *b = n->in[1];
-  if (n->op == OP_conv) return 2 * result * (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
+  if (n->op == OP_conv)
+    return 2 * result * (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
   if (n->op == OP_conv_input)
-    return 2 * (double)type_elements(&a->type) * (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
+    return 2 * (double)type_elements(&a->type) *
+           (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
   if (n->op == OP_conv_weight)
-    return 2 * (double)type_elements(&b->type) * (double)(n->type.dim[1] * n->type.dim[2] * n->type.dim[3]);
+    return 2 * (double)type_elements(&b->type) *
+           (double)(n->type.dim[1] * n->type.dim[2] * n->type.dim[3]);
   const Attr *c = node_attr(n, "contract_a");
   for (int i = 0; i < c->n; i++) result *= (double)a->type.dim[c->v[i]];
   return 2 * result;
@@ -41,7 +57,8 @@ static double step_flops(const Node *n) {
   return n->type.batched ? (double)type_elements(&n->type) : 0;
 }
 
-/* The member that the kernel is built around: the one that is no part of a sweep, if there is such a one. */
+/* The member that the kernel is built around: the one that is no part of a sweep, if there is such
+ * a one. */
 static const Node *anchor(const PlanGroup *g) {
   for (int i = 0; i < g->members.count; i++) {
     const Node *n = g->members.at[i];
@@ -77,7 +94,8 @@ static void copy_result(Lower *l, const Node *x, Base base, int64_t index, MemEl
   plain.ordered = false;
   Memory own = memory_own(&plain);
   Domain domain = lower_domain(x);
-  lower_copy_to(l, x, &domain, lower_memory_view(lower_slot(l, base, index), elem, &own, &x->type, &domain));
+  lower_copy_to(l, x, &domain,
+                lower_memory_view(lower_slot(l, base, index), elem, &own, &x->type, &domain));
 }
 
 /* Into the parameter block, in the target's order. */
@@ -88,22 +106,26 @@ static void copy_to_target(Lower *l, const Result *r) {
   Domain domain = lower_domain(r->target);
   Memory own = memory_own(r->target);
   const BlockEntry *e = block_find(l->block, node_str(r->target, "name"));
-  int slot = lower_slot(l, r->kind == RESULT_GRAD ? BASE_GRADIENT : BASE_PARAMETER, e ? e->offset : 0);
-  lower_copy_to(l, r->node, &domain, lower_memory_view(slot, MEM_REAL, &own, &r->target->type, &domain));
+  int slot =
+      lower_slot(l, r->kind == RESULT_GRAD ? BASE_GRADIENT : BASE_PARAMETER, e ? e->offset : 0);
+  lower_copy_to(l, r->node, &domain,
+                lower_memory_view(slot, MEM_REAL, &own, &r->target->type, &domain));
 }
 
 /* Copies to a place that the caller may not want: only where its pointer is not NULL. */
 static void copy_if_wanted(Lower *l, const Node *x, Base base, int64_t index) {
   l->nslots = 0;
   lower_slot(l, base, index);
-  CgIf wanted = cg_if(l->cg, LLVMBuildIsNotNull(l->cg->builder, lower_slot_pointer(l, base, index), "wanted"));
+  CgIf wanted = cg_if(
+      l->cg, LLVMBuildIsNotNull(l->cg->builder, lower_slot_pointer(l, base, index), "wanted"));
   copy_result(l, x, base, index, MEM_REAL);
   cg_if_end(l->cg, &wanted);
 }
 
 static int input_number(const Graph *g, const Node *input) {
   int k = 0;
-  for (int i = 0; i < g->nodes.count && g->nodes.at[i] != input; i++) k += g->nodes.at[i]->op == OP_input;
+  for (int i = 0; i < g->nodes.count && g->nodes.at[i] != input; i++)
+    k += g->nodes.at[i]->op == OP_input;
   return k;
 }
 
@@ -147,7 +169,8 @@ static void begin_function(Lower *l, const char *name) {
   LLVMBuildStore(cg->builder, LLVMBuildSIToFP(cg->builder, l->n, cg->f64, ""), l->batch_cell);
 }
 
-LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, bool gradients, bool others) {
+LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, bool gradients,
+                            bool others) {
   begin_function(l, name);
   bool ok = true;
   for (int k = first; k <= last; k++) ok &= lower_step(l, &l->plan->groups[k]);

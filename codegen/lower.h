@@ -1,7 +1,7 @@
 /* Lowering: a planned graph becomes functions void(const dlc_call *) that run its kernels in order.
  *
- * Inner header of codegen/lower*.c. A step lowers one kernel of the plan: it names the memory it touches by slots,
- * asks kernel.h for the code, and emits the call. */
+ * Inner header of codegen/lower*.c. A step lowers one kernel of the plan: it names the memory it
+ * touches by slots, asks kernel.h for the code, and emits the call. */
 #ifndef DLC_CODEGEN_LOWER_H
 #define DLC_CODEGEN_LOWER_H
 
@@ -12,17 +12,17 @@
 
 /* What a slot points to. */
 typedef enum {
-  BASE_ARENA,       /* arena + offset */
-  BASE_SCRATCH,     /* behind the arena's planned part, + offset */
-  BASE_PARAMETER,   /* parameter block + offset */
-  BASE_GRADIENT,    /* gradient block + offset */
-  BASE_INPUT,       /* inputs[index] */
-  BASE_OUTPUT,      /* outputs[index] */
+  BASE_ARENA,     /* arena + offset */
+  BASE_SCRATCH,   /* behind the arena's planned part, + offset */
+  BASE_PARAMETER, /* parameter block + offset */
+  BASE_GRADIENT,  /* gradient block + offset */
+  BASE_INPUT,     /* inputs[index] */
+  BASE_OUTPUT,    /* outputs[index] */
   BASE_INPUT_GRADIENT,
-  BASE_SCALAR,      /* scalars + index */
-  BASE_HYPER,       /* hyper + index */
-  BASE_RANDOM,      /* seed and step */
-  BASE_BATCH        /* n as a double */
+  BASE_SCALAR, /* scalars + index */
+  BASE_HYPER,  /* hyper + index */
+  BASE_RANDOM, /* seed and step */
+  BASE_BATCH   /* n as a double */
 } Base;
 
 typedef struct {
@@ -44,7 +44,8 @@ typedef struct {
   const char *name;
   LLVMValueRef function, call, batch_cell, buffers;
   LLVMValueRef batch; /* the run-time batch */
-  LLVMValueRef n;     /* what the kernels of this step are called with: the batch, or 1 for shared images */
+  LLVMValueRef
+      n; /* what the kernels of this step are called with: the batch, or 1 for shared images */
   /* the step */
   int nslots;
   Slot slot[LOWER_SLOTS];
@@ -53,8 +54,8 @@ typedef struct {
   double flops;
 } Lower;
 
-/* The axes of a loop nest: each is a run of dimensions of `type` that lie together in every view, the innermost
- * given. */
+/* The axes of a loop nest: each is a run of dimensions of `type` that lie together in every view,
+ * the innermost given. */
 enum { AXIS_BATCH = -1, AXIS_NONE = -2 /* extent 1, for a dimension that is not there */ };
 typedef struct {
   const Type *type;
@@ -72,7 +73,8 @@ int lower_storage(Lower *l, const Node *owner);
 /* n's elements, broadcast over the domain. */
 View lower_view(Lower *l, const Node *n, const Domain *domain);
 /* A view of `memory` for a tensor of type t. */
-View lower_memory_view(int slot, MemElem elem, const Memory *m, const Type *t, const Domain *domain);
+View lower_memory_view(int slot, MemElem elem, const Memory *m, const Type *t,
+                       const Domain *domain);
 bool lower_is_constant(const Lower *l, const Node *n, double *value);
 int lower_scratch(Lower *l, int64_t bytes); /* a slot of this step's own */
 
@@ -87,7 +89,8 @@ KernelList lower_put_rows_kernel(Lower *l, const PutRowsSpec *spec);
 
 /* Emits the calls of a kernel list on the slots as they are now. */
 void lower_run(Lower *l, const KernelList *list);
-/* The same for kernels that need scratch behind `slot`, which must be the last scratch slot taken. */
+/* The same for kernels that need scratch behind `slot`, which must be the last scratch slot taken.
+ */
 void lower_run_scratch(Lower *l, const KernelList *list, int slot);
 
 /* A body in the making. */
@@ -107,22 +110,24 @@ int body_load(Body *b, const Node *n);
 int body_op(Body *b, Op op, int x, int y, int z);
 int body_number(Body *b, double x);
 void body_put(Body *b, int value, View view);
-/* Computes the members of a group (but for `product`, which is BODY_RESULT) and stores what is stored. */
+/* Computes the members of a group (but for `product`, which is BODY_RESULT) and stores what is
+ * stored. */
 void body_members(Body *b, const PlanGroup *g, const Node *product);
 PointwiseSpec body_spec(Body *b);
 
 /* Lowers one kernel of the plan as the current step; false after a reported error. */
 typedef bool LowerStep(Lower *l, const PlanGroup *g, const Node *n);
-LowerStep lower_sweep, lower_product, lower_conv, lower_pool, lower_concat, lower_surround, lower_argmax,
-    lower_take_rows, lower_put_rows, lower_copy, lower_fill;
+LowerStep lower_sweep, lower_product, lower_conv, lower_pool, lower_concat, lower_surround,
+    lower_argmax, lower_take_rows, lower_put_rows, lower_copy, lower_fill;
 
 /* Copies x into `to` over the domain. */
 void lower_copy_to(Lower *l, const Node *x, const Domain *domain, View to);
-/* A slot with x dense in the given memory order, repeated over the batch where it is shared and `batched` wants it:
- * x's own storage where it is so, else a copy in scratch. */
+/* A slot with x dense in the given memory order, repeated over the batch where it is shared and
+ * `batched` wants it: x's own storage where it is so, else a copy in scratch. */
 int lower_dense(Lower *l, const Node *x, const uint8_t *order, bool batched, int64_t *offset);
 
 /* The kernels first..last of the plan, then the results of the kinds asked for, as one function. */
-LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, bool gradients, bool others);
+LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, bool gradients,
+                            bool others);
 
 #endif

@@ -14,7 +14,9 @@ int body_add(Body *b, BodyValue v) {
   return b->values.count - 1;
 }
 
-int body_number(Body *b, double x) { return body_add(b, (BodyValue){.kind = BODY_CONSTANT, .number = x}); }
+int body_number(Body *b, double x) {
+  return body_add(b, (BodyValue){.kind = BODY_CONSTANT, .number = x});
+}
 
 /* An operation that stands for no node of the graph. */
 int body_op(Body *b, Op op, int x, int y, int z) {
@@ -26,9 +28,10 @@ int body_op(Body *b, Op op, int x, int y, int z) {
 int body_load(Body *b, const Node *n) {
   if (b->value_of[n->id]) return b->value_of[n->id] - 1;
   double constant;
-  int v = lower_is_constant(b->l, n, &constant)
-              ? body_number(b, constant)
-              : body_add(b, (BodyValue){.kind = BODY_LOAD, .view = lower_view(b->l, n, &b->domain)});
+  int v =
+      lower_is_constant(b->l, n, &constant)
+          ? body_number(b, constant)
+          : body_add(b, (BodyValue){.kind = BODY_LOAD, .view = lower_view(b->l, n, &b->domain)});
   b->value_of[n->id] = v + 1;
   return v;
 }
@@ -48,7 +51,8 @@ static int wide_label(Body *b, const Node *label) {
   Memory wide_memory = *m;
   wide.dim[wide.rank++] = 1;
   wide_memory.stride[label->type.rank] = 0;
-  View view = lower_memory_view(lower_storage(b->l, m->owner), lower_elem(m->owner), &wide_memory, &wide, &b->domain);
+  View view = lower_memory_view(lower_storage(b->l, m->owner), lower_elem(m->owner), &wide_memory,
+                                &wide, &b->domain);
   return body_add(b, (BodyValue){.kind = BODY_LOAD, .view = view});
 }
 
@@ -79,7 +83,9 @@ static int uniform(Body *b, const Node *n, bool elementwise) {
   }
   stride[0] = step;
   for (int i = 0; i < b->domain.rank; i++) view.stride[i] = stride[1 + b->domain.dim[i]];
-  return body_add(b, (BodyValue){.kind = BODY_UNIFORM, .stream = (uint32_t)node_int(n, "stream"), .view = view});
+  return body_add(
+      b,
+      (BodyValue){.kind = BODY_UNIFORM, .stream = (uint32_t)node_int(n, "stream"), .view = view});
 }
 
 static int random_mask(Body *b, const Node *n) {
@@ -132,7 +138,7 @@ void body_members(Body *b, const PlanGroup *g, const Node *product) {
       reduction(b, n);
       continue;
     }
-    int v = n == product            ? body_add(b, (BodyValue){.kind = BODY_RESULT})
+    int v = n == product         ? body_add(b, (BodyValue){.kind = BODY_RESULT})
             : member_rule[n->op] ? member_rule[n->op](b, n)
                                  : elementwise(b, n);
     b->value_of[n->id] = v + 1;

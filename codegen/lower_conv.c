@@ -6,10 +6,17 @@
 static const uint8_t image_order[LIMIT_RANK] = {1, 2, 0};
 static const uint8_t weight_order[LIMIT_RANK] = {2, 3, 1, 0};
 
-static ConvSpec geometry(const Node *n, const Type *image_in, const Type *weight, const Type *image_out) {
-  ConvSpec s = {.ic = image_in->dim[0], .ih = image_in->dim[1], .iw = image_in->dim[2],
-                .oc = image_out->dim[0], .oh = image_out->dim[1], .ow = image_out->dim[2],
-                .kh = weight->dim[2], .kw = weight->dim[3], .groups = node_int(n, "groups")};
+static ConvSpec geometry(const Node *n, const Type *image_in, const Type *weight,
+                         const Type *image_out) {
+  ConvSpec s = {.ic = image_in->dim[0],
+                .ih = image_in->dim[1],
+                .iw = image_in->dim[2],
+                .oc = image_out->dim[0],
+                .oh = image_out->dim[1],
+                .ow = image_out->dim[2],
+                .kh = weight->dim[2],
+                .kw = weight->dim[3],
+                .groups = node_int(n, "groups")};
   memcpy(s.stride, node_ints(n, "stride"), sizeof s.stride);
   memcpy(s.dilation, node_ints(n, "dilation"), sizeof s.dilation);
   memcpy(s.pad, node_ints(n, "pads"), sizeof s.pad);
@@ -33,7 +40,8 @@ static Domain image_domain(const Node *n) {
   return d;
 }
 
-/* Forward and backward-data: an image comes out, through an epilogue unless it is stored as it is. */
+/* Forward and backward-data: an image comes out, through an epilogue unless it is stored as it is.
+ */
 static void run_image(Lower *l, const PlanGroup *g, const Node *n, ConvSpec *s, int *out) {
   Body body;
   PointwiseSpec epilogue;
@@ -71,15 +79,16 @@ static void run_weight(Lower *l, const Node *n, ConvSpec *s) {
   Body b;
   body_begin(&b, l, &domain);
   View from = lower_memory_view(s->weight, MEM_REAL, &m, &n->type, &domain);
-  body_put(&b, body_add(&b, (BodyValue){.kind = BODY_LOAD, .view = from}), lower_view(l, n, &domain));
+  body_put(&b, body_add(&b, (BodyValue){.kind = BODY_LOAD, .view = from}),
+           lower_view(l, n, &domain));
   PointwiseSpec spec = body_spec(&b);
   spec.scratch = -1;
   list = lower_pointwise_kernel(l, &spec);
   lower_run(l, &list);
 }
 
-/* Kernels run over a batch. Where no image is per sample, that is a batch of one; where one is and the other not,
- * the shared one is repeated. */
+/* Kernels run over a batch. Where no image is per sample, that is a batch of one; where one is and
+ * the other not, the shared one is repeated. */
 static bool begin(Lower *l, const Node *n, const Node *weight, bool any_batched) {
   if (weight && weight->type.batched) {
     diag_error(l->diags, n->span, "a convolution with weights for each sample is not compiled");

@@ -3,7 +3,9 @@
 
 #include "codegen/lower.h"
 
-enum { PARALLEL_NANOSECONDS = 20000 }; /* less work than this stays on the caller's thread */
+/* Less work than this stays on the caller's thread: handing a loop to threads that wait for it takes one or two
+ * microseconds. */
+enum { PARALLEL_NANOSECONDS = 4000 };
 
 Domain lower_domain(const Node *n) {
   Domain d = {.type = &n->type};
@@ -68,7 +70,8 @@ static int parameter_slot(Lower *l, Base base, const char *name) {
 
 static int leaf_slot(Lower *l, const Node *leaf) {
   static const char *const hyper[] = {"lr", "bias_correction1", "bias_correction2"};
-  if (leaf->op == OP_input || leaf->op == OP_target) return lower_slot(l, BASE_INPUT, input_index(l->graph, leaf));
+  if (leaf->op == OP_input || leaf->op == OP_target)
+    return lower_slot(l, BASE_INPUT, input_index(l->graph, leaf));
   if (leaf->op == OP_batch_size) return lower_slot(l, BASE_BATCH, 0);
   const char *name = node_str(leaf, "name");
   if (leaf->op == OP_hyper) {
@@ -84,16 +87,19 @@ static int leaf_slot(Lower *l, const Node *leaf) {
 int lower_storage(Lower *l, const Node *owner) {
   if (op_info[owner->op].kind == KIND_LEAF && !owner->group) return leaf_slot(l, owner);
   const Result *r = l->plan->placed[owner->id];
-  if (r) return parameter_slot(l, r->kind == RESULT_GRAD ? BASE_GRADIENT : BASE_PARAMETER,
-                               node_str(r->target, "name"));
+  if (r)
+    return parameter_slot(l, r->kind == RESULT_GRAD ? BASE_GRADIENT : BASE_PARAMETER,
+                          node_str(r->target, "name"));
   return lower_slot(l, BASE_ARENA, owner->offset);
 }
 
-View lower_memory_view(int slot, MemElem elem, const Memory *m, const Type *t, const Domain *domain) {
+View lower_memory_view(int slot, MemElem elem, const Memory *m, const Type *t,
+                       const Domain *domain) {
   View v = {.slot = slot, .elem = elem, .offset = m->offset};
   int64_t stride[1 + LIMIT_RANK];
   memory_broadcast(m, t, domain->type, stride);
-  for (int i = 0; i < domain->rank; i++) v.stride[i] = domain->dim[i] == AXIS_NONE ? 0 : stride[1 + domain->dim[i]];
+  for (int i = 0; i < domain->rank; i++)
+    v.stride[i] = domain->dim[i] == AXIS_NONE ? 0 : stride[1 + domain->dim[i]];
   return v;
 }
 
@@ -113,8 +119,20 @@ bool lower_is_constant(const Lower *l, const Node *n, double *value) {
 
 /* dlc_call of runtime/dlc.h, field by field. */
 enum {
-  CALL_N, CALL_PARAMETERS, CALL_GRADIENTS, CALL_ARENA, CALL_INPUTS, CALL_OUTPUTS, CALL_INPUT_GRADIENTS, CALL_SCALARS,
-  CALL_HYPER, CALL_SEED = CALL_HYPER + 4, CALL_STEP, CALL_THREADS, CALL_PARALLEL_FOR, CALL_EXECUTOR
+  CALL_N,
+  CALL_PARAMETERS,
+  CALL_GRADIENTS,
+  CALL_ARENA,
+  CALL_INPUTS,
+  CALL_OUTPUTS,
+  CALL_INPUT_GRADIENTS,
+  CALL_SCALARS,
+  CALL_HYPER,
+  CALL_SEED = CALL_HYPER + 4,
+  CALL_STEP,
+  CALL_THREADS,
+  CALL_PARALLEL_FOR,
+  CALL_EXECUTOR
 };
 
 static LLVMValueRef call_field(Lower *l, int field) {
@@ -131,22 +149,34 @@ static LLVMValueRef offset_from(Lower *l, int field, int64_t bytes) {
 
 static LLVMValueRef element_of(Lower *l, int field, int64_t index) {
   LLVMValueRef table = call_load(l, l->cg->ptr, field);
-  return LLVMBuildLoad2(l->cg->builder, l->cg->ptr, cg_at(l->cg, l->cg->ptr, table, cg_int(l->cg, index)), "");
+  return LLVMBuildLoad2(l->cg->builder, l->cg->ptr,
+                        cg_at(l->cg, l->cg->ptr, table, cg_int(l->cg, index)), "");
 }
 
 static LLVMValueRef slot_pointer(Lower *l, const Slot *s) {
   switch (s->base) {
-    case BASE_ARENA: return offset_from(l, CALL_ARENA, s->offset);
-    case BASE_SCRATCH: return offset_from(l, CALL_ARENA, l->plan->peak + s->offset);
-    case BASE_PARAMETER: return offset_from(l, CALL_PARAMETERS, s->offset);
-    case BASE_GRADIENT: return offset_from(l, CALL_GRADIENTS, s->offset);
-    case BASE_INPUT: return element_of(l, CALL_INPUTS, s->offset);
-    case BASE_OUTPUT: return element_of(l, CALL_OUTPUTS, s->offset);
-    case BASE_INPUT_GRADIENT: return element_of(l, CALL_INPUT_GRADIENTS, s->offset);
-    case BASE_SCALAR: return offset_from(l, CALL_SCALARS, 8 * s->offset);
-    case BASE_HYPER: return call_field(l, CALL_HYPER + (int)s->offset);
-    case BASE_RANDOM: return call_field(l, CALL_SEED);
-    case BASE_BATCH: return l->batch_cell;
+    case BASE_ARENA:
+      return offset_from(l, CALL_ARENA, s->offset);
+    case BASE_SCRATCH:
+      return offset_from(l, CALL_ARENA, l->plan->peak + s->offset);
+    case BASE_PARAMETER:
+      return offset_from(l, CALL_PARAMETERS, s->offset);
+    case BASE_GRADIENT:
+      return offset_from(l, CALL_GRADIENTS, s->offset);
+    case BASE_INPUT:
+      return element_of(l, CALL_INPUTS, s->offset);
+    case BASE_OUTPUT:
+      return element_of(l, CALL_OUTPUTS, s->offset);
+    case BASE_INPUT_GRADIENT:
+      return element_of(l, CALL_INPUT_GRADIENTS, s->offset);
+    case BASE_SCALAR:
+      return offset_from(l, CALL_SCALARS, 8 * s->offset);
+    case BASE_HYPER:
+      return call_field(l, CALL_HYPER + (int)s->offset);
+    case BASE_RANDOM:
+      return call_field(l, CALL_SEED);
+    case BASE_BATCH:
+      return l->batch_cell;
   }
   return NULL;
 }
@@ -174,16 +204,21 @@ static LLVMTypeRef kernel_type(Cg *cg) {
   return LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->i64, cg->i64}, 4, 0);
 }
 
-static LLVMValueRef begin_helper(Cg *cg, const char *name, LLVMTypeRef *parameters, unsigned count) {
-  LLVMValueRef f = LLVMAddFunction(cg->module, name, LLVMFunctionType(cg->void_, parameters, count, 0));
+static LLVMValueRef begin_helper(Cg *cg, const char *name, LLVMTypeRef *parameters,
+                                 unsigned count) {
+  LLVMValueRef f =
+      LLVMAddFunction(cg->module, name, LLVMFunctionType(cg->void_, parameters, count, 0));
   LLVMSetLinkage(f, LLVMInternalLinkage);
   LLVMPositionBuilderAtEnd(cg->builder, LLVMAppendBasicBlockInContext(cg->context, f, ""));
   return f;
 }
 
-/* void dispatch_range(context, begin, end): the kernel in context[0] on buffers and n, which follow it. */
+/* void dispatch_range(context, begin, end): the kernel in context[0] on buffers and n, which follow
+ * it. */
 static LLVMValueRef emit_dispatch_range(Cg *cg) {
-  LLVMValueRef f = begin_helper(cg, "dispatch_range", (LLVMTypeRef[]){cg->ptr, cg->i64, cg->i64}, 3), field[3];
+  LLVMValueRef f = begin_helper(cg, "dispatch_range", (LLVMTypeRef[]){cg->ptr, cg->i64, cg->i64},
+                                3),
+               field[3];
   for (int i = 0; i < 3; i++) {
     LLVMValueRef at = cg_at(cg, cg->ptr, LLVMGetParam(f, 0), cg_int(cg, i));
     field[i] = LLVMBuildLoad2(cg->builder, i == 2 ? cg->i64 : cg->ptr, at, "");
@@ -195,17 +230,22 @@ static LLVMValueRef emit_dispatch_range(Cg *cg) {
 }
 
 /* parallel_for(executor, units, dispatch_range, {kernel, buffers, n}) */
-static void emit_parallel_for(Lower *l, LLVMValueRef range, const LLVMValueRef *context, LLVMValueRef units) {
+static void emit_parallel_for(Lower *l, LLVMValueRef range, const LLVMValueRef *context,
+                              LLVMValueRef units) {
   Cg *cg = l->cg;
   LLVMValueRef cell = LLVMBuildArrayAlloca(cg->builder, cg->ptr, cg_int(cg, 3), "");
-  for (int i = 0; i < 3; i++) LLVMBuildStore(cg->builder, context[i], cg_at(cg, cg->ptr, cell, cg_int(cg, i)));
+  for (int i = 0; i < 3; i++)
+    LLVMBuildStore(cg->builder, context[i], cg_at(cg, cg->ptr, cell, cg_int(cg, i)));
   LLVMValueRef executor = call_load(l, cg->ptr, CALL_EXECUTOR);
   LLVMValueRef parallel_for = call_load(l, cg->ptr, CALL_PARALLEL_FOR);
-  LLVMTypeRef type = LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->ptr, cg->ptr}, 4, 0);
-  LLVMBuildCall2(cg->builder, type, parallel_for, (LLVMValueRef[]){executor, units, range, cell}, 4, "");
+  LLVMTypeRef type =
+      LLVMFunctionType(cg->void_, (LLVMTypeRef[]){cg->ptr, cg->i64, cg->ptr, cg->ptr}, 4, 0);
+  LLVMBuildCall2(cg->builder, type, parallel_for, (LLVMValueRef[]){executor, units, range, cell}, 4,
+                 "");
 }
 
-/* void dispatch(call, kernel, buffers, n, units): through the session's executor when it has threads. */
+/* void dispatch(call, kernel, buffers, n, units): through the session's executor when it has
+ * threads. */
 static LLVMValueRef dispatcher(Lower *l) {
   Cg *cg = l->cg;
   LLVMValueRef f = LLVMGetNamedFunction(cg->module, "dispatch");
@@ -214,7 +254,8 @@ static LLVMValueRef dispatcher(Lower *l) {
   LLVMValueRef range = emit_dispatch_range(cg);
   f = begin_helper(cg, "dispatch", (LLVMTypeRef[]){cg->ptr, cg->ptr, cg->ptr, cg->i64, cg->i64}, 5);
   Lower inner = {.cg = cg, .call = LLVMGetParam(f, 0)};
-  LLVMValueRef context[] = {LLVMGetParam(f, 1), LLVMGetParam(f, 2), LLVMGetParam(f, 3)}, units = LLVMGetParam(f, 4);
+  LLVMValueRef context[] = {LLVMGetParam(f, 1), LLVMGetParam(f, 2), LLVMGetParam(f, 3)},
+               units = LLVMGetParam(f, 4);
   LLVMValueRef threads = call_load(&inner, cg->i64, CALL_THREADS);
   CgIf alone = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntSLE, threads, cg_int(cg, 1), ""));
   LLVMValueRef all[] = {context[1], context[2], cg_int(cg, 0), units};
@@ -231,7 +272,8 @@ static LLVMValueRef dispatcher(Lower *l) {
 static void emit_stage(Lower *l, const Kernel *k) {
   Cg *cg = l->cg;
   LLVMValueRef units = stage_units(l, k);
-  double total = k->work * ((double)k->units.each * (double)cg->max_batch + (double)k->units.fixed) /
+  double total = k->work *
+                 ((double)k->units.each * (double)cg->max_batch + (double)k->units.fixed) /
                  (double)(k->per ? k->per : 1);
   if (total < PARALLEL_NANOSECONDS) {
     LLVMBuildCall2(cg->builder, kernel_type(cg), k->function,
@@ -243,13 +285,14 @@ static void emit_stage(Lower *l, const Kernel *k) {
                  (LLVMValueRef[]){l->call, k->function, l->buffers, l->n, units}, 5, "");
 }
 
-/* Emitting a kernel moves the builder into another function; the calling one goes on where it was. */
-#define EMIT_APART(kind, Spec)                                        \
-  KernelList lower_##kind##_kernel(Lower *l, const Spec *spec) {      \
-    LLVMBasicBlockRef here = LLVMGetInsertBlock(l->cg->builder);      \
-    KernelList list = kernel_##kind(l->cg, spec);                     \
-    LLVMPositionBuilderAtEnd(l->cg->builder, here);                   \
-    return list;                                                      \
+/* Emitting a kernel moves the builder into another function; the calling one goes on where it was.
+ */
+#define EMIT_APART(kind, Spec)                                   \
+  KernelList lower_##kind##_kernel(Lower *l, const Spec *spec) { \
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(l->cg->builder); \
+    KernelList list = kernel_##kind(l->cg, spec);                \
+    LLVMPositionBuilderAtEnd(l->cg->builder, here);              \
+    return list;                                                 \
   }
 EMIT_APART(pointwise, PointwiseSpec)
 EMIT_APART(matmul, MatmulSpec)

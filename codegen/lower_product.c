@@ -1,8 +1,9 @@
 /* Steps that are products: dot_general as C[m][n] = sum over k of A[m][k] B[k][n].
  *
- * Every dimension of the operands, the batch among them, plays one role: in both and kept (BATCH), in a alone (ROWS),
- * in b alone (COLUMNS), or summed (INNER). Neighbouring dimensions of a role melt into one where every view that
- * walks them agrees; what is left over of ROWS and COLUMNS becomes further batch dimensions. */
+ * Every dimension of the operands, the batch among them, plays one role: in both and kept (BATCH),
+ * in a alone (ROWS), in b alone (COLUMNS), or summed (INNER). Neighbouring dimensions of a role
+ * melt into one where every view that walks them agrees; what is left over of ROWS and COLUMNS
+ * becomes further batch dimensions. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ enum { AXES = 2 * LIMIT_RANK + 2, WITNESSES = FUSIBLE_READS, PRODUCT_BATCH = 3 }
 typedef struct {
   Extent extent;
   int64_t a, b, c;
-  int result;               /* dimension of the result, AXIS_BATCH, or AXIS_NONE for INNER */
+  int result; /* dimension of the result, AXIS_BATCH, or AXIS_NONE for INNER */
   int64_t view[WITNESSES];
 } Axis;
 
@@ -51,8 +52,12 @@ static void add_batch_axis(Product *p) {
   bool a = p->n->in[0]->type.batched, b = p->n->in[1]->type.batched;
   if (!a && !b) return;
   Role role = node_bool(p->n, "sum_batch") ? INNER : a && b ? BATCH : a ? ROWS : COLUMNS;
-  add_axis(p, role, (Axis){.extent = {.each = 1}, .a = p->a.batch, .b = p->b.batch, .c = p->c.batch,
-                           .result = role == INNER ? AXIS_NONE : AXIS_BATCH});
+  add_axis(p, role,
+           (Axis){.extent = {.each = 1},
+                  .a = p->a.batch,
+                  .b = p->b.batch,
+                  .c = p->c.batch,
+                  .result = role == INNER ? AXIS_NONE : AXIS_BATCH});
 }
 
 static void add_axes(Product *p) {
@@ -63,23 +68,36 @@ static void add_axes(Product *p) {
   add_batch_axis(p);
   int result = 0;
   for (int i = 0; i < ba->n; i++, result++)
-    add_axis(p, BATCH, (Axis){.extent = {.fixed = ta->dim[ba->v[i]]}, .a = p->a.stride[ba->v[i]],
-                              .b = p->b.stride[bb->v[i]], .c = p->c.stride[result], .result = result});
+    add_axis(p, BATCH,
+             (Axis){.extent = {.fixed = ta->dim[ba->v[i]]},
+                    .a = p->a.stride[ba->v[i]],
+                    .b = p->b.stride[bb->v[i]],
+                    .c = p->c.stride[result],
+                    .result = result});
   for (int d = 0; d < ta->rank; d++)
     if (find(ca, d) < 0 && find(ba, d) < 0) {
-      add_axis(p, ROWS, (Axis){.extent = {.fixed = ta->dim[d]}, .a = p->a.stride[d], .c = p->c.stride[result],
-                               .result = result});
+      add_axis(p, ROWS,
+               (Axis){.extent = {.fixed = ta->dim[d]},
+                      .a = p->a.stride[d],
+                      .c = p->c.stride[result],
+                      .result = result});
       result++;
     }
   for (int d = 0; d < tb->rank; d++)
     if (find(cb, d) < 0 && find(bb, d) < 0) {
-      add_axis(p, COLUMNS, (Axis){.extent = {.fixed = tb->dim[d]}, .b = p->b.stride[d], .c = p->c.stride[result],
-                                  .result = result});
+      add_axis(p, COLUMNS,
+               (Axis){.extent = {.fixed = tb->dim[d]},
+                      .b = p->b.stride[d],
+                      .c = p->c.stride[result],
+                      .result = result});
       result++;
     }
   for (int i = 0; i < ca->n; i++)
-    add_axis(p, INNER, (Axis){.extent = {.fixed = ta->dim[ca->v[i]]}, .a = p->a.stride[ca->v[i]],
-                              .b = p->b.stride[cb->v[i]], .result = AXIS_NONE});
+    add_axis(p, INNER,
+             (Axis){.extent = {.fixed = ta->dim[ca->v[i]]},
+                    .a = p->a.stride[ca->v[i]],
+                    .b = p->b.stride[cb->v[i]],
+                    .result = AXIS_NONE});
 }
 
 static void add_views(Product *p) {
@@ -103,12 +121,15 @@ static int by_result_stride(const void *px, const void *py) {
   return x->a > y->a ? -1 : x->a < y->a;
 }
 
-static bool continues(int64_t outer, int64_t inner, int64_t extent) { return outer == inner * extent; }
+static bool continues(int64_t outer, int64_t inner, int64_t extent) {
+  return outer == inner * extent;
+}
 
 static bool can_melt(const Product *p, const Axis *outer, const Axis *inner) {
   if (inner->extent.each) return false;
   int64_t e = inner->extent.fixed;
-  if (!continues(outer->a, inner->a, e) || !continues(outer->b, inner->b, e) || !continues(outer->c, inner->c, e))
+  if (!continues(outer->a, inner->a, e) || !continues(outer->b, inner->b, e) ||
+      !continues(outer->c, inner->c, e))
     return false;
   for (int v = 0; v < p->nviews; v++)
     if (!continues(outer->view[v], inner->view[v], e)) return false;
@@ -118,7 +139,8 @@ static bool can_melt(const Product *p, const Axis *outer, const Axis *inner) {
 static void drop_ones(AxisList *list) {
   int kept = 0;
   for (int i = 0; i < list->count; i++)
-    if (list->axis[i].extent.each || list->axis[i].extent.fixed != 1) list->axis[kept++] = list->axis[i];
+    if (list->axis[i].extent.each || list->axis[i].extent.fixed != 1)
+      list->axis[kept++] = list->axis[i];
   list->count = kept;
 }
 
@@ -172,7 +194,8 @@ static void exchange(Axis *m, Axis *n, Axis *k, AxisList *batch) {
 
 /* ---- the specification ---- */
 
-static Domain product_domain(const Product *p, const AxisList *batch, const Axis *m, const Axis *n) {
+static Domain product_domain(const Product *p, const AxisList *batch, const Axis *m,
+                             const Axis *n) {
   Domain d = {.type = &p->n->type};
   for (int i = 0; i < batch->count; i++) {
     d.extent[d.rank] = batch->axis[i].extent;
@@ -185,7 +208,8 @@ static Domain product_domain(const Product *p, const AxisList *batch, const Axis
   return d;
 }
 
-static void set_strides(MatmulSpec *s, const AxisList *batch, const Axis *m, const Axis *n, const Axis *k) {
+static void set_strides(MatmulSpec *s, const AxisList *batch, const Axis *m, const Axis *n,
+                        const Axis *k) {
   int r = batch->count;
   for (int i = 0; i < r; i++) {
     s->batch[i] = batch->axis[i].extent;
@@ -241,7 +265,8 @@ static void copy_operands(Product *p, int *slot_a, int *slot_b) {
       if (find(contract, d) < 0) order[at++] = (uint8_t)d;
     for (int i = 0; !sum_batch && i < contract->n; i++) order[at++] = (uint8_t)contract->v[i];
     int64_t offset;
-    dense.type.batched |= sum_batch; /* a shared operand is repeated, so that (batch, summed) is one run */
+    dense.type.batched |=
+        sum_batch; /* a shared operand is repeated, so that (batch, summed) is one run */
     *slot[side] = lower_dense(p->l, p->n->in[side], order, dense.type.batched, &offset);
     dense.ordered = true;
     memcpy(dense.order, order, sizeof order);
@@ -268,16 +293,19 @@ static bool find_operands(Product *p, int *a, int *b) {
   memset(p->role, 0, sizeof p->role);
   copy_operands(p, a, b);
   if (melt_all(p)) return true;
-  diag_error(p->l->diags, p->n->span, "this product has more than %d batch dimensions that lie apart", PRODUCT_BATCH);
+  diag_error(p->l->diags, p->n->span,
+             "this product has more than %d batch dimensions that lie apart", PRODUCT_BATCH);
   return false;
 }
 
 static MatmulSpec specify(Product *p, int slot_a, int slot_b, Domain *domain) {
-  Axis m = take_innermost(&p->role[ROWS]), n = take_innermost(&p->role[COLUMNS]), k = take_innermost(&p->role[INNER]);
+  Axis m = take_innermost(&p->role[ROWS]), n = take_innermost(&p->role[COLUMNS]),
+       k = take_innermost(&p->role[INNER]);
   move_to_batch(p, ROWS);
   move_to_batch(p, COLUMNS);
   AxisList *batch = &p->role[BATCH];
-  MatmulSpec s = {.a = {.slot = slot_a, .offset = p->a.offset}, .b = {.slot = slot_b, .offset = p->b.offset}};
+  MatmulSpec s = {.a = {.slot = slot_a, .offset = p->a.offset},
+                  .b = {.slot = slot_b, .offset = p->b.offset}};
   if (is_column_like(&m, &n)) {
     exchange(&m, &n, &k, batch);
     View t = s.a;
@@ -290,7 +318,8 @@ static MatmulSpec specify(Product *p, int slot_a, int slot_b, Domain *domain) {
 
 bool lower_product(Lower *l, const PlanGroup *g, const Node *n) {
   const Memory *memory = l->plan->memory;
-  Product p = {.l = l, .n = n, .a = memory[n->in[0]->id], .b = memory[n->in[1]->id], .c = memory_own(n)};
+  Product p = {
+      .l = l, .n = n, .a = memory[n->in[0]->id], .b = memory[n->in[1]->id], .c = memory_own(n)};
   int a, b;
   collect_views(&p, g);
   if (!find_operands(&p, &a, &b)) return false;

@@ -48,7 +48,8 @@ bool lower_copy(Lower *l, const PlanGroup *g, const Node *n) {
   row_major.ordered = false;
   Domain domain = lower_domain(&row_major);
   Memory m = memory_own(&row_major);
-  lower_copy_to(l, x, &domain, lower_memory_view(lower_storage(l, n), lower_elem(n), &m, &x->type, &domain));
+  lower_copy_to(l, x, &domain,
+                lower_memory_view(lower_storage(l, n), lower_elem(n), &m, &x->type, &domain));
   return true;
 }
 
@@ -67,7 +68,8 @@ int lower_dense(Lower *l, const Node *x, const uint8_t *order, bool batched, int
   const Memory *m = &l->plan->memory[x->id];
   Memory own = memory_own(&dense);
   bool fits = m->batch == own.batch && lower_elem(m->owner) == MEM_REAL;
-  for (int d = 0; d < x->type.rank; d++) fits &= x->type.dim[d] == 1 || m->stride[d] == own.stride[d];
+  for (int d = 0; d < x->type.rank; d++)
+    fits &= x->type.dim[d] == 1 || m->stride[d] == own.stride[d];
   double constant;
   *offset = m->offset;
   if (fits && !lower_is_constant(l, x, &constant)) return lower_storage(l, m->owner);
@@ -88,7 +90,8 @@ bool lower_concat(Lower *l, const PlanGroup *g, const Node *n) {
     part.type.dim[dim] = n->in[i]->type.dim[dim];
     Domain domain = lower_domain(&part);
     l->nslots = 0; /* each operand is a call of its own */
-    View to = lower_memory_view(lower_storage(l, n), lower_elem(n), &l->plan->memory[n->id], &part.type, &domain);
+    View to = lower_memory_view(lower_storage(l, n), lower_elem(n), &l->plan->memory[n->id],
+                                &part.type, &domain);
     to.offset += at * l->plan->memory[n->id].stride[dim];
     lower_copy_to(l, n->in[i], &domain, to);
     at += part.type.dim[dim];
@@ -109,7 +112,8 @@ bool lower_surround(Lower *l, const PlanGroup *g, const Node *n) {
     m.offset += low[d] * m.stride[d];
     m.stride[d] *= 1 + inner[d];
   }
-  lower_copy_to(l, n->in[0], &domain, lower_memory_view(lower_storage(l, n), lower_elem(n), &m, &part.type, &domain));
+  lower_copy_to(l, n->in[0], &domain,
+                lower_memory_view(lower_storage(l, n), lower_elem(n), &m, &part.type, &domain));
   return true;
 }
 
@@ -134,7 +138,8 @@ bool lower_argmax(Lower *l, const PlanGroup *g, const Node *n) {
   }
   View largest = result;
   largest.slot = lower_scratch(l, plan_bytes(n, l->cg->max_batch, l->cg->real_bytes));
-  vec_push(l->arena, &b.reduces, ((BodyReduce){.kind = REDUCE_MAX, .value = body_load(&b, x), .view = largest}));
+  vec_push(l->arena, &b.reduces,
+           ((BodyReduce){.kind = REDUCE_MAX, .value = body_load(&b, x), .view = largest}));
   run_body(l, &b);
 
   Body c;
@@ -144,7 +149,8 @@ bool lower_argmax(Lower *l, const PlanGroup *g, const Node *n) {
   int below = body_op(&c, OP_less, body_load(&c, x), best, 0);
   int place = body_add(&c, (BodyValue){.kind = BODY_COORD, .dim = axis});
   int candidate = body_op(&c, OP_select, below, body_number(&c, INFINITY), place);
-  vec_push(l->arena, &c.reduces, ((BodyReduce){.kind = REDUCE_MIN, .value = candidate, .view = result}));
+  vec_push(l->arena, &c.reduces,
+           ((BodyReduce){.kind = REDUCE_MIN, .value = candidate, .view = result}));
   return run_body(l, &c);
 }
 
@@ -179,7 +185,10 @@ bool lower_take_rows(Lower *l, const PlanGroup *g, const Node *n) {
   }
   View at = index_view(l, index, table->type.rank - 1, &domain);
   int which = body_add(&b, (BodyValue){.kind = BODY_LOAD, .view = at});
-  int v = body_add(&b, (BodyValue){.kind = BODY_GATHER, .arg = {which}, .view = row, .view_step = m->stride[0],
+  int v = body_add(&b, (BodyValue){.kind = BODY_GATHER,
+                                   .arg = {which},
+                                   .view = row,
+                                   .view_step = m->stride[0],
                                    .number = (double)table->type.dim[0]});
   body_put(&b, v, lower_view(l, n, &domain));
   return run_body(l, &b);
@@ -235,9 +244,12 @@ static View image_view(Lower *l, const Node *n) {
 bool lower_pool(Lower *l, const PlanGroup *g, const Node *n) {
   (void)g;
   static const PoolKind kind[OP_COUNT] = {
-      [OP_max_pool2d] = POOL_MAX,           [OP_max_pool2d_put] = POOL_MAX_PUT,
-      [OP_max_pool2d_take] = POOL_MAX_TAKE, [OP_avg_pool2d] = POOL_MEAN,
-      [OP_avg_pool2d_put] = POOL_MEAN_PUT,  [OP_adaptive_avg_pool2d] = POOL_MEAN,
+      [OP_max_pool2d] = POOL_MAX,
+      [OP_max_pool2d_put] = POOL_MAX_PUT,
+      [OP_max_pool2d_take] = POOL_MAX_TAKE,
+      [OP_avg_pool2d] = POOL_MEAN,
+      [OP_avg_pool2d_put] = POOL_MEAN_PUT,
+      [OP_adaptive_avg_pool2d] = POOL_MEAN,
       [OP_adaptive_avg_pool2d_put] = POOL_MEAN_PUT,
       [OP_adaptive_max_pool2d] = POOL_MAX,
       [OP_adaptive_max_pool2d_put] = POOL_MAX_PUT,

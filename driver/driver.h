@@ -20,7 +20,8 @@ PassOptions driver_pass_options(const Compilation *c);
 int64_t driver_batch(const Compilation *c);
 bool driver_has_loss(const Graph *g);
 
-/* The text kinds of --emit, and --stop-after; all write to -o, or to stdout. False after a reported error. */
+/* The text kinds of --emit, and --stop-after; all write to -o, or to stdout. False after a reported
+ * error. */
 bool emit_text(Compilation *c);
 /* The code kinds, with the header beside them. */
 bool emit_code(Compilation *c);

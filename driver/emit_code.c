@@ -18,23 +18,28 @@ typedef struct {
 } Kind;
 
 static const Kind kinds[] = {
-    {EMIT_SO, ".so", true, LINK_SHARED, OBJECT_OBJ},   {EMIT_OBJ, ".o", true, LINK_OBJECT, OBJECT_OBJ},
-    {EMIT_LIB, ".a", true, LINK_ARCHIVE, OBJECT_OBJ},  {EMIT_ASM, ".s", false, LINK_OBJECT, OBJECT_ASM},
-    {EMIT_LLVM, ".ll", false, LINK_OBJECT, OBJECT_LLVM}, {EMIT_BC, ".bc", false, LINK_OBJECT, OBJECT_BITCODE},
+    {EMIT_SO, ".so", true, LINK_SHARED, OBJECT_OBJ},
+    {EMIT_OBJ, ".o", true, LINK_OBJECT, OBJECT_OBJ},
+    {EMIT_LIB, ".a", true, LINK_ARCHIVE, OBJECT_OBJ},
+    {EMIT_ASM, ".s", false, LINK_OBJECT, OBJECT_ASM},
+    {EMIT_LLVM, ".ll", false, LINK_OBJECT, OBJECT_LLVM},
+    {EMIT_BC, ".bc", false, LINK_OBJECT, OBJECT_BITCODE},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /* The path without the suffix of its file name. */
 static const char *stem(Arena *a, const char *path) {
   const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
-  return dot && dot > (slash ? slash + 1 : path) ? arena_strndup(a, path, (size_t)(dot - path)) : path;
+  return dot && dot > (slash ? slash + 1 : path) ? arena_strndup(a, path, (size_t)(dot - path))
+                                                 : path;
 }
 
 static const Kind *kind_of(const Options *o) {
   for (int i = 0; i < KINDS; i++) {
     if (o->emit == kinds[i].kind) return &kinds[i];
     size_t n = o->output ? strlen(o->output) : 0, m = strlen(kinds[i].suffix);
-    if (o->emit == EMIT_NONE && n > m && !strcmp(o->output + n - m, kinds[i].suffix)) return &kinds[i];
+    if (o->emit == EMIT_NONE && n > m && !strcmp(o->output + n - m, kinds[i].suffix))
+      return &kinds[i];
   }
   return o->emit == EMIT_NONE && !o->output ? &kinds[0] : NULL;
 }
@@ -51,7 +56,8 @@ static bool check_target(Compilation *c, const Kind *k) {
   if (!k->linked || !target || uname(&host)) return true;
   size_t n = strcspn(target, "-");
   if (n == strlen(host.machine) && !strncmp(target, host.machine, n)) return true;
-  diag_error(c->diags, (Span){0}, "code for '%s' cannot be linked with the runtime of this %s", target, host.machine);
+  diag_error(c->diags, (Span){0}, "code for '%s' cannot be linked with the runtime of this %s",
+             target, host.machine);
   diag_note(c->diags, (Span){0}, "emit asm, llvm or bc, and link it there");
   return false;
 }
@@ -59,20 +65,24 @@ static bool check_target(Compilation *c, const Kind *k) {
 static bool check_budget(Compilation *c, const Artifact *art) {
   long long budget = c->options->memory_budget, most = art->arena_bytes;
   if (!budget || most <= budget) return true;
-  diag_error(c->diags, (Span){0}, "the arena needs %lld bytes at batch %lld, more than the budget of %lld", most,
+  diag_error(c->diags, (Span){0},
+             "the arena needs %lld bytes at batch %lld, more than the budget of %lld", most,
              (long long)art->max_batch, budget);
-  diag_note(c->diags, (Span){0}, "the least possible budget is %lld; a smaller --batch needs less", most);
+  diag_note(c->diags, (Span){0}, "the least possible budget is %lld; a smaller --batch needs less",
+            most);
   return false;
 }
 
 /* Machine code into `count` files, on as many threads. */
 static bool emit_objects(Compilation *c, Cg *cg, int count, const char *const *objects) {
   const char *why = NULL;
-  bool ok = count == 1 ? object_emit(cg, OBJECT_OBJ, objects[0], &why) : parts_emit(cg, count, objects, &why);
+  bool ok = count == 1 ? object_emit(cg, OBJECT_OBJ, objects[0], &why)
+                       : parts_emit(cg, count, objects, &why);
   return ok || fail(c, why);
 }
 
-static bool write_code(Compilation *c, const Artifact *art, const Kind *k, Cg *cg, const char *out) {
+static bool write_code(Compilation *c, const Artifact *art, const Kind *k, Cg *cg,
+                       const char *out) {
   const char *why = NULL;
   if (!object_optimise(cg, &why)) return fail(c, why);
   if (!k->linked) return object_emit(cg, k->object, out, &why) || fail(c, why);
@@ -99,9 +109,16 @@ bool emit_code(Compilation *c) {
   const Kind *k = kind_of(o);
   if (!k) return fail(c, "the output's suffix is none of .so .o .a .s .ll .bc; say --emit=KIND");
   if (!check_target(c, k)) return false;
-  const char *out = o->output ? o->output : arena_printf(c->arena, "%s%s", stem(c->arena, o->input), k->suffix);
-  Artifact art = {.source = c->source, .max_batch = driver_batch(c), .keep_ir = !o->no_ir, .diags = c->diags,
-                  .target = {.triple = o->target, .cpu = o->cpu, .real_bytes = o->real_bytes, .level = o->level,
+  const char *out =
+      o->output ? o->output : arena_printf(c->arena, "%s%s", stem(c->arena, o->input), k->suffix);
+  Artifact art = {.source = c->source,
+                  .max_batch = driver_batch(c),
+                  .keep_ir = !o->no_ir,
+                  .diags = c->diags,
+                  .target = {.triple = o->target,
+                             .cpu = o->cpu,
+                             .real_bytes = o->real_bytes,
+                             .level = o->level,
                              .debug = o->debug}};
   PassOptions options = driver_pass_options(c);
   if (!artifact_compile(&art, c->arena, &options, o->inference_only)) return false;

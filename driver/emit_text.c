@@ -50,7 +50,9 @@ static bool print_plan(Compilation *c, Str *out) {
 }
 
 static bool print_header(Compilation *c, Str *out) {
-  Artifact art = {.source = c->source, .max_batch = driver_batch(c), .diags = c->diags,
+  Artifact art = {.source = c->source,
+                  .max_batch = driver_batch(c),
+                  .diags = c->diags,
                   .target = {.real_bytes = c->options->real_bytes}};
   PassOptions options = driver_pass_options(c);
   if (!artifact_compile(&art, c->arena, &options, c->options->inference_only)) return false;
@@ -60,8 +62,9 @@ static bool print_header(Compilation *c, Str *out) {
 
 bool emit_text(Compilation *c) {
   static bool (*const rule[])(Compilation *, Str *) = {
-      [EMIT_IR] = print_source, [EMIT_AST] = print_source, [EMIT_DOT] = print_dot,   [EMIT_MATH] = print_math,
-      [EMIT_PLAN] = print_plan, [EMIT_SUMMARY] = print_summary, [EMIT_HEADER] = print_header};
+      [EMIT_IR] = print_source,    [EMIT_AST] = print_source, [EMIT_DOT] = print_dot,
+      [EMIT_MATH] = print_math,    [EMIT_PLAN] = print_plan,  [EMIT_SUMMARY] = print_summary,
+      [EMIT_HEADER] = print_header};
   Str text = str_new(c->arena);
   bool ok = c->options->stop_after ? stop_after(c, &text) : rule[c->options->emit](c, &text);
   return ok && !c->diags->errors && driver_write(c, c->options->output, text.text);

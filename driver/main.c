@@ -62,8 +62,10 @@ static Graph *load_ir(Compilation *c) {
 
 static Graph *load_net(Compilation *c) {
   const Options *o = c->options;
-  FrontendOptions f = {.defines = o->defines.at, .ndefines = o->defines.count,
-                       .include_dirs = o->include_dirs.at, .ninclude_dirs = o->include_dirs.count};
+  FrontendOptions f = {.defines = o->defines.at,
+                       .ndefines = o->defines.count,
+                       .include_dirs = o->include_dirs.at,
+                       .ninclude_dirs = o->include_dirs.count};
   return frontend_load(c->arena, c->diags, o->input, &f);
 }
 

@@ -12,7 +12,8 @@ const char options_help[] =
     "\n"
     "  -o OUT                 output; its suffix chooses .so .o .a .s .ll .bc (default: FILE.so)\n"
     "  -c, -S                 an object file, assembly\n"
-    "  --emit=KIND            so obj lib asm llvm bc, or as text: ir ast dot math plan summary header\n"
+    "  --emit=KIND            so obj lib asm llvm bc, or as text: ir ast dot math plan summary "
+    "header\n"
     "  -O0 .. -O3             optimisation (default -O2; -O0 turns every optimisation off)\n"
     "  -g                     line tables that name the .net file\n"
     "  -D NAME=VALUE          override a const\n"
@@ -26,7 +27,8 @@ const char options_help[] =
     "  --dump=PASS|all        print the graph after a pass\n"
     "  --stop-after=PASS      print the graph there and stop\n"
     "  --passes=A,B           run just these passes on a .ir file and print the graph\n"
-    "  --program=NAME         infer evaluate train grad grad_eval apply, for --stop-after and --emit=plan\n"
+    "  --program=NAME         infer evaluate train grad grad_eval apply, for --stop-after and "
+    "--emit=plan\n"
     "  --verify-each          check the graph, and interpret it, around every pass\n"
     "  --remarks              say what fused and what did not\n"
     "  --time-passes          where the time went\n"
@@ -69,7 +71,8 @@ static bool set_include(Parse *p, const char *v) {
   return true;
 }
 static bool set_batch(Parse *p, const char *v) {
-  return number(v, 1, LIMIT_BATCH, &p->out->batch) || refuse(p, "--batch wants a whole number from 1, not", v);
+  return number(v, 1, LIMIT_BATCH, &p->out->batch) ||
+         refuse(p, "--batch wants a whole number from 1, not", v);
 }
 static bool set_jobs(Parse *p, const char *v) {
   int64_t n;
@@ -110,9 +113,10 @@ static const struct {
   const char *name;
   EmitKind kind;
 } emit_kind[] = {
-    {"so", EMIT_SO},     {"obj", EMIT_OBJ},   {"lib", EMIT_LIB},   {"asm", EMIT_ASM},         {"llvm", EMIT_LLVM},
-    {"bc", EMIT_BC},     {"ir", EMIT_IR},     {"ast", EMIT_AST},   {"dot", EMIT_DOT},         {"math", EMIT_MATH},
-    {"plan", EMIT_PLAN}, {"summary", EMIT_SUMMARY}, {"header", EMIT_HEADER},
+    {"so", EMIT_SO},         {"obj", EMIT_OBJ},   {"lib", EMIT_LIB},   {"asm", EMIT_ASM},
+    {"llvm", EMIT_LLVM},     {"bc", EMIT_BC},     {"ir", EMIT_IR},     {"ast", EMIT_AST},
+    {"dot", EMIT_DOT},       {"math", EMIT_MATH}, {"plan", EMIT_PLAN}, {"summary", EMIT_SUMMARY},
+    {"header", EMIT_HEADER},
 };
 
 static bool set_emit(Parse *p, const char *v) {
@@ -127,10 +131,20 @@ static const struct {
   const char *name;
   Setter *set;
 } with_value[] = {
-    {"-o", set_output},           {"-D", set_define},         {"-I", set_include},   {"--batch", set_batch},
-    {"-j", set_jobs},             {"--precision", set_precision}, {"-mcpu", set_cpu}, {"--target", set_target},
-    {"--dump", set_dump},         {"--stop-after", set_stop}, {"--passes", set_passes}, {"--program", set_program},
-    {"--memory-budget", set_budget}, {"--emit", set_emit},
+    {"-o", set_output},
+    {"-D", set_define},
+    {"-I", set_include},
+    {"--batch", set_batch},
+    {"-j", set_jobs},
+    {"--precision", set_precision},
+    {"-mcpu", set_cpu},
+    {"--target", set_target},
+    {"--dump", set_dump},
+    {"--stop-after", set_stop},
+    {"--passes", set_passes},
+    {"--program", set_program},
+    {"--memory-budget", set_budget},
+    {"--emit", set_emit},
 };
 enum { WITH_VALUE = sizeof with_value / sizeof *with_value };
 
@@ -155,13 +169,15 @@ static bool *flag_of(Options *o, const char *arg) {
 static bool set_short(Options *o, const char *arg) {
   if (!strcmp(arg, "-c")) return o->emit = EMIT_OBJ, true;
   if (!strcmp(arg, "-S")) return o->emit = EMIT_ASM, true;
-  if (arg[0] == '-' && arg[1] == 'O' && arg[2] >= '0' && arg[2] <= '3' && !arg[3]) return o->level = arg[2] - '0', true;
+  if (arg[0] == '-' && arg[1] == 'O' && arg[2] >= '0' && arg[2] <= '3' && !arg[3])
+    return o->level = arg[2] - '0', true;
   bool *flag = flag_of(o, arg);
   if (flag) *flag = true;
   return flag;
 }
 
-/* The option's value: after '=', glued on (-DX=1), or the next argument; NULL when arg is not this option. */
+/* The option's value: after '=', glued on (-DX=1), or the next argument; NULL when arg is not this
+ * option. */
 static const char *value_of(const char *name, const char *arg, const char *next, int *used) {
   size_t n = strlen(name);
   if (strncmp(arg, name, n)) return NULL;

@@ -9,8 +9,19 @@
 
 typedef enum {
   EMIT_NONE, /* by the output's suffix */
-  EMIT_SO, EMIT_OBJ, EMIT_LIB, EMIT_ASM, EMIT_LLVM, EMIT_BC, /* code */
-  EMIT_IR, EMIT_AST, EMIT_DOT, EMIT_MATH, EMIT_PLAN, EMIT_SUMMARY, EMIT_HEADER /* text */
+  EMIT_SO,
+  EMIT_OBJ,
+  EMIT_LIB,
+  EMIT_ASM,
+  EMIT_LLVM,
+  EMIT_BC, /* code */
+  EMIT_IR,
+  EMIT_AST,
+  EMIT_DOT,
+  EMIT_MATH,
+  EMIT_PLAN,
+  EMIT_SUMMARY,
+  EMIT_HEADER /* text */
 } EmitKind;
 
 typedef struct {

@@ -1,15 +1,16 @@
 /* fuse: nodes into kernels.
  *
  * A kernel (group) is one of
- *   - a sweep: elementwise nodes over one domain, any number of results, with reductions at its end;
+ *   - a sweep: elementwise nodes over one domain, any number of results, with reductions at its
+ * end;
  *   - a product or convolution with the elementwise nodes that follow it as its epilogue;
  *   - any other primitive alone.
- * Walking the nodes in the order of demand, a node joins the group of an operand when the group computes the same
- * domain in the same memory order and nothing it needs from outside waits for the group itself; groups that meet in
- * a node become one. Views belong to no group.
+ * Walking the nodes in the order of demand, a node joins the group of an operand when the group
+ * computes the same domain in the same memory order and nothing it needs from outside waits for the
+ * group itself; groups that meet in a node become one. Views belong to no group.
  *
- * Needs: final orders (layout). Keeps: the graph. Sets: group, from 1, in no particular order (plan sorts them).
- * At -O0 every node is a group of its own. */
+ * Needs: final orders (layout). Keeps: the graph. Sets: group, from 1, in no particular order (plan
+ * sorts them). At -O0 every node is a group of its own. */
 #include <string.h>
 
 #include "ir/op.h"
@@ -26,7 +27,8 @@ typedef struct {
   const Node *reduce; /* a reduction of the group, or NULL */
   bool product;       /* its first member is a product or a convolution */
   int reads;          /* operands from outside, each as often as it is read */
-  int min_id, max_id;
+  int min_id;
+  int reach; /* no node of it, and of all groups that it waits for, has a higher id */
 } Group;
 
 typedef struct {
@@ -35,11 +37,14 @@ typedef struct {
   Memory *memory;
   const PassOptions *options;
   VEC(Group *) groups; /* groups.at[0] is a place holder */
-  int *stamp;       /* by node id: last dependency search that met it */
-  int *group_stamp; /* by group */
+  int *stamp;          /* by node id: last dependency search that met it */
+  int *group_stamp;    /* by group */
   int search, visits;
   VEC(const Node *) stack; /* of the search */
   bool *stored;            /* by node id: another kernel reads it as it is, so it lies in memory */
+  int *user_at;            /* by node id: where its users begin in `user`; they end where the next one's begin */
+  Node **user;
+  VEC(int) raised; /* groups whose users must still hear of their reach */
 } Fuse;
 
 /* ---- does something wait for group `target`? ---- */
@@ -61,8 +66,9 @@ static bool seen_before(int *stamp, int search) {
   return seen;
 }
 
-/* Does one of the nodes on the stack need the group? A group runs as a whole, so a member waits for all that any
- * member needs. A search that grows too long counts as yes: that costs a fusion, never an answer. */
+/* Does one of the nodes on the stack need the group? A group runs as a whole, so a member waits for
+ * all that any member needs. A search that grows too long counts as yes: that costs a fusion, never
+ * an answer. */
 static bool finds(Fuse *f, int target) {
   int earliest = f->groups.at[target]->min_id;
   while (f->stack.count) {
@@ -70,18 +76,21 @@ static bool finds(Fuse *f, int target) {
     if (n->group == target || f->visits++ > SEARCH_LIMIT) return true;
     if (seen_before(&f->stamp[n->id], f->search)) continue;
     if (!n->group) {
-      if (n->id > earliest) look_at_operands(f, n);
+      look_at_operands(f, n);
       continue;
     }
     const Group *g = f->groups.at[n->group];
-    if (g->max_id < earliest || seen_before(&f->group_stamp[n->group], f->search)) continue;
+    if (g->reach < earliest || seen_before(&f->group_stamp[n->group], f->search)) continue;
     for (int i = 0; i < g->members.count; i++) look_at_operands(f, g->members.at[i]);
   }
   return false;
 }
 
-/* Is x there when a member of `target` computes the same element? A reduction is, only after the whole group. */
-static bool is_at_hand(const Node *x, int target) { return x->group == target && !fusible_reduction(x->op); }
+/* Is x there when a member of `target` computes the same element? A reduction is, only after the
+ * whole group. */
+static bool is_at_hand(const Node *x, int target) {
+  return x->group == target && !fusible_reduction(x->op);
+}
 
 /* May n run as part of group `target`: nothing else that it needs comes after the group? */
 static bool order_allows(Fuse *f, const Node *n, int target) {
@@ -91,15 +100,63 @@ static bool order_allows(Fuse *f, const Node *n, int target) {
   return !finds(f, target);
 }
 
+/* ---- how far a group reaches ---- */
+
+static void list_users(Fuse *f) {
+  const Graph *g = f->graph;
+  f->user_at = ARENA_ARRAY(f->scratch, int, g->nodes.count + 2);
+  int *at = f->user_at + 1; /* counted one place higher, and filled up to the next one's begin */
+  for (int i = 0; i < g->nodes.count; i++)
+    for (int k = 0; k < g->nodes.at[i]->nin; k++)
+      if (g->nodes.at[i]->in[k]) at[g->nodes.at[i]->in[k]->id + 1]++;
+  for (int i = 1; i <= g->nodes.count; i++) at[i] += at[i - 1];
+  f->user = ARENA_ARRAY(f->scratch, Node *, at[g->nodes.count] + 1);
+  for (int i = 0; i < g->nodes.count; i++)
+    for (int k = 0; k < g->nodes.at[i]->nin; k++)
+      if (g->nodes.at[i]->in[k]) f->user[at[g->nodes.at[i]->in[k]->id]++] = g->nodes.at[i];
+}
+
+/* Of what stands in no group: a view, a leaf. */
+static int reach_of(const Fuse *f, const Node *n) {
+  while (!n->group && n->nin && n->in[0]) n = n->in[0];
+  return n->group ? f->groups.at[n->group]->reach : n->id;
+}
+
+static void tell_users(Fuse *f, const Node *n, int reach) {
+  for (int i = f->user_at[n->id]; i < f->user_at[n->id + 1]; i++) {
+    const Node *u = f->user[i];
+    if (!u->group) {
+      if (memory_is_view(&f->memory[u->id], u)) tell_users(f, u, reach);
+    } else if (f->groups.at[u->group]->reach < reach) {
+      f->groups.at[u->group]->reach = reach;
+      vec_push(f->scratch, &f->raised, u->group);
+    }
+  }
+}
+
+/* n is new in the group: the group reaches what n needs, and all that wait for the group reach that too. */
+static void extend_reach(Fuse *f, const Node *n, Group *g) {
+  int before = g->reach;
+  if (n->id > g->reach) g->reach = n->id;
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && reach_of(f, n->in[i]) > g->reach) g->reach = reach_of(f, n->in[i]);
+  tell_users(f, n, g->reach);
+  if (g->reach > before) vec_push(f->scratch, &f->raised, n->group);
+  while (f->raised.count) {
+    const Group *r = f->groups.at[f->raised.at[--f->raised.count]];
+    for (int i = 0; i < r->members.count; i++) tell_users(f, r->members.at[i], r->reach);
+  }
+}
+
 /* ---- groups ---- */
 
 static void join(Fuse *f, Node *n, int group) {
   Group *g = f->groups.at[group];
   if (!g->members.count) g->min_id = n->id;
   vec_push(f->scratch, &g->members, n);
-  if (n->id > g->max_id) g->max_id = n->id;
   if (n->id < g->min_id) g->min_id = n->id;
   n->group = group;
+  extend_reach(f, n, g);
   for (int i = 0; i < n->nin; i++) {
     if (!n->in[i] || n->in[i]->group == group) continue;
     g->reads++;
@@ -130,8 +187,8 @@ static bool same_reduction(const Node *a, const Node *b) {
          (!x->n || !memcmp(x->v, y->v, sizeof *x->v * (size_t)x->n));
 }
 
-/* All that n would take from the group can be read from memory later on: computing n there gains nothing, and would
- * keep one more value alive until it is wanted. */
+/* All that n would take from the group can be read from memory later on: computing n there gains
+ * nothing, and would keep one more value alive until it is wanted. */
 static bool gains_nothing(const Fuse *f, const Node *n, int group) {
   for (int i = 0; i < n->nin; i++)
     if (n->in[i] && n->in[i]->group == group && !f->stored[n->in[i]->id]) return false;
@@ -145,7 +202,8 @@ static const char *why_not_join(Fuse *f, const Node *n, const Node *operand) {
   if (!g->domain) return "its operand's kernel takes no epilogue";
   if (!has_room(g, 1, n->nin)) return "the kernel is full";
   if (!same_domain(g->domain, n)) return "it has another shape or memory order";
-  if (g->product && op_info[n->op].kind != KIND_ELEMENTWISE) return "an epilogue knows no coordinates";
+  if (g->product && op_info[n->op].kind != KIND_ELEMENTWISE)
+    return "an epilogue knows no coordinates";
   if (g->product && n->type.rank > EPILOGUE_RANK) return "its rank is too high for an epilogue";
   if (gains_nothing(f, n, operand->group)) return "its operand lies in memory already";
   if (!order_allows(f, n, operand->group)) return "it also needs a value that waits for the kernel";
@@ -167,8 +225,8 @@ static bool only_elementwise(const Group *g) {
   return true;
 }
 
-/* May the members of `from`, and n, run as part of `into`? Neither group waits for the other, and both compute one
- * domain. */
+/* May the members of `from`, and n, run as part of `into`? Neither group waits for the other, and
+ * both compute one domain. */
 static bool can_merge(Fuse *f, int from, int into, const Node *n) {
   Group *a = f->groups.at[from], *b = f->groups.at[into];
   if (a->product || !a->domain || !b->domain || !same_domain(a->domain, b->domain)) return false;
@@ -196,7 +254,8 @@ static void remark(Fuse *f, const Node *n, const Node *operand, const char *why)
                 op_info[operand->op].name);
 }
 
-/* The operands' groups that n could join: a product's first, else the latest; *others gets the rest. */
+/* The operands' groups that n could join: a product's first, else the latest; *others gets the
+ * rest. */
 static int join_candidate(Fuse *f, Node *n, int *others, int *nothers) {
   int best = 0;
   *nothers = 0;
@@ -291,7 +350,8 @@ static void place(Fuse *f, Node *n) {
   }
 }
 
-/* A constant that something other than a sweep reads must lie in memory: it becomes a kernel that fills it. */
+/* A constant that something other than a sweep reads must lie in memory: it becomes a kernel that
+ * fills it. */
 static void place_constants(Fuse *f) {
   for (int i = 0; i < f->graph->nodes.count; i++) {
     Node *n = f->graph->nodes.at[i];
@@ -308,7 +368,8 @@ static void renumber(Fuse *f) {
   int *number = ARENA_ARRAY(f->scratch, int, f->groups.count + 1), count = 0;
   for (int k = 1; k < f->groups.count; k++)
     if (f->groups.at[k]->members.count) number[k] = ++count;
-  for (int i = 0; i < f->graph->nodes.count; i++) f->graph->nodes.at[i]->group = number[f->graph->nodes.at[i]->group];
+  for (int i = 0; i < f->graph->nodes.count; i++)
+    f->graph->nodes.at[i]->group = number[f->graph->nodes.at[i]->group];
 }
 
 void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
@@ -318,6 +379,7 @@ void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
   f.group_stamp = ARENA_ARRAY(scratch, int, 2 * g->nodes.count + 2);
   vec_push(scratch, &f.groups, ARENA_NEW(scratch, Group));
   f.stored = ARENA_ARRAY(scratch, bool, g->nodes.count + 1);
+  list_users(&f);
   for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->group = 0;
   for (int i = 0; i < g->nodes.count; i++) place(&f, g->nodes.at[i]);
   place_constants(&f);

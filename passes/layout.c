@@ -1,9 +1,9 @@
 /* layout: the memory order of every tensor's dimensions.
  *
- * Users see images as [C, H, W]; in memory they are [H, W, C], convolution weights [KH, KW, I, O] and the weights
- * of linear layers [in, out]. The pass seeds these orders where convolutions, pools and products ask for them and
- * spreads them over everything that computes element by element with a seeded tensor, so that one order meets
- * itself; what no seed reaches keeps 0, 1, 2, ...
+ * Users see images as [C, H, W]; in memory they are [H, W, C], convolution weights [KH, KW, I, O]
+ * and the weights of linear layers [in, out]. The pass seeds these orders where convolutions, pools
+ * and products ask for them and spreads them over everything that computes element by element with
+ * a seeded tensor, so that one order meets itself; what no seed reaches keeps 0, 1, 2, ...
  *
  * Needs: only LEAF, ELEMENTWISE and PRIMITIVE nodes. Keeps: all values and types. Sets: order. */
 #include <string.h>
@@ -15,8 +15,9 @@ typedef struct {
   Graph *graph;
   VEC(Node *) work; /* nodes whose order was set and has not been spread yet */
   Arena *scratch;
-  VEC(Node *) *users;    /* by id */
-  VEC(Node *) *partners; /* by id: the other side of an ASSIGN or GRAD result, whose memory it may become */
+  VEC(Node *) * users; /* by id */
+  VEC(Node *) *
+      partners; /* by id: the other side of an ASSIGN or GRAD result, whose memory it may become */
 } Layout;
 
 typedef struct {
@@ -29,10 +30,11 @@ static const Order linear_weights = {{1, 0}};
 
 static bool is_user_memory(const Node *n) { return n->op == OP_input || n->op == OP_target; }
 
-/* Inputs and targets come row-major; a reshape that has to copy writes row-major, and so does put_rows where a row is
- * more than a vector. */
+/* Inputs and targets come row-major; a reshape that has to copy writes row-major, and so does
+ * put_rows where a row is more than a vector. */
 static bool is_row_major(const Node *n) {
-  return is_user_memory(n) || n->op == OP_constant || n->op == OP_reshape || (n->op == OP_put_rows && n->type.rank != 2);
+  return is_user_memory(n) || n->op == OP_constant || n->op == OP_reshape ||
+         (n->op == OP_put_rows && n->type.rank != 2);
 }
 
 static void set_order(Layout *l, Node *n, const Order *o) {
@@ -81,11 +83,16 @@ static Seed *const seed_first[OP_COUNT] = {
     [OP_conv_weight] = seed_conv_weight,
 };
 static Seed *const seed_second[OP_COUNT] = {
-    [OP_max_pool2d] = seed_pool,          [OP_max_pool2d_put] = seed_pool,
-    [OP_max_pool2d_take] = seed_pool,     [OP_avg_pool2d] = seed_pool,
-    [OP_avg_pool2d_put] = seed_pool,      [OP_adaptive_avg_pool2d] = seed_pool,
-    [OP_adaptive_avg_pool2d_put] = seed_pool, [OP_adaptive_max_pool2d] = seed_pool,
-    [OP_adaptive_max_pool2d_put] = seed_pool, [OP_adaptive_max_pool2d_take] = seed_pool,
+    [OP_max_pool2d] = seed_pool,
+    [OP_max_pool2d_put] = seed_pool,
+    [OP_max_pool2d_take] = seed_pool,
+    [OP_avg_pool2d] = seed_pool,
+    [OP_avg_pool2d_put] = seed_pool,
+    [OP_adaptive_avg_pool2d] = seed_pool,
+    [OP_adaptive_avg_pool2d_put] = seed_pool,
+    [OP_adaptive_max_pool2d] = seed_pool,
+    [OP_adaptive_max_pool2d_put] = seed_pool,
+    [OP_adaptive_max_pool2d_take] = seed_pool,
     [OP_dot_general] = seed_dot,
 };
 

@@ -65,7 +65,8 @@ static bool view_broadcast(const Node *n, const Memory *x, Memory *m) {
   return true;
 }
 
-/* A stretch of old dimensions that lies contiguously in memory, being cut into new dimensions from the inside. */
+/* A stretch of old dimensions that lies contiguously in memory, being cut into new dimensions from
+ * the inside. */
 typedef struct {
   const Type *from;
   const Memory *x;

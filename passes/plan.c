@@ -1,13 +1,15 @@
 /* plan: the order in which kernels run, and where in the arena each result lies.
  *
- * Order: a kernel runs once what it reads is there; among those ready, kernels that store a new parameter go first
- * (their gradient dies at once), then the earliest in the graph. Gradient programs run all of the forward part
- * before the backward part. A new parameter value is written over the old one, after every reader of the old one.
- * Offsets: every storage lives from the kernel that writes it to the last one that reads it; the largest are placed
- * first, each at the lowest offset that is free for its whole life. A sweep may write over an operand that dies
- * there and is read at the same element only.
+ * Order: a kernel runs once what it reads is there; among those ready, kernels that store a new
+ * parameter go first (their gradient dies at once), then the earliest in the graph. Gradient
+ * programs run all of the forward part before the backward part. A new parameter value is written
+ * over the old one, after every reader of the old one. Offsets: every storage lives from the kernel
+ * that writes it to the last one that reads it; the largest are placed first, each at the lowest
+ * offset that is free for its whole life. A sweep may write over an operand that dies there and is
+ * read at the same element only.
  *
- * Needs: order (layout) and groups (fuse). Keeps: the graph. Sets: group, renumbered in execution order; offset. */
+ * Needs: order (layout) and groups (fuse). Keeps: the graph. Sets: group, renumbered in execution
+ * order; offset. */
 #include "passes/plan.h"
 
 #include <stdlib.h>
@@ -30,7 +32,8 @@ typedef struct {
   int real_bytes;
   bool in_place;
   int count;
-  Storage *at;     /* one a storage; nodes that share one by writing in place follow it through `root` */
+  Storage
+      *at; /* one a storage; nodes that share one by writing in place follow it through `root` */
   int *storage_of; /* by node id, -1 */
 } Offsets;
 
@@ -77,7 +80,8 @@ static int by_offset(const void *pa, const void *pb) {
   return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-/* The lowest gap among the storages already placed (sorted by offset) that are live together with s. */
+/* The lowest gap among the storages already placed (sorted by offset) that are live together with
+ * s. */
 static int64_t lowest_gap(Storage *const *placed, int count, const Storage *s) {
   int64_t at = 0;
   for (int i = 0; i < count; i++) {
@@ -129,7 +133,10 @@ void pass_plan(Graph *g, Arena *scratch, const PassOptions *options) {
   const int *number = groups_order(groups_build(g, scratch));
   for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->group = number[g->nodes.at[i]->group];
 
-  Offsets o = {.graph = g, .plan = plan_read(g, scratch, real_bytes), .scratch = scratch, .real_bytes = real_bytes,
+  Offsets o = {.graph = g,
+               .plan = plan_read(g, scratch, real_bytes),
+               .scratch = scratch,
+               .real_bytes = real_bytes,
                .in_place = !options || options->level > 0};
   o.at = ARENA_ARRAY(scratch, Storage, g->nodes.count + 1);
   o.storage_of = ARENA_ARRAY(scratch, int, g->nodes.count + 1);
@@ -137,5 +144,6 @@ void pass_plan(Graph *g, Arena *scratch, const PassOptions *options) {
   place_all(&o);
 
   const char *overlap = plan_check(g, scratch, real_bytes);
-  if (overlap && options && options->diags) diag_error(options->diags, (Span){0}, "internal: plan: %s", overlap);
+  if (overlap && options && options->diags)
+    diag_error(options->diags, (Span){0}, "internal: plan: %s", overlap);
 }

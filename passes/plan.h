@@ -1,4 +1,5 @@
-/* What the plan pass decided, read back from an annotated graph by codegen, by --emit=plan and by the checker. */
+/* What the plan pass decided, read back from an annotated graph by codegen, by --emit=plan and by
+ * the checker. */
 #ifndef DLC_PASSES_PLAN_H
 #define DLC_PASSES_PLAN_H
 
@@ -11,24 +12,27 @@ typedef struct {
 } PlanGroup;
 
 typedef struct {
-  Memory *memory;    /* by node id */
+  Memory *memory; /* by node id */
   int ngroups;
   PlanGroup *groups; /* groups[1] .. groups[ngroups] */
   int cut;           /* groups 1..cut are the forward part; ngroups when there are no gradients */
   bool *stored;      /* by node id: the node's elements lie in memory, not only in registers */
-  const Result **placed; /* by node id: the ASSIGN or GRAD result in whose target's memory it is computed; or NULL */
-  int64_t *start, *end; /* by node id: first and last group during which its storage is live */
-  int64_t peak;      /* bytes of the arena */
+  const Result **placed; /* by node id: the ASSIGN or GRAD result in whose target's memory it is
+                            computed; or NULL */
+  int64_t *start, *end;  /* by node id: first and last group during which its storage is live */
+  int64_t peak;          /* bytes of the arena */
 } Plan;
 
 /* Reads the annotations of a planned graph. `real_bytes` is 4 or 8. In `a`. */
 Plan *plan_read(const Graph *g, Arena *a, int real_bytes);
 
-/* What is wrong with a plan, as text: two nodes whose storage overlaps while both are live, a node that runs before
- * what it reads, a parameter read after it was overwritten; NULL for nothing. Works from the annotations alone. */
+/* What is wrong with a plan, as text: two nodes whose storage overlaps while both are live, a node
+ * that runs before what it reads, a parameter read after it was overwritten; NULL for nothing.
+ * Works from the annotations alone. */
 const char *plan_check(const Graph *g, Arena *scratch, int real_bytes);
 
-int64_t plan_bytes(const Node *n, int64_t batch, int real_bytes); /* of n's storage, rounded up to 64 */
+int64_t plan_bytes(const Node *n, int64_t batch,
+                   int real_bytes); /* of n's storage, rounded up to 64 */
 
 /* --emit=plan: a line a kernel, its storage and the bytes live; then the peak. */
 void plan_print(const Graph *g, Str *out, Arena *scratch, int real_bytes);

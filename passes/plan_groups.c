@@ -49,22 +49,29 @@ static bool reads(const Memory *memory, const PlanGroup *g, const Node *owner) {
   return false;
 }
 
-static bool kernel_allows(const Memory *memory, const PlanGroup *g, const Node *n, const Node *target) {
+static bool kernel_allows(const Memory *memory, const PlanGroup *g, const Node *n,
+                          const Node *target) {
   return !reads(memory, g, target) || (writes_in_step(n) && reads_in_step(memory, g, n, target));
 }
 
-static bool can_place(const Memory *memory, const PlanGroup *groups, const bool *copied, const Result *r) {
+static bool can_place(const Memory *memory, const PlanGroup *groups, const bool *copied,
+                      const Result *r) {
   const Node *n = r->node, *t = r->target;
   if (!t || t->op == OP_input || n->offset != -1 || !n->group) return false;
-  if (memory_is_view(&memory[n->id], n) || !type_equal(&n->type, &t->type) || !memory_same_order(n, t))
+  if (memory_is_view(&memory[n->id], n) || !type_equal(&n->type, &t->type) ||
+      !memory_same_order(n, t))
     return false;
-  return r->kind == RESULT_GRAD || (!copied[t->id] && kernel_allows(memory, &groups[n->group], n, t));
+  return r->kind == RESULT_GRAD ||
+         (!copied[t->id] && kernel_allows(memory, &groups[n->group], n, t));
 }
 
-const Result **placement_map(const Graph *g, const Memory *memory, const PlanGroup *groups, Arena *a) {
+const Result **placement_map(const Graph *g, const Memory *memory, const PlanGroup *groups,
+                             Arena *a) {
   const Result **placed = ARENA_ARRAY(a, const Result *, g->nodes.count + 1);
-  bool *copied = ARENA_ARRAY(a, bool, g->nodes.count + 1); /* as a result, at the end: it must keep its old value */
-  for (int i = 0; i < g->results.count; i++) copied[memory[g->results.at[i].node->id].owner->id] = true;
+  bool *copied = ARENA_ARRAY(
+      a, bool, g->nodes.count + 1); /* as a result, at the end: it must keep its old value */
+  for (int i = 0; i < g->results.count; i++)
+    copied[memory[g->results.at[i].node->id].owner->id] = true;
   for (int i = 0; i < g->results.count; i++) {
     const Result *r = &g->results.at[i];
     if (!placed[r->node->id] && can_place(memory, groups, copied, r)) placed[r->node->id] = r;

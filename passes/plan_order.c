@@ -1,5 +1,6 @@
-/* The order in which kernels run: of those that wait for nothing any more, the forward part first, then kernels that
- * store a new parameter (their gradient dies at once), then the earliest in the graph. */
+/* The order in which kernels run: of those that wait for nothing any more, the forward part first,
+ * then kernels that store a new parameter (their gradient dies at once), then the earliest in the
+ * graph. */
 #include <stdlib.h>
 
 #include "passes/plan_groups.h"
@@ -9,10 +10,11 @@ enum { GIVEN_UP = -2 }; /* offset of a result that is not computed in its target
 typedef struct {
   Groups *groups;
   Arena *scratch;
-  IntList *readers, *writers; /* by group: those that wait for its results, and those for its reads to be over */
-  int *missing;               /* by group: how many of those that it waits for have not run */
-  int *number;                /* new number by old; 0: has not run */
-  int *ready, nready;         /* a heap, the next at [0] */
+  IntList *readers,
+      *writers; /* by group: those that wait for its results, and those for its reads to be over */
+  int *missing; /* by group: how many of those that it waits for have not run */
+  int *number;  /* new number by old; 0: has not run */
+  int *ready, nready; /* a heap, the next at [0] */
   int count;
 } Order;
 
@@ -32,7 +34,8 @@ static void exchange(Order *o, int i, int k) {
 static void put_ready(Order *o, int group) {
   int i = o->nready++;
   o->ready[i] = group;
-  for (; i && comes_before(o, o->ready[i], o->ready[(i - 1) / 2]); i = (i - 1) / 2) exchange(o, i, (i - 1) / 2);
+  for (; i && comes_before(o, o->ready[i], o->ready[(i - 1) / 2]); i = (i - 1) / 2)
+    exchange(o, i, (i - 1) / 2);
 }
 
 static int take_ready(Order *o) {
@@ -85,7 +88,8 @@ static void count_missing(Order *o) {
     const GroupInfo *g = &o->groups->at[k];
     o->missing[k] = g->after.count + g->readers.count;
     for (int i = 0; i < g->after.count; i++) vec_push(o->scratch, &o->readers[g->after.at[i]], k);
-    for (int i = 0; i < g->readers.count; i++) vec_push(o->scratch, &o->writers[g->readers.at[i]], k);
+    for (int i = 0; i < g->readers.count; i++)
+      vec_push(o->scratch, &o->writers[g->readers.at[i]], k);
   }
   for (int k = 1; k <= o->groups->count; k++)
     if (!o->missing[k]) put_ready(o, k);

@@ -42,7 +42,8 @@ static void read_lives(const Graph *g, Plan *p) {
     const Result *r = &g->results.at[i];
     const Node *owner = p->memory[r->node->id].owner;
     p->stored[owner->id] = owner->group > 0;
-    read_until(p, owner, 1 + (r->kind == RESULT_GRAD ? p->ngroups : p->cut)); /* copied after that kernel */
+    read_until(p, owner,
+               1 + (r->kind == RESULT_GRAD ? p->ngroups : p->cut)); /* copied after that kernel */
   }
 }
 
@@ -102,17 +103,19 @@ static void drop_dead(Check *c, int group) {
 
 static const char *check_place(Check *c, const Node *n) {
   if (!c->plan->stored[n->id] || c->plan->placed[n->id]) return NULL;
-  if (n->offset < 0) return arena_printf(c->arena, "%%%d is read from memory but has no place there", n->id);
+  if (n->offset < 0)
+    return arena_printf(c->arena, "%%%d is read from memory but has no place there", n->id);
   Live fresh = {n, n->offset + plan_bytes(n, c->batch, c->real_bytes)};
   for (int i = 0; i < c->count; i++)
     if (collide(c->plan, &c->live[i], &fresh))
-      return arena_printf(c->arena, "%%%d and %%%d lie over each other while both are live", c->live[i].node->id,
-                          n->id);
+      return arena_printf(c->arena, "%%%d and %%%d lie over each other while both are live",
+                          c->live[i].node->id, n->id);
   c->live[c->count++] = fresh;
   return NULL;
 }
 
-/* What n reads has been computed before, and the parameters that it reads have not been overwritten. */
+/* What n reads has been computed before, and the parameters that it reads have not been
+ * overwritten. */
 static const char *check_order(const Check *c, const Node *n) {
   for (int k = 0; k < n->nin; k++) {
     const Node *owner = n->in[k] ? c->plan->memory[n->in[k]->id].owner : NULL;
@@ -120,7 +123,8 @@ static const char *check_order(const Check *c, const Node *n) {
     if (owner->group > n->group)
       return arena_printf(c->arena, "%%%d runs before %%%d, which it reads", n->id, owner->id);
     if (c->writer[owner->id] && c->writer[owner->id] < n->group)
-      return arena_printf(c->arena, "%%%d reads %%%d, which has been overwritten", n->id, owner->id);
+      return arena_printf(c->arena, "%%%d reads %%%d, which has been overwritten", n->id,
+                          owner->id);
   }
   return NULL;
 }
@@ -152,8 +156,8 @@ const char *plan_check(const Graph *g, Arena *scratch, int real_bytes) {
 
 void plan_print(const Graph *g, Str *out, Arena *scratch, int real_bytes) {
   Plan *p = plan_read(g, scratch, real_bytes);
-  str_printf(out, "# %s %s, batch %lld\n# kernel: results at offset (bytes, last read by)\n", g->name,
-             g->program ? g->program : "", (long long)g->train.batch);
+  str_printf(out, "# %s %s, batch %lld\n# kernel: results at offset (bytes, last read by)\n",
+             g->name, g->program ? g->program : "", (long long)g->train.batch);
   for (int k = 1; k <= p->ngroups; k++) {
     str_printf(out, "%5d%s", k, k == p->cut + 1 ? " (backward)" : "");
     for (int i = 0; i < p->groups[k].members.count; i++) {

@@ -8,7 +8,8 @@
 static bool is_line(const Node *n) {
   OpKind k = op_info[n->op].kind;
   if (k == KIND_LEAF || n->op == OP_grad || !strcmp(op_info[n->op].section, "loss")) return false;
-  return n->op == OP_identity || (strcmp(op_info[n->op].section, "elementwise") && !op_info[n->op].internal);
+  return n->op == OP_identity ||
+         (strcmp(op_info[n->op].section, "elementwise") && !op_info[n->op].internal);
 }
 
 /* What only the loss and the metrics need is no layer. */
@@ -45,7 +46,8 @@ static const char *shape_text(Arena *a, const Type *t) {
 
 void summary_print(const Graph *g, Str *out) {
   Arena *a = out->arena;
-  bool *counted = ARENA_ARRAY(a, bool, g->nodes.count + 1), *needed = ARENA_ARRAY(a, bool, g->nodes.count + 1);
+  bool *counted = ARENA_ARRAY(a, bool, g->nodes.count + 1),
+       *needed = ARENA_ARRAY(a, bool, g->nodes.count + 1);
   mark_outputs(g, needed);
   int64_t total = 0;
   str_printf(out, "%-32s %-20s %-18s %12s\n", "layer", "kind", "output", "parameters");

@@ -1,5 +1,5 @@
-/* -g: line tables that name the source file and its lines, functions named after layers. Read back with readelf and
- * gdb; skipped where they are not installed. */
+/* -g: line tables that name the source file and its lines, functions named after layers. Read back
+ * with readelf and gdb; skipped where they are not installed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,8 @@ static const char network[] =
     "  train { optimizer sgd {lr=0.1} batch 4 }\n"
     "  %0 = input {name=\"x\", shape=[2,6,6], elem=\"f32\"} @1:2:3-2:9\n"
     "  %1 = target {name=\"y\", classes=3, shape=[], elem=\"i32\"} @1:3:3-3:9\n"
-    "  %2 = param {name=\"conv1.weight\", shape=[4,2,3,3], init=uniform(-1, 1)} !conv1 @1:17:5-17:20\n"
+    "  %2 = param {name=\"conv1.weight\", shape=[4,2,3,3], init=uniform(-1, 1)} !conv1 "
+    "@1:17:5-17:20\n"
     "  %3 = param {name=\"fc.weight\", shape=[3,64], init=uniform(-1, 1)} !fc @1:23:5-23:20\n"
     "  %4 = conv2d(%0, %2, _) {out=4, kernel=[3,3], bias=false} !conv1 @1:17:5-17:20\n"
     "  %5 = relu(%4) @1:18:5-18:9\n"
@@ -36,7 +37,9 @@ static void compile(const char *path, bool debug) {
   Diags *d = diags_new(a, sources_new(a));
   Graph *g = ir_parse(a, d, sources_add(d->sources, "mini.ir", network, strlen(network)));
   assert_non_null(g);
-  Artifact art = {.source = g, .max_batch = 4, .diags = d,
+  Artifact art = {.source = g,
+                  .max_batch = 4,
+                  .diags = d,
                   .target = {.real_bytes = 4, .level = 2, .debug = debug}};
   PassOptions options = {.level = 2, .real_bytes = 4, .diags = d};
   const char *why = "";
@@ -121,7 +124,8 @@ static void functions_named_after_layers(void **state) {
 
 static void gdb_finds_them(void **state) {
   Object *o = *state;
-  const char *functions = output_of(o->arena, "gdb", "-nx -batch -ex 'info functions conv1'", o->path);
+  const char *functions =
+      output_of(o->arena, "gdb", "-nx -batch -ex 'info functions conv1'", o->path);
   if (!functions) skip();
   assert_says(functions, "mini.net:");
   assert_says(functions, "17:");

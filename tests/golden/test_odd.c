@@ -1,5 +1,6 @@
-/* Graphs that no example has, one a file of tests/golden/odd: every program of each is interpreted around every pass,
- * then compiled and compared, in f64 and f32, at -O0 and -O3, for batches of 1, 3 and the maximum. */
+/* Graphs that no example has, one a file of tests/golden/odd: every program of each is interpreted
+ * around every pass, then compiled and compared, in f64 and f32, at -O0 and -O3, for batches of 1,
+ * 3 and the maximum. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +18,10 @@
 enum { MAX_BATCH = 5, LEAST_GRAPHS = 20 };
 
 static const GoldenCase ways[] = {
-    {.real_bytes = 8, .level = 0, .n = 1, .tolerance = 1e-10}, {.real_bytes = 8, .level = 3, .n = 3, .tolerance = 1e-10},
-    {.real_bytes = 4, .level = 3, .n = 5, .tolerance = 1e-5},  {.real_bytes = 4, .level = 0, .n = 3, .tolerance = 1e-5},
+    {.real_bytes = 8, .level = 0, .n = 1, .tolerance = 1e-10},
+    {.real_bytes = 8, .level = 3, .n = 3, .tolerance = 1e-10},
+    {.real_bytes = 4, .level = 3, .n = 5, .tolerance = 1e-5},
+    {.real_bytes = 4, .level = 0, .n = 3, .tolerance = 1e-5},
     {.real_bytes = 4, .level = 3, .n = 1, .tolerance = 1e-5},
 };
 

@@ -10,7 +10,8 @@ typedef struct {
   Diags *diags;
 } Fused;
 
-/* Layout and fuse at a level; remarks kept. Nodes with a label get a place, so that they are remarked on. */
+/* Layout and fuse at a level; remarks kept. Nodes with a label get a place, so that they are
+ * remarked on. */
 static Fused fused_at(Arena *a, const char *body, int level) {
   Fused f = {.graph = parse(a, arena_printf(a, "graph g {\n%s}\n", body))};
   PassOptions o = options_for(a, f.graph);
@@ -37,7 +38,8 @@ static int group(Fused f, const char *label) { return labelled(f.graph, label)->
 
 static void assert_together(Fused f, const char *x, const char *y) {
   assert_int_not_equal(group(f, x), 0);
-  if (group(f, x) != group(f, y)) fail_msg("%s in kernel %d, %s in %d", x, group(f, x), y, group(f, y));
+  if (group(f, x) != group(f, y))
+    fail_msg("%s in kernel %d, %s in %d", x, group(f, x), y, group(f, y));
 }
 
 static void assert_apart(Fused f, const char *x, const char *y) {
@@ -59,17 +61,19 @@ static bool is_stored(Arena *a, Fused f, const char *label) {
   return plan_read(f.graph, a, 4)->stored[labelled(f.graph, label)->id];
 }
 
-#define ROWS " %0 = input {name=\"x\", shape=[6,8], elem=\"f32\"} !x\n"               \
-             " %1 = input {name=\"z\", shape=[6,8], elem=\"f32\"} !z\n"               \
-             " %2 = param {name=\"w\", shape=[8,8], init=constant(0)} !w\n"           \
-             " %3 = param {name=\"b\", shape=[8], init=constant(0)} !b\n"
+#define ROWS                                                     \
+  " %0 = input {name=\"x\", shape=[6,8], elem=\"f32\"} !x\n"     \
+  " %1 = input {name=\"z\", shape=[6,8], elem=\"f32\"} !z\n"     \
+  " %2 = param {name=\"w\", shape=[8,8], init=constant(0)} !w\n" \
+  " %3 = param {name=\"b\", shape=[8], init=constant(0)} !b\n"
 #define DOT(x, w) "dot_general(" x ", " w ") {contract_a=[1], contract_b=[0]}"
 
 /* ---- what fuses ---- */
 
 static void chains_are_one_sweep(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = add(%4, %3) !q\n %6 = mul(%5, %1) !r\n output y = %6\n");
+  Fused f = fused(
+      a, ROWS " %4 = exp(%0) !p\n %5 = add(%4, %3) !q\n %6 = mul(%5, %1) !r\n output y = %6\n");
   assert_together(f, "p", "q");
   assert_together(f, "q", "r");
   assert_remark(f, "q", "fused into exp's kernel");
@@ -84,18 +88,21 @@ static void epilogues_of_products_and_convolutions(void **state) {
                           " %7 = add(%6, %0) !s\n output y = %7\n");
   assert_together(f, "y", "s");
   assert_false(is_stored(a, f, "y"));
-  f = fused(a, " %0 = input {name=\"x\", shape=[2,6,6], elem=\"f32\"}\n"
-               " %1 = param {name=\"w\", shape=[4,2,3,3], init=constant(0)}\n"
-               " %2 = param {name=\"b\", shape=[4,1,1], init=constant(0)}\n"
-               " %3 = conv(%0, %1) {pads=[0,0,0,0]} !y\n %4 = add(%3, %2)\n %5 = relu(%4) !r\n output y = %5\n");
+  f = fused(a,
+            " %0 = input {name=\"x\", shape=[2,6,6], elem=\"f32\"}\n"
+            " %1 = param {name=\"w\", shape=[4,2,3,3], init=constant(0)}\n"
+            " %2 = param {name=\"b\", shape=[4,1,1], init=constant(0)}\n"
+            " %3 = conv(%0, %1) {pads=[0,0,0,0]} !y\n %4 = add(%3, %2)\n %5 = relu(%4) !r\n output "
+            "y = %5\n");
   assert_together(f, "y", "r");
 }
 
 static void reductions_end_the_sweep_of_their_operand(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = mul(%0, %1) !p\n %5 = reduce_sum(%4) {dims=[1]} !sum\n"
-                          " %6 = square(%4) !q\n %7 = reduce_sum(%6) {dims=[1]} !squares\n"
-                          " output a = %5\n output b = %7\n");
+  Fused f = fused(a, ROWS
+                  " %4 = mul(%0, %1) !p\n %5 = reduce_sum(%4) {dims=[1]} !sum\n"
+                  " %6 = square(%4) !q\n %7 = reduce_sum(%6) {dims=[1]} !squares\n"
+                  " output a = %5\n output b = %7\n");
   assert_together(f, "p", "sum");
   assert_together(f, "p", "squares");
   assert_false(is_stored(a, f, "p"));
@@ -103,26 +110,31 @@ static void reductions_end_the_sweep_of_their_operand(void **state) {
 
 static void sweeps_over_one_operand_are_one(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = reduce_sum(%0) {dims=[0]} !sum\n %5 = reduce_max(%0) {dims=[0]} !most\n"
-                          " output a = %4\n output b = %5\n");
+  Fused f = fused(a, ROWS
+                  " %4 = reduce_sum(%0) {dims=[0]} !sum\n %5 = reduce_max(%0) {dims=[0]} !most\n"
+                  " output a = %4\n output b = %5\n");
   assert_together(f, "sum", "most");
 }
 
 static void groups_that_meet_become_one(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = tanh(%1) !q\n %6 = add(%4, %5) !r\n output y = %6\n");
+  Fused f =
+      fused(a, ROWS " %4 = exp(%0) !p\n %5 = tanh(%1) !q\n %6 = add(%4, %5) !r\n output y = %6\n");
   assert_together(f, "p", "q");
   assert_together(f, "q", "r");
-  f = fused(a, ROWS " %4 = exp(%1) !p\n %5 = " DOT("%0", "%2") " !y\n %6 = add(%4, %5) !r\n output y = %6\n");
+  f = fused(a, ROWS " %4 = exp(%1) !p\n %5 = " DOT(
+                   "%0", "%2") " !y\n %6 = add(%4, %5) !r\n output y = %6\n");
   assert_together(f, "p", "y"); /* the sweep moves into the epilogue */
   assert_together(f, "y", "r");
 }
 
 static void views_and_constants_belong_to_no_kernel(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = permute(%4) {order=[1,0]} !v\n %6 = tanh(%5) !q\n"
-                          " %7 = constant {value=2, shape=[8,8]} !c\n %8 = constant {value=3} !k\n"
-                          " %9 = mul(%6, %8) !r\n %10 = " DOT("%0", "%7") " !y\n output a = %9\n output b = %10\n");
+  Fused f = fused(
+      a, ROWS
+      " %4 = exp(%0) !p\n %5 = permute(%4) {order=[1,0]} !v\n %6 = tanh(%5) !q\n"
+      " %7 = constant {value=2, shape=[8,8]} !c\n %8 = constant {value=3} !k\n"
+      " %9 = mul(%6, %8) !r\n %10 = " DOT("%0", "%7") " !y\n output a = %9\n output b = %10\n");
   assert_int_equal(group(f, "v"), 0);
   assert_int_equal(group(f, "k"), 0);
   assert_int_not_equal(group(f, "c"), 0); /* a product reads memory: a kernel fills it */
@@ -154,7 +166,8 @@ static void another_shape_or_order(void **state) {
   Fused f = fused(a, ROWS " %4 = exp(%3) !p\n %5 = add(%0, %4) !q\n output y = %5\n");
   assert_apart(f, "p", "q");
   assert_remark(f, "q", "another shape or memory order");
-  f = fused(a, ROWS " %4 = exp(%0) !p order [1,0]\n %5 = tanh(%4) !q order [0,1]\n output y = %5\n");
+  f = fused(a,
+            ROWS " %4 = exp(%0) !p order [1,0]\n %5 = tanh(%4) !q order [0,1]\n output y = %5\n");
   assert_apart(f, "p", "q");
   assert_remark(f, "q", "another shape or memory order");
 }
@@ -162,45 +175,54 @@ static void another_shape_or_order(void **state) {
 static void a_value_that_waits_for_the_kernel(void **state) {
   Arena *a = *state;
   /* p must be complete before the product, whose result the sum needs as well */
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = " DOT("%4", "%2") " !y\n %6 = add(%4, %5) !r\n output y = %6\n");
+  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = " DOT(
+                         "%4", "%2") " !y\n %6 = add(%4, %5) !r\n output y = %6\n");
   assert_apart(f, "p", "r");
   assert_together(f, "y", "r");
-  f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = permute(%4) {order=[1,0]}\n %6 = exp(%5) !t\n"
-                    " %7 = permute(%6) {order=[1,0]}\n %8 = add(%4, %7) !r\n output y = %8\n");
+  f = fused(a, ROWS
+            " %4 = exp(%0) !p\n %5 = permute(%4) {order=[1,0]}\n %6 = exp(%5) !t\n"
+            " %7 = permute(%6) {order=[1,0]}\n %8 = add(%4, %7) !r\n output y = %8\n");
   assert_apart(f, "p", "r");
   assert_remark(f, "r", "waits for the kernel");
 }
 
 static void a_reduction_is_there_only_after_its_sweep(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = reduce_sum(%4) {dims=[0,1]} !sum\n %6 = div(%4, %5) !q\n"
-                          " output y = %6\n");
+  Fused f = fused(a, ROWS
+                  " %4 = exp(%0) !p\n %5 = reduce_sum(%4) {dims=[0,1]} !sum\n %6 = div(%4, %5) !q\n"
+                  " output y = %6\n");
   assert_together(f, "p", "sum");
   assert_apart(f, "p", "q");
   assert_true(is_stored(a, f, "sum"));
-  f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = reduce_sum(%4) {dims=[1]} !sum\n %6 = reshape(%5) {shape=[6,1]}\n"
-                    " %7 = div(%4, %6) !q\n output y = %7\n");
+  f = fused(
+      a, ROWS
+      " %4 = exp(%0) !p\n %5 = reduce_sum(%4) {dims=[1]} !sum\n %6 = reshape(%5) {shape=[6,1]}\n"
+      " %7 = div(%4, %6) !q\n output y = %7\n");
   assert_apart(f, "p", "q");
 }
 
 static void epilogues_know_no_coordinates(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n %5 = random_mask(%4) {keep=0.5, stream=1} !mask\n"
+  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n"
+              " %5 = random_mask(%4) {keep=0.5, stream=1} !mask\n"
                           " %6 = mul(%4, %5) !r\n output y = %6\n");
   assert_apart(f, "y", "mask");
   assert_remark(f, "mask", "no coordinates");
-  f = fused(a, " %0 = input {name=\"x\", shape=[6], elem=\"f32\"}\n"
-               " %1 = target {name=\"t\", classes=4, shape=[], elem=\"i32\"}\n"
-               " %2 = param {name=\"w\", shape=[6,4], init=constant(0)}\n"
-               " %3 = one_hot(%1) {classes=4} !hot\n"
-               " %4 = dot_general(%0, %2) {contract_a=[0], contract_b=[0]} !y\n %5 = sub(%4, %3) !r\n output y = %5\n");
+  f = fused(a,
+            " %0 = input {name=\"x\", shape=[6], elem=\"f32\"}\n"
+            " %1 = target {name=\"t\", classes=4, shape=[], elem=\"i32\"}\n"
+            " %2 = param {name=\"w\", shape=[6,4], init=constant(0)}\n"
+            " %3 = one_hot(%1) {classes=4} !hot\n"
+            " %4 = dot_general(%0, %2) {contract_a=[0], contract_b=[0]} !y\n %5 = sub(%4, %3) !r\n "
+            "output y = %5\n");
   assert_apart(f, "hot", "y");
   assert_together(f, "y", "r");
 }
 
 static void epilogues_have_no_reductions(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n %5 = relu(%4) !r\n %6 = reduce_sum(%5) {dims=[1]} !sum\n"
+  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n %5 = relu(%4) !r\n"
+              " %6 = reduce_sum(%5) {dims=[1]} !sum\n"
                           " output y = %6\n");
   assert_together(f, "y", "r");
   assert_apart(f, "r", "sum");
@@ -209,26 +231,31 @@ static void epilogues_have_no_reductions(void **state) {
 
 static void epilogues_of_high_rank(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, " %0 = input {name=\"x\", shape=[2,3,4,5], elem=\"f32\"}\n"
-                     " %1 = param {name=\"w\", shape=[5,5], init=constant(0)}\n"
-                     " %2 = dot_general(%0, %1) {contract_a=[3], contract_b=[0]} !y\n %3 = relu(%2) !r\n"
-                     " output y = %3\n");
+  Fused f =
+      fused(a,
+            " %0 = input {name=\"x\", shape=[2,3,4,5], elem=\"f32\"}\n"
+            " %1 = param {name=\"w\", shape=[5,5], init=constant(0)}\n"
+            " %2 = dot_general(%0, %1) {contract_a=[3], contract_b=[0]} !y\n %3 = relu(%2) !r\n"
+            " output y = %3\n");
   assert_apart(f, "y", "r");
   assert_remark(f, "r", "rank is too high");
 }
 
 static void two_products_stay_two(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n %5 = " DOT("%1", "%2") " !u\n %6 = add(%4, %5) !r\n"
+  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n %5 = " DOT("%1", "%2") " !u\n"
+              " %6 = add(%4, %5) !r\n"
                           " output y = %6\n");
   assert_apart(f, "y", "u");
 }
 
 static void sums_over_other_dimensions(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = mul(%0, %1) !p\n %5 = reduce_sum(%4) {dims=[1]} !rows\n"
-                          " %6 = reduce_sum(%4) {dims=[0]} !columns\n %7 = reduce_sum(%4) {dims=[1], batch=true} !all\n"
-                          " output a = %5\n output b = %6\n output c = %7\n");
+  Fused f = fused(
+      a, ROWS
+      " %4 = mul(%0, %1) !p\n %5 = reduce_sum(%4) {dims=[1]} !rows\n"
+      " %6 = reduce_sum(%4) {dims=[0]} !columns\n %7 = reduce_sum(%4) {dims=[1], batch=true} !all\n"
+      " output a = %5\n output b = %6\n output c = %7\n");
   assert_together(f, "p", "rows");
   assert_apart(f, "rows", "columns");
   assert_apart(f, "rows", "all");
@@ -236,9 +263,11 @@ static void sums_over_other_dimensions(void **state) {
 
 static void meeting_groups_with_other_sums_stay_apart(void **state) {
   Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = reduce_sum(%4) {dims=[1]} !rows\n"
-                          " %6 = tanh(%1) !q\n %7 = reduce_sum(%6) {dims=[0]} !columns\n %8 = add(%4, %6) !r\n"
-                          " output a = %5\n output b = %7\n output c = %8\n");
+  Fused f =
+      fused(a, ROWS
+            " %4 = exp(%0) !p\n %5 = reduce_sum(%4) {dims=[1]} !rows\n"
+            " %6 = tanh(%1) !q\n %7 = reduce_sum(%6) {dims=[0]} !columns\n %8 = add(%4, %6) !r\n"
+            " output a = %5\n output b = %7\n output c = %8\n");
   assert_together(f, "p", "rows");
   assert_together(f, "q", "columns");
   assert_apart(f, "p", "q");
@@ -248,7 +277,8 @@ static void kernels_have_a_limit(void **state) {
   Arena *a = *state;
   Str s = str_new(a);
   str_put(&s, " %0 = input {name=\"x\", shape=[6,8], elem=\"f32\"}\n %1 = tanh(%0) !n1\n");
-  for (int i = 2; i <= 3 * FUSIBLE_MEMBERS; i++) str_printf(&s, " %%%d = tanh(%%%d) !n%d\n", i, i - 1, i);
+  for (int i = 2; i <= 3 * FUSIBLE_MEMBERS; i++)
+    str_printf(&s, " %%%d = tanh(%%%d) !n%d\n", i, i - 1, i);
   str_printf(&s, " output y = %%%d\n", 3 * FUSIBLE_MEMBERS);
   Fused f = fused(a, s.text);
   int members[8] = {0};
@@ -280,7 +310,8 @@ static void kernels_read_a_limited_number_of_values(void **state) {
   for (int i = 0; i < f.graph->nodes.count; i++)
     if (f.graph->nodes.at[i]->group > groups) groups = f.graph->nodes.at[i]->group;
   assert_in_range(groups, 3, 5);
-  for (int k = 1; k <= groups; k++) assert_in_range(reads_from_outside(f.graph, k), 1, FUSIBLE_READS);
+  for (int k = 1; k <= groups; k++)
+    assert_in_range(reads_from_outside(f.graph, k), 1, FUSIBLE_READS);
 }
 
 /* Sweeps with many members meet in a node that would make one too many. */
@@ -290,8 +321,10 @@ static void merging_keeps_the_limit(void **state) {
   str_put(&s, ROWS);
   for (int side = 0; side < 2; side++)
     for (int i = 0; i < FUSIBLE_MEMBERS / 2; i++)
-      str_printf(&s, " %%%d = tanh(%%%d)\n", 100 * (side + 1) + i, i ? 100 * (side + 1) + i - 1 : side);
-  str_printf(&s, " %%300 = add(%%%d, %%%d)\n output y = %%300\n", 99 + FUSIBLE_MEMBERS / 2, 199 + FUSIBLE_MEMBERS / 2);
+      str_printf(&s, " %%%d = tanh(%%%d)\n", 100 * (side + 1) + i,
+                 i ? 100 * (side + 1) + i - 1 : side);
+  str_printf(&s, " %%300 = add(%%%d, %%%d)\n output y = %%300\n", 99 + FUSIBLE_MEMBERS / 2,
+             199 + FUSIBLE_MEMBERS / 2);
   Fused f = fused(a, s.text);
   int members[4] = {0};
   for (int i = 0; i < f.graph->nodes.count; i++) {
@@ -303,7 +336,8 @@ static void merging_keeps_the_limit(void **state) {
 
 static void nothing_fuses_at_level_0(void **state) {
   Arena *a = *state;
-  Fused f = fused_at(a, ROWS " %4 = exp(%0) !p\n %5 = mul(%4, %1) !q\n %6 = " DOT("%5", "%2") " !y\n %7 = relu(%6) !r\n"
+  Fused f = fused_at(a, ROWS " %4 = exp(%0) !p\n %5 = mul(%4, %1) !q\n"
+              " %6 = " DOT("%5", "%2") " !y\n %7 = relu(%6) !r\n"
                              " %8 = reduce_sum(%7) {dims=[1]} !sum\n output y = %8\n", 0);
   static const char *const names[] = {"p", "q", "y", "r", "sum"};
   for (int i = 0; i < 5; i++)
@@ -332,14 +366,16 @@ static void updates_run_in_the_epilogue_of_their_gradient(void **state) {
 
 static void every_kernel_has_one_anchor(void **state) {
   Arena *a = *state;
-  static const char *const nets[] = {"batch_norm", "conv_pool", "mixer", "many_ops", "second_order", "concat_dropout"};
+  static const char *const nets[] = {"batch_norm", "conv_pool",    "mixer",
+                                     "many_ops",   "second_order", "concat_dropout"};
   for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
     Graph *g = program(a, net(a, nets[i]), PROGRAM_TRAIN, "fuse", 2);
     bool *anchored = ARENA_ARRAY(a, bool, g->nodes.count + 1);
     Memory *memory = memory_map(g, a);
     for (int k = 0; k < g->nodes.count; k++) {
       const Node *n = g->nodes.at[k];
-      bool leaf = op_info[n->op].kind == KIND_LEAF && n->op != OP_constant, view = memory[k].owner != n;
+      bool leaf = op_info[n->op].kind == KIND_LEAF && n->op != OP_constant,
+           view = memory[k].owner != n;
       if (leaf || view) assert_int_equal(n->group, 0);
       if (!leaf && !view && n->op != OP_constant) assert_int_not_equal(n->group, 0);
       if (!n->group || fusible_pointwise(n->op) || fusible_reduction(n->op)) continue;

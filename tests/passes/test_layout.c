@@ -26,7 +26,8 @@ static const Node *labelled(const Graph *g, const char *label) {
   return NULL;
 }
 
-#define ASSERT_ORDER(g, label, want) assert_string_equal(order_of(a, labelled((g), (label))), (want))
+#define ASSERT_ORDER(g, label, want) \
+  assert_string_equal(order_of(a, labelled((g), (label))), (want))
 
 /* ---- seeds ---- */
 
@@ -154,16 +155,17 @@ static void tables_of_images_stay_row_major(void **state) {
 
 static void preset_orders_win(void **state) {
   Arena *a = *state;
-  Graph *g = laid_out(a,
-                      " %0 = input {name=\"x\", shape=[2,6,6], elem=\"f32\"}\n"
-                      " %1 = param {name=\"w\", shape=[4,2,3,3], init=constant(0)} !w order [3,2,1,0]\n"
-                      " %2 = param {name=\"v\", shape=[4,2,3,3], init=constant(0)} !v order [0,1,2,3]\n"
-                      " %3 = conv(%0, %1) {pads=[0,0,0,0]} !y\n"
-                      " %4 = conv_weight(%0, %3) {kernel=[3,3], pads=[0,0,0,0]} !dw\n"
-                      " %5 = conv_weight(%0, %3) {kernel=[3,3], pads=[0,0,0,0]} !dv\n"
-                      " %6 = sub(%1, %4) !new_w\n"
-                      " %7 = sub(%2, %5) !new_v\n"
-                      " output y = %3\n assign w = %6 of %1\n assign v = %7 of %2\n");
+  Graph *g =
+      laid_out(a,
+               " %0 = input {name=\"x\", shape=[2,6,6], elem=\"f32\"}\n"
+               " %1 = param {name=\"w\", shape=[4,2,3,3], init=constant(0)} !w order [3,2,1,0]\n"
+               " %2 = param {name=\"v\", shape=[4,2,3,3], init=constant(0)} !v order [0,1,2,3]\n"
+               " %3 = conv(%0, %1) {pads=[0,0,0,0]} !y\n"
+               " %4 = conv_weight(%0, %3) {kernel=[3,3], pads=[0,0,0,0]} !dw\n"
+               " %5 = conv_weight(%0, %3) {kernel=[3,3], pads=[0,0,0,0]} !dv\n"
+               " %6 = sub(%1, %4) !new_w\n"
+               " %7 = sub(%2, %5) !new_v\n"
+               " output y = %3\n assign w = %6 of %1\n assign v = %7 of %2\n");
   ASSERT_ORDER(g, "w", "3210");
   ASSERT_ORDER(g, "new_w", "3210");
   ASSERT_ORDER(g, "dw", "3210");
@@ -174,7 +176,9 @@ static void preset_orders_win(void **state) {
 
 /* ---- whole networks ---- */
 
-static bool is_free(const Node *n) { return n->op != OP_reshape && n->op != OP_constant && n->op != OP_permute; }
+static bool is_free(const Node *n) {
+  return n->op != OP_reshape && n->op != OP_constant && n->op != OP_permute;
+}
 
 static void check_network(Arena *a, const char *path) {
   for (int p = PROGRAM_TRAIN; p < PROGRAM_COUNT; p++) {
@@ -195,7 +199,8 @@ static void check_network(Arena *a, const char *path) {
   }
 }
 
-/* New values and gradients come in the order of the parameter that they belong to, in every program. */
+/* New values and gradients come in the order of the parameter that they belong to, in every
+ * program. */
 static void results_in_their_targets_order(void **state) {
   Arena *a = *state;
   int count = 0;
@@ -212,10 +217,10 @@ static void results_in_their_targets_order(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(images_and_weights_of_convolutions),    TEST(images_of_pools),
-      TEST(weights_of_linear_layers),              TEST(through_data_movement_of_one_rank),
-      TEST(backwards_through_a_permutation),       TEST(reshapes_and_constants_stay_row_major),
-      TEST(tables_of_images_stay_row_major),       TEST(preset_orders_win),
+      TEST(images_and_weights_of_convolutions), TEST(images_of_pools),
+      TEST(weights_of_linear_layers),           TEST(through_data_movement_of_one_rank),
+      TEST(backwards_through_a_permutation),    TEST(reshapes_and_constants_stay_row_major),
+      TEST(tables_of_images_stay_row_major),    TEST(preset_orders_win),
       TEST(results_in_their_targets_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Memory of views: strides against the place of every element, on random shapes, orders and chains of views. */
+/* Memory of views: strides against the place of every element, on random shapes, orders and chains
+ * of views. */
 #include "tests/passes/fixture.h"
 
 #include "passes/memory.h"
@@ -61,14 +62,16 @@ static Node *random_cut(Graph *g, Node *x, uint64_t *r) {
     int64_t most = (x->type.dim[d] - start[d] + step[d] - 1) / step[d];
     size[d] = 1 + below(r, most);
   }
-  return ir_with(g, OP_cut, x, attr_ints(rank, start), attr_ints(rank, size), attr_ints(rank, step));
+  return ir_with(g, OP_cut, x, attr_ints(rank, start), attr_ints(rank, size),
+                 attr_ints(rank, step));
 }
 
 static Node *random_broadcast(Graph *g, Node *x, uint64_t *r) {
   int64_t dim[LIMIT_RANK];
   int rank = 0;
   if (x->type.rank < 5 && below(r, 2)) dim[rank++] = 1 + below(r, 3);
-  for (int d = 0; d < x->type.rank; d++) dim[rank++] = x->type.dim[d] == 1 ? 1 + below(r, 3) : x->type.dim[d];
+  for (int d = 0; d < x->type.rank; d++)
+    dim[rank++] = x->type.dim[d] == 1 ? 1 + below(r, 3) : x->type.dim[d];
   return ir_with(g, OP_broadcast, x, attr_ints(rank, dim), attr_bool(true));
 }
 
@@ -84,7 +87,8 @@ static int64_t place_of(const Memory *m, const Type *t, int64_t sample, int64_t 
 }
 
 /* Where the elements of n lie in the leaf, by the interpreter. */
-static int64_t true_place(const Interp *p, const Node *leaf, const Memory *own, const Node *n, int64_t i) {
+static int64_t true_place(const Interp *p, const Node *leaf, const Memory *own, const Node *n,
+                          int64_t i) {
   int64_t e = type_elements(&leaf->type), v = (int64_t)interp_value(p, n)->data[i];
   return place_of(own, &leaf->type, v / e, v % e);
 }
@@ -99,11 +103,13 @@ static bool strides_exist(const Interp *p, const Node *leaf, const Memory *own, 
     m.stride[d] = n->type.dim[d] > 1 ? true_place(p, leaf, own, n, step) - m.offset : 0;
   }
   for (int64_t i = 0; i < SAMPLES * count; i++)
-    if (place_of(&m, &n->type, i / count, i % count) != true_place(p, leaf, own, n, i)) return false;
+    if (place_of(&m, &n->type, i / count, i % count) != true_place(p, leaf, own, n, i))
+      return false;
   return true;
 }
 
-static void check_places(const Interp *p, const Node *leaf, const Memory *own, const Node *n, const Memory *m) {
+static void check_places(const Interp *p, const Node *leaf, const Memory *own, const Node *n,
+                         const Memory *m) {
   int64_t count = type_elements(&n->type);
   for (int64_t i = 0; i < SAMPLES * count; i++)
     assert_int_equal(place_of(m, &n->type, i / count, i % count), true_place(p, leaf, own, n, i));
@@ -111,8 +117,8 @@ static void check_places(const Interp *p, const Node *leaf, const Memory *own, c
 
 static void views_against_enumeration(void **state) {
   (void)state;
-  static Node *(*const make[])(Graph *, Node *, uint64_t *) = {random_reshape, random_permute, random_cut,
-                                                               random_broadcast, random_reshape};
+  static Node *(*const make[])(Graph *, Node *, uint64_t *) = {
+      random_reshape, random_permute, random_cut, random_broadcast, random_reshape};
   uint64_t r = 1;
   int views = 0, copies = 0;
   for (int round = 0; round < ROUNDS; round++) {
@@ -145,8 +151,10 @@ static void views_against_enumeration(void **state) {
 
 static void own_memory_follows_the_order(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g {\n %0 = input {name=\"x\", shape=[3,4,5], elem=\"f32\"} order [1,2,0]\n"
-                      " %1 = tanh(%0)\n output y = %1\n}\n");
+  Graph *g =
+      parse(a,
+            "graph g {\n %0 = input {name=\"x\", shape=[3,4,5], elem=\"f32\"} order [1,2,0]\n"
+            " %1 = tanh(%0)\n output y = %1\n}\n");
   Memory m = memory_own(g->nodes.at[0]), row = memory_own(g->nodes.at[1]);
   assert_int_equal(m.stride[1], 15);
   assert_int_equal(m.stride[2], 3);
@@ -160,12 +168,13 @@ static void own_memory_follows_the_order(void **state) {
 
 static void dense_needs_no_offset_and_no_gap(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g {\n %0 = param {name=\"w\", shape=[4,6], init=constant(0)}\n"
-                      " %1 = cut(%0) {start=[0,0], size=[2,6], step=[1,1]}\n"
-                      " %2 = cut(%0) {start=[1,0], size=[2,6], step=[1,1]}\n"
-                      " %3 = cut(%0) {start=[0,0], size=[2,6], step=[2,1]}\n"
-                      " %4 = broadcast(%0) {shape=[4,6], batched=true}\n"
-                      " output a = %1\n output b = %2\n output c = %3\n output d = %4\n}\n");
+  Graph *g = parse(a,
+                   "graph g {\n %0 = param {name=\"w\", shape=[4,6], init=constant(0)}\n"
+                   " %1 = cut(%0) {start=[0,0], size=[2,6], step=[1,1]}\n"
+                   " %2 = cut(%0) {start=[1,0], size=[2,6], step=[1,1]}\n"
+                   " %3 = cut(%0) {start=[0,0], size=[2,6], step=[2,1]}\n"
+                   " %4 = broadcast(%0) {shape=[4,6], batched=true}\n"
+                   " output a = %1\n output b = %2\n output c = %3\n output d = %4\n}\n");
   Memory *all = memory_map(g, a);
   static const bool dense[] = {true, true, false, false, false};
   for (int i = 0; i < 5; i++) {
@@ -198,8 +207,11 @@ static void bytes_of_elements(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(views_against_enumeration), TEST(own_memory_follows_the_order), TEST(dense_needs_no_offset_and_no_gap),
-      TEST(broadcast_strides),         TEST(bytes_of_elements),
+      TEST(views_against_enumeration),
+      TEST(own_memory_follows_the_order),
+      TEST(dense_needs_no_offset_and_no_gap),
+      TEST(broadcast_strides),
+      TEST(bytes_of_elements),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

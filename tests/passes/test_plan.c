@@ -1,5 +1,6 @@
-/* The plan pass: a simulated run of every plan (who wrote each block of the arena and of the parameters), random
- * graphs, what may be written in place, the checker against planted faults, the peak. */
+/* The plan pass: a simulated run of every plan (who wrote each block of the arena and of the
+ * parameters), random graphs, what may be written in place, the checker against planted faults, the
+ * peak. */
 #include "tests/passes/fixture.h"
 
 #include <dirent.h>
@@ -29,18 +30,20 @@ static const Node *labelled(const Graph *g, const char *label) {
 typedef struct {
   const Graph *graph;
   const Plan *plan;
-  const Node **block;   /* of the arena */
-  bool *overwritten;    /* by id of a parameter */
+  const Node **block; /* of the arena */
+  bool *overwritten;  /* by id of a parameter */
 } Machine;
 
 static void must_hold(const Machine *m, const Node *owner, const char *who) {
   const Result *placed = m->plan->placed[owner->id];
   if (!owner->group) {
-    if (m->overwritten[owner->id]) fail_msg("%s reads parameter %d after it was overwritten", who, owner->id);
+    if (m->overwritten[owner->id])
+      fail_msg("%s reads parameter %d after it was overwritten", who, owner->id);
     return;
   }
   if (placed) return; /* in memory of its own, written once */
-  int64_t from = owner->offset / BLOCK, count = plan_bytes(owner, m->graph->train.batch, REAL) / BLOCK;
+  int64_t from = owner->offset / BLOCK,
+          count = plan_bytes(owner, m->graph->train.batch, REAL) / BLOCK;
   assert_true(owner->offset >= 0 && owner->offset % BLOCK == 0);
   for (int64_t i = from; i < from + count; i++)
     if (m->block[i] != owner) fail_msg("%s reads %%%d, which is not there", who, owner->id);
@@ -68,7 +71,8 @@ static void run_kernel(Machine *m, int k) {
 static void copy_results(const Machine *m, bool gradients) {
   for (int i = 0; i < m->graph->results.count; i++) {
     const Result *r = &m->graph->results.at[i];
-    if ((r->kind == RESULT_GRAD) == gradients) must_hold(m, m->plan->memory[r->node->id].owner, "a result");
+    if ((r->kind == RESULT_GRAD) == gradients)
+      must_hold(m, m->plan->memory[r->node->id].owner, "a result");
   }
 }
 
@@ -97,7 +101,8 @@ static void plans_of_networks_run(void **state) {
   assert_non_null(d);
   for (struct dirent *e; (e = readdir(d));) {
     if (!strstr(e->d_name, ".ir")) continue;
-    const char *text = read_text(a, arena_printf(a, TEST_SOURCE_DIR "/tests/passes/nets/%s", e->d_name));
+    const char *text =
+        read_text(a, arena_printf(a, TEST_SOURCE_DIR "/tests/passes/nets/%s", e->d_name));
     for (int level = 0; level <= 2; level += 2)
       for (int p = 0; p < PROGRAM_COUNT; p++) {
         Graph *source = parse(a, text);
@@ -117,38 +122,53 @@ static uint64_t next_random(uint64_t *state) {
 /* Node `n` of shape [4, 6] per sample, from earlier ones; returns the next free number. */
 static int put_random_node(Str *s, int n, const int *x, uint64_t *r) {
   switch (next_random(r) % 8) {
-    case 0: str_printf(s, " %%%d = tanh(%%%d)\n", n, x[0]); return n;
-    case 1: str_printf(s, " %%%d = add(%%%d, %%%d)\n", n, x[0], x[1]); return n;
-    case 2: str_printf(s, " %%%d = mul(%%%d, %%%d)\n", n, x[0], x[1]); return n;
+    case 0:
+      str_printf(s, " %%%d = tanh(%%%d)\n", n, x[0]);
+      return n;
+    case 1:
+      str_printf(s, " %%%d = add(%%%d, %%%d)\n", n, x[0], x[1]);
+      return n;
+    case 2:
+      str_printf(s, " %%%d = mul(%%%d, %%%d)\n", n, x[0], x[1]);
+      return n;
     case 3:
       str_printf(s, " %%%d = dot_general(%%%d, %%%d) {contract_a=[1], contract_b=[%d]}\n", n, x[0],
                  2 + (int)(next_random(r) % 2), (int)(next_random(r) % 2));
       return n;
     case 4:
-      str_printf(s, " %%%d = permute(%%%d) {order=[1,0]}\n %%%d = reshape(%%%d) {shape=[4,6]}\n", n, x[0], n + 1, n);
+      str_printf(s, " %%%d = permute(%%%d) {order=[1,0]}\n %%%d = reshape(%%%d) {shape=[4,6]}\n", n,
+                 x[0], n + 1, n);
       return n + 1;
     case 5:
-      str_printf(s, " %%%d = reduce_sum(%%%d) {dims=[1]}\n %%%d = reshape(%%%d) {shape=[4,1]}\n"
-                 " %%%d = sub(%%%d, %%%d)\n", n, x[0], n + 1, n, n + 2, x[1], n + 1);
+      str_printf(s,
+                 " %%%d = reduce_sum(%%%d) {dims=[1]}\n %%%d = reshape(%%%d) {shape=[4,1]}\n"
+                 " %%%d = sub(%%%d, %%%d)\n",
+                 n, x[0], n + 1, n, n + 2, x[1], n + 1);
       return n + 2;
     case 6:
-      str_printf(s, " %%%d = reduce_max(%%%d) {dims=[0,1]}\n %%%d = mul(%%%d, %%%d)\n", n, x[0], n + 1, x[1], n);
+      str_printf(s, " %%%d = reduce_max(%%%d) {dims=[0,1]}\n %%%d = mul(%%%d, %%%d)\n", n, x[0],
+                 n + 1, x[1], n);
       return n + 1;
     default:
-      str_printf(s, " %%%d = cut(%%%d) {start=[0,1], size=[4,3], step=[1,2]}\n %%%d = concat(%%%d, %%%d) {dim=1}\n",
+      str_printf(s,
+                 " %%%d = cut(%%%d) {start=[0,1], size=[4,3], step=[1,2]}\n %%%d = concat(%%%d, "
+                 "%%%d) {dim=1}\n",
                  n, x[0], n + 1, n, n);
       return n + 1;
   }
 }
 
-/* Leaves, random nodes, three outputs, and both matrices and the buffer stored anew from values that read all. */
+/* Leaves, random nodes, three outputs, and both matrices and the buffer stored anew from values
+ * that read all. */
 static const char *random_graph(Arena *a, uint64_t seed) {
   Str s = str_new(a);
-  str_put(&s, "graph g {\n train { optimizer sgd {lr=0.1} batch 3 }\n"
-              " %0 = input {name=\"x\", shape=[4,6], elem=\"f32\"}\n %1 = input {name=\"z\", shape=[4,6], elem=\"f32\"}\n"
-              " %2 = param {name=\"w\", shape=[6,6], init=constant(0)}\n"
-              " %3 = param {name=\"v\", shape=[6,6], init=constant(0)}\n"
-              " %4 = buffer {name=\"b\", shape=[6], init=constant(0)}\n %5 = add(%0, %4)\n");
+  str_put(&s,
+          "graph g {\n train { optimizer sgd {lr=0.1} batch 3 }\n"
+          " %0 = input {name=\"x\", shape=[4,6], elem=\"f32\"}\n %1 = input {name=\"z\", "
+          "shape=[4,6], elem=\"f32\"}\n"
+          " %2 = param {name=\"w\", shape=[6,6], init=constant(0)}\n"
+          " %3 = param {name=\"v\", shape=[6,6], init=constant(0)}\n"
+          " %4 = buffer {name=\"b\", shape=[6], init=constant(0)}\n %5 = add(%0, %4)\n");
   int made[80] = {0, 1, 5}, count = 3, n = 6;
   while (count < 30) {
     int x[2];
@@ -158,13 +178,17 @@ static const char *random_graph(Arena *a, uint64_t seed) {
   }
   for (int i = 0; i < 2; i++) {
     int x = made[count - 1 - i], y = made[next_random(&seed) % (uint64_t)count];
-    str_printf(&s, " %%%d = dot_general(%%%d, %%%d) {contract_a=[0], contract_b=[0], sum_batch=true}\n"
-               " %%%d = sub(%%%d, %%%d)\n", n, x, y, n + 1, (int)(next_random(&seed) % 3 ? 2 + i : 3 - i), n);
+    str_printf(&s,
+               " %%%d = dot_general(%%%d, %%%d) {contract_a=[0], contract_b=[0], sum_batch=true}\n"
+               " %%%d = sub(%%%d, %%%d)\n",
+               n, x, y, n + 1, (int)(next_random(&seed) % 3 ? 2 + i : 3 - i), n);
     n += 2;
   }
-  str_printf(&s, " %%%d = reduce_sum(%%%d) {dims=[0], batch=true}\n %%%d = add(%%%d, %%4)\n", n, made[count / 2], n + 1, n);
+  str_printf(&s, " %%%d = reduce_sum(%%%d) {dims=[0], batch=true}\n %%%d = add(%%%d, %%4)\n", n,
+             made[count / 2], n + 1, n);
   for (int i = 0; i < 3; i++) str_printf(&s, " output o%d = %%%d\n", i, made[count - 1 - 2 * i]);
-  str_printf(&s, " assign w = %%%d of %%2\n assign v = %%%d of %%3\n assign b = %%%d of %%4\n}\n", n - 3, n - 1, n + 1);
+  str_printf(&s, " assign w = %%%d of %%2\n assign v = %%%d of %%3\n assign b = %%%d of %%4\n}\n",
+             n - 3, n - 1, n + 1);
   return s.text;
 }
 
@@ -190,9 +214,11 @@ static void planted_faults_are_found(void **state) {
     Graph *g = planned(a, random_graph(a, seed), 2);
     Plan *p = plan_read(g, a, REAL);
     for (int i = 0; i < g->nodes.count; i++)
-      for (int k = 0; k < g->nodes.count; k++) { /* i onto k, where both are alive before and after a kernel */
+      for (int k = 0; k < g->nodes.count;
+           k++) { /* i onto k, where both are alive before and after a kernel */
         Node *x = g->nodes.at[i], *y = g->nodes.at[k];
-        bool both = i != k && x->offset >= 0 && y->offset >= 0 && p->start[i] < p->end[k] && p->start[k] < p->end[i];
+        bool both = i != k && x->offset >= 0 && y->offset >= 0 && p->start[i] < p->end[k] &&
+                    p->start[k] < p->end[i];
         if (!both || x->offset == y->offset) continue;
         int64_t kept = x->offset;
         x->offset = y->offset + (plan_bytes(y, 3, REAL) - BLOCK) / BLOCK / 2 * BLOCK;
@@ -225,9 +251,12 @@ static void planted_faults_are_found(void **state) {
 
 static void a_late_reader_of_a_parameter_is_found(void **state) {
   Arena *a = *state;
-  Graph *g = planned(a, "graph g {\n %0 = param {name=\"w\", shape=[6], init=constant(0)}\n"
-                        " %1 = input {name=\"x\", shape=[6], elem=\"f32\"}\n"
-                        " %2 = mul(%1, %0) !reader\n %3 = square(%0) !new\n output y = %2\n assign w = %3 of %0\n}\n", 2);
+  Graph *g = planned(
+      a,
+      "graph g {\n %0 = param {name=\"w\", shape=[6], init=constant(0)}\n"
+      " %1 = input {name=\"x\", shape=[6], elem=\"f32\"}\n"
+      " %2 = mul(%1, %0) !reader\n %3 = square(%0) !new\n output y = %2\n assign w = %3 of %0\n}\n",
+      2);
   Node *reader = (Node *)labelled(g, "reader"), *writer = (Node *)labelled(g, "new");
   assert_true(reader->group < writer->group);
   int t = reader->group;
@@ -249,7 +278,8 @@ static void updates_that_wait_for_each_other(void **state) {
                      " %3 = dot_general(%1, %1) {contract_a=[1], contract_b=[0]} !w\n"
                      " %4 = dot_general(%2, %2) {contract_a=[1], contract_b=[0]} !v\n"
                      " %5 = dot_general(%0, %0) {contract_a=[1], contract_b=[0]} !u\n"
-                     " assign w = %3 of %0\n assign v = %4 of %1\n assign u = %5 of %2\n}\n", 2);
+                     " assign w = %3 of %0\n assign v = %4 of %1\n assign u = %5 of %2\n}\n",
+                     2);
   Plan *p = plan_read(g, a, REAL);
   int placed = 0;
   for (int i = 0; i < g->nodes.count; i++) placed += p->placed[i] != NULL;
@@ -263,7 +293,8 @@ static void updates_in_a_line_are_all_in_place(void **state) {
                      "graph g {\n %0 = param {name=\"w\", shape=[4,4], init=constant(0)}\n"
                      " %1 = param {name=\"v\", shape=[4,4], init=constant(0)}\n"
                      " %2 = dot_general(%1, %1) {contract_a=[1], contract_b=[0]} !w\n"
-                     " %3 = square(%1) !v\n assign v = %3 of %1\n assign w = %2 of %0\n}\n", 2);
+                     " %3 = square(%1) !v\n assign v = %3 of %1\n assign w = %2 of %0\n}\n",
+                     2);
   Plan *p = plan_read(g, a, REAL);
   assert_non_null(p->placed[labelled(g, "w")->id]);
   assert_non_null(p->placed[labelled(g, "v")->id]);
@@ -271,16 +302,19 @@ static void updates_in_a_line_are_all_in_place(void **state) {
   assert_int_equal(p->peak, 0);
 }
 
-/* A product reads its operand more than once, a kernel that has not run yet reads it, a result is copied from it. */
+/* A product reads its operand more than once, a kernel that has not run yet reads it, a result is
+ * copied from it. */
 static void parameters_that_are_still_read_are_not_overwritten(void **state) {
   Arena *a = *state;
-  Graph *g = planned(a,
-                     "graph g {\n %0 = param {name=\"w\", shape=[4,4], init=constant(0)}\n"
-                     " %1 = param {name=\"v\", shape=[4,4], init=constant(0)}\n"
-                     " %2 = param {name=\"u\", shape=[4,4], init=constant(0)}\n"
-                     " %3 = dot_general(%0, %0) {contract_a=[1], contract_b=[0]} !w\n"
-                     " %4 = permute(%1) {order=[1,0]}\n %5 = exp(%4) !v\n %6 = exp(%2) !u\n output old = %2\n"
-                     " assign w = %3 of %0\n assign v = %5 of %1\n assign u = %6 of %2\n}\n", 2);
+  Graph *g = planned(
+      a,
+      "graph g {\n %0 = param {name=\"w\", shape=[4,4], init=constant(0)}\n"
+      " %1 = param {name=\"v\", shape=[4,4], init=constant(0)}\n"
+      " %2 = param {name=\"u\", shape=[4,4], init=constant(0)}\n"
+      " %3 = dot_general(%0, %0) {contract_a=[1], contract_b=[0]} !w\n"
+      " %4 = permute(%1) {order=[1,0]}\n %5 = exp(%4) !v\n %6 = exp(%2) !u\n output old = %2\n"
+      " assign w = %3 of %0\n assign v = %5 of %1\n assign u = %6 of %2\n}\n",
+      2);
   Plan *p = plan_read(g, a, REAL);
   assert_null(p->placed[labelled(g, "w")->id]);
   assert_null(p->placed[labelled(g, "v")->id]);
@@ -290,7 +324,8 @@ static void parameters_that_are_still_read_are_not_overwritten(void **state) {
 
 static void mark_needed(const Graph *g, const Plan *p, bool *needed) {
   for (int i = 0; i < g->results.count; i++)
-    if (g->results.at[i].kind != RESULT_GRAD) needed[p->memory[g->results.at[i].node->id].owner->group] = true;
+    if (g->results.at[i].kind != RESULT_GRAD)
+      needed[p->memory[g->results.at[i].node->id].owner->group] = true;
   for (int k = p->ngroups; k > 0; k--)
     for (int i = 0; needed[k] && i < p->groups[k].members.count; i++)
       for (int j = 0; j < p->groups[k].members.at[i]->nin; j++) {
@@ -302,7 +337,8 @@ static void mark_needed(const Graph *g, const Plan *p, bool *needed) {
 /* forward() runs no more than its results need. */
 static void the_forward_part_comes_first(void **state) {
   Arena *a = *state;
-  static const char *const nets[] = {"batch_norm", "conv_pool", "mixer", "concat_dropout", "regression_mlp"};
+  static const char *const nets[] = {"batch_norm", "conv_pool", "mixer", "concat_dropout",
+                                     "regression_mlp"};
   for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
     for (int p = PROGRAM_GRAD; p <= PROGRAM_GRAD_EVAL; p++) {
       Graph *g = program(a, net(a, nets[i]), (Program)p, NULL, 2);
@@ -316,9 +352,11 @@ static void the_forward_part_comes_first(void **state) {
 
 /* ---- in place ---- */
 
-#define PRODUCT_OF_ROWS " train { optimizer sgd {lr=0.1} batch 2 }\n %0 = input {name=\"x\", shape=[8,8], elem=\"f32\"}\n" \
-               " %1 = param {name=\"w\", shape=[8,8], init=constant(0)}\n"                                     \
-               " %2 = dot_general(%0, %1) {contract_a=[1], contract_b=[0]} !x\n"
+#define PRODUCT_OF_ROWS                                                               \
+  " train { optimizer sgd {lr=0.1} batch 2 }\n %0 = input {name=\"x\", shape=[8,8], " \
+  "elem=\"f32\"}\n"                                                                   \
+  " %1 = param {name=\"w\", shape=[8,8], init=constant(0)}\n"                         \
+  " %2 = dot_general(%0, %1) {contract_a=[1], contract_b=[0]} !x\n"
 #define TURN(x) "permute(" x ") {order=[1,0]}"
 
 /* Does y, made from x by the lines given, lie where x lay? */
@@ -334,20 +372,32 @@ static bool in_place(Arena *a, const char *lines, int level) {
 static void sweeps_write_over_what_dies(void **state) {
   Arena *a = *state;
   /* a permutation there and back keeps the sweep out of the product's epilogue */
-  assert_true(in_place(a, " %3 = " TURN("%2") "\n %4 = " TURN("%3") "\n %5 = exp(%4) !y\n output y = %5\n", 2));
-  assert_false(in_place(a, " %3 = " TURN("%2") "\n %4 = " TURN("%3") "\n %5 = exp(%4) !y\n output y = %5\n", 0));
+  assert_true(in_place(
+      a, " %3 = " TURN("%2") "\n %4 = " TURN("%3") "\n %5 = exp(%4) !y\n output y = %5\n", 2));
+  assert_false(in_place(
+      a, " %3 = " TURN("%2") "\n %4 = " TURN("%3") "\n %5 = exp(%4) !y\n output y = %5\n", 0));
 }
 
 static void values_read_elsewhere_are_kept(void **state) {
   Arena *a = *state;
-  assert_false(in_place(a, " %3 = " TURN("%2") "\n %4 = exp(%3) !y\n output y = %4\n", 2)); /* at another element */
-  assert_false(in_place(a, " %3 = dot_general(%2, %1) {contract_a=[1], contract_b=[0]} !y\n output y = %3\n", 2));
-  assert_false(in_place(a, " %3 = " TURN("%2") "\n %4 = " TURN("%3") "\n %5 = exp(%4) !y\n output y = %5\n"
-                           " output x = %2\n", 2)); /* a result */
-  assert_false(in_place(a, " %3 = " TURN("%2") "\n %4 = " TURN("%3") "\n %5 = exp(%4) !y\n"
-                           " %6 = dot_general(%2, %5) {contract_a=[1], contract_b=[0], batch_a=[], batch_b=[]}\n"
-                           " output z = %6\n", 2)); /* read later */
-  assert_false(in_place(a, " %3 = " TURN("%2") "\n %4 = add(%2, %3) !y\n output y = %4\n", 2)); /* here and elsewhere */
+  assert_false(in_place(a, " %3 = " TURN("%2") "\n %4 = exp(%3) !y\n output y = %4\n",
+                        2)); /* at another element */
+  assert_false(in_place(
+      a, " %3 = dot_general(%2, %1) {contract_a=[1], contract_b=[0]} !y\n output y = %3\n", 2));
+  assert_false(
+      in_place(a,
+               " %3 = " TURN("%2") "\n %4 = " TURN("%3") "\n %5 = exp(%4) !y\n output y = %5\n"
+                                                         " output x = %2\n",
+               2)); /* a result */
+  assert_false(in_place(
+      a,
+      " %3 = " TURN("%2") "\n %4 = " TURN("%3") "\n %5 = exp(%4) !y\n"
+                                                " %6 = dot_general(%2, %5) {contract_a=[1], "
+                                                "contract_b=[0], batch_a=[], batch_b=[]}\n"
+                                                " output z = %6\n",
+      2)); /* read later */
+  assert_false(in_place(a, " %3 = " TURN("%2") "\n %4 = add(%2, %3) !y\n output y = %4\n",
+                        2)); /* here and elsewhere */
 }
 
 /* ---- lives and the peak ---- */
@@ -356,12 +406,15 @@ static void the_peak_of_a_chain_is_its_widest_pair(void **state) {
   Arena *a = *state;
   static const int width[] = {32, 64, 16, 128, 48, 16};
   Str s = str_new(a);
-  str_put(&s, "graph g {\n train { optimizer sgd {lr=0.1} batch 4 }\n %0 = input {name=\"x\", shape=[16], elem=\"f32\"}\n");
+  str_put(&s,
+          "graph g {\n train { optimizer sgd {lr=0.1} batch 4 }\n %0 = input {name=\"x\", "
+          "shape=[16], elem=\"f32\"}\n");
   int64_t want = 0;
   for (int i = 0; i < 6; i++) {
-    str_printf(&s, " %%%d = param {name=\"w%d\", shape=[%d,%d], init=constant(0)}\n", 2 * i + 1, i, i ? width[i - 1] : 16,
-               width[i]);
-    str_printf(&s, " %%%d = dot_general(%%%d, %%%d) {contract_a=[0], contract_b=[0]}\n", 2 * i + 2, 2 * i, 2 * i + 1);
+    str_printf(&s, " %%%d = param {name=\"w%d\", shape=[%d,%d], init=constant(0)}\n", 2 * i + 1, i,
+               i ? width[i - 1] : 16, width[i]);
+    str_printf(&s, " %%%d = dot_general(%%%d, %%%d) {contract_a=[0], contract_b=[0]}\n", 2 * i + 2,
+               2 * i, 2 * i + 1);
     int64_t pair = 4 * REAL * (width[i] + (i ? width[i - 1] : 0));
     if (pair > want) want = pair;
   }
@@ -377,16 +430,20 @@ static void the_peak_of_a_chain_is_its_widest_pair(void **state) {
 
 static void results_live_past_the_last_kernel(void **state) {
   Arena *a = *state;
-  Graph *g = planned(a, "graph g {\n" PRODUCT_OF_ROWS " %3 = exp(%0) !first\n"
-                        " %4 = dot_general(%2, %1) {contract_a=[1], contract_b=[0]} !last\n"
-                        " output first = %3\n output last = %4\n}\n", 2);
+  Graph *g = planned(a,
+                     "graph g {\n" PRODUCT_OF_ROWS
+                     " %3 = exp(%0) !first\n"
+                     " %4 = dot_general(%2, %1) {contract_a=[1], contract_b=[0]} !last\n"
+                     " output first = %3\n output last = %4\n}\n",
+                     2);
   Plan *p = plan_read(g, a, REAL);
   assert_true(p->end[labelled(g, "first")->id] > p->ngroups);
   assert_true(p->end[labelled(g, "last")->id] > p->ngroups);
   assert_int_equal(p->end[labelled(g, "x")->id], labelled(g, "last")->group);
 }
 
-/* The last rows of a gradient program's forward part are copied before the backward part may reuse them. */
+/* The last rows of a gradient program's forward part are copied before the backward part may reuse
+ * them. */
 static void forward_results_die_at_the_cut(void **state) {
   Arena *a = *state;
   Graph *g = program(a, net(a, "regression_mlp"), PROGRAM_GRAD, NULL, 2);
@@ -394,14 +451,16 @@ static void forward_results_die_at_the_cut(void **state) {
   for (int i = 0; i < g->results.count; i++) {
     const Result *r = &g->results.at[i];
     const Node *owner = p->memory[r->node->id].owner;
-    if (owner->group) assert_true(p->end[owner->id] >= 1 + (r->kind == RESULT_GRAD ? p->ngroups : p->cut));
+    if (owner->group)
+      assert_true(p->end[owner->id] >= 1 + (r->kind == RESULT_GRAD ? p->ngroups : p->cut));
   }
 }
 
 static void bytes_are_rounded_to_blocks(void **state) {
   Arena *a = *state;
-  Graph *g = parse(a, "graph g {\n %0 = input {name=\"x\", shape=[17], elem=\"u8\"}\n"
-                      " %1 = param {name=\"w\", shape=[17], init=constant(0)}\n output y = %1\n}\n");
+  Graph *g = parse(a,
+                   "graph g {\n %0 = input {name=\"x\", shape=[17], elem=\"u8\"}\n"
+                   " %1 = param {name=\"w\", shape=[17], init=constant(0)}\n output y = %1\n}\n");
   assert_int_equal(plan_bytes(g->nodes.at[0], 1, 4), 64);
   assert_int_equal(plan_bytes(g->nodes.at[0], 4, 4), 128);
   assert_int_equal(plan_bytes(g->nodes.at[1], 100, 4), 128);
