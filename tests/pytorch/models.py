@@ -17,6 +17,10 @@ class Classifier(nn.Module):
         return F.cross_entropy(self.logits(x), label)
 
 
+def normalised(image, dtype):
+    return (image.to(dtype) / 255 - 0.5) / 0.5
+
+
 class Iris(Classifier):
     def __init__(self):
         super().__init__()
@@ -105,6 +109,83 @@ class Residual(Classifier):
         return self.fc(self.layer2(self.layer1(x)).mean((2, 3)))
 
 
+class ResNet18(Classifier):
+    """torchvision's resnet18: names, shapes and initialisation."""
+
+    def __init__(self, classes=9):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        widths = (64, 64, 128, 256, 512)
+        for i in range(1, 5):
+            blocks = nn.Sequential(Basic(widths[i - 1], widths[i], 1 if i == 1 else 2), Basic(widths[i], widths[i]))
+            self.add_module(f"layer{i}", blocks)
+        self.fc = nn.Linear(512, classes)
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+
+    def logits(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(normalised(x, self.fc.weight.dtype)))), 3, 2, 1)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+class DenseLayer(nn.Module):
+    def __init__(self, inputs, growth):
+        super().__init__()
+        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, 4 * growth, 1, bias=False)
+        self.norm2, self.conv2 = nn.BatchNorm2d(4 * growth), nn.Conv2d(4 * growth, growth, 3, 1, 1, bias=False)
+
+    def forward(self, x):
+        return torch.cat([x, self.conv2(F.relu(self.norm2(self.conv1(F.relu(self.norm1(x))))))], 1)
+
+
+class Transition(nn.Module):
+    def __init__(self, inputs):
+        super().__init__()
+        self.norm, self.conv = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, inputs // 2, 1, bias=False)
+
+    def forward(self, x):
+        return F.avg_pool2d(self.conv(F.relu(self.norm(x))), 2)
+
+
+class DenseNet121(Classifier):
+    """torchvision's densenet121: names, shapes and initialisation. Its stem pools only from 32x32 up."""
+
+    def __init__(self, classes=9, layers=(6, 12, 24, 16), growth=32):
+        super().__init__()
+        f, width = nn.Module(), 64
+        f.conv0, f.norm0 = nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width)
+        for i, n in enumerate(layers, 1):
+            block = nn.Sequential()
+            for k in range(n):
+                block.add_module(f"denselayer{k + 1}", DenseLayer(width + k * growth, growth))
+            width += n * growth
+            f.add_module(f"denseblock{i}", block)
+            if i < len(layers):
+                f.add_module(f"transition{i}", Transition(width))
+                width //= 2
+        f.norm5 = nn.BatchNorm2d(width)
+        self.features, self.classifier = f, nn.Linear(width, classes)
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def logits(self, x):
+        pools, f = x.shape[-1] >= 32, self.features
+        x = F.relu(f.norm0(f.conv0(normalised(x, self.classifier.weight.dtype))))
+        if pools:
+            x = F.max_pool2d(x, 3, 2, 1)
+        x = f.transition1(f.denseblock1(x))
+        x = f.transition3(f.denseblock3(f.transition2(f.denseblock2(x))))
+        return self.classifier(F.relu(f.norm5(f.denseblock4(x))).mean((2, 3)))
+
+
+def pixels(*shape):
+    return lambda n: torch.randint(0, 256, (n, *shape), dtype=torch.uint8)
+
+
 def classes(k):
     return lambda n: torch.randint(0, k, (n,))
 
@@ -113,7 +194,7 @@ def classes(k):
 NETWORKS = {
     "iris": (Iris, lambda p: torch.optim.Adam(p, 0.01), 16, "flower", lambda n: torch.rand(n, 4), classes(3)),
     "mnist_cnn": (MnistCnn, lambda p: torch.optim.Adam(p, 1e-4), 64, "image",
-                  lambda n: torch.randint(0, 256, (n, 1, 28, 28), dtype=torch.uint8), classes(10)),
+                  pixels(1, 28, 28), classes(10)),
     "regression_mlp": (RegressionMlp, lambda p: torch.optim.SGD(p, 0.01), 8, "x", lambda n: torch.randn(n, 5),
                        lambda n: torch.randn(n)),
     "mixer": (Mixer, lambda p: torch.optim.SGD(p, 0.05, 0.9), 16, "X", lambda n: torch.randn(n, 6, 5), classes(4)),
@@ -121,4 +202,6 @@ NETWORKS = {
                        classes(4)),
     "residual": (Residual, lambda p: torch.optim.SGD(p, 0.1, 0.9, weight_decay=1e-4), 32, "digit",
                  lambda n: 16 * torch.rand(n, 1, 8, 8), classes(10)),
+    "resnet18": (ResNet18, lambda p: torch.optim.Adam(p, 1e-3), 64, "image", pixels(3, 28, 28), classes(9)),
+    "densenet121": (DenseNet121, lambda p: torch.optim.Adam(p, 1e-3), 64, "image", pixels(3, 28, 28), classes(9)),
 }
