@@ -98,7 +98,8 @@ Cg *artifact_emit(Artifact *art, Arena *a) {
   Debug *debug = debug_new(cg, art->source);
   for (int i = 0; i < DLC_PROGRAMS; i++) {
     programs[i] = emit_function(cg, art, a, block, debug, &function[i]);
-    if (programs[i].arena_bytes > art->arena_bytes) art->arena_bytes = programs[i].arena_bytes;
+    int64_t *most = &art->arena_bytes[function[i].program];
+    if (programs[i].arena_bytes > *most) *most = programs[i].arena_bytes;
   }
   debug_finish(debug);
   if (art->diags->errors > errors) {

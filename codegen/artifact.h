@@ -14,8 +14,7 @@ typedef struct {
   CgOptions target;
   bool keep_ir;
   Diags *diags;
-  int64_t arena_bytes; /* that the program which needs most takes, scratch and all; set by
-                          artifact_emit */
+  int64_t arena_bytes[PROGRAM_COUNT]; /* with scratch, at max_batch; set by artifact_emit */
 } Artifact;
 
 /* Runs the pipeline for every program that the network has (infer only with `inference_only`), all

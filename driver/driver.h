@@ -2,6 +2,7 @@
 #ifndef DLC_DRIVER_DRIVER_H
 #define DLC_DRIVER_DRIVER_H
 
+#include "codegen/artifact.h"
 #include "driver/options.h"
 #include "ir/ir.h"
 #include "passes/pipeline.h"
@@ -17,6 +18,7 @@ typedef struct {
 } Compilation;
 
 PassOptions driver_pass_options(const Compilation *c);
+Artifact driver_artifact(const Compilation *c); /* still to be compiled */
 int64_t driver_batch(const Compilation *c);
 bool driver_has_loss(const Graph *g);
 

@@ -63,7 +63,9 @@ static bool check_target(Compilation *c, const Kind *k) {
 }
 
 static bool check_budget(Compilation *c, const Artifact *art) {
-  long long budget = c->options->memory_budget, most = art->arena_bytes;
+  long long budget = c->options->memory_budget, most = 0;
+  for (int p = 0; p < PROGRAM_COUNT; p++)
+    if (art->arena_bytes[p] > most) most = art->arena_bytes[p];
   if (!budget || most <= budget) return true;
   diag_error(c->diags, (Span){0},
              "the arena needs %lld bytes at batch %lld, more than the budget of %lld", most,
@@ -111,15 +113,7 @@ bool emit_code(Compilation *c) {
   if (!check_target(c, k)) return false;
   const char *out =
       o->output ? o->output : arena_printf(c->arena, "%s%s", stem(c->arena, o->input), k->suffix);
-  Artifact art = {.source = c->source,
-                  .max_batch = driver_batch(c),
-                  .keep_ir = !o->no_ir,
-                  .diags = c->diags,
-                  .target = {.triple = o->target,
-                             .cpu = o->cpu,
-                             .real_bytes = o->real_bytes,
-                             .level = o->level,
-                             .debug = o->debug}};
+  Artifact art = driver_artifact(c);
   PassOptions options = driver_pass_options(c);
   if (!artifact_compile(&art, c->arena, &options, o->inference_only)) return false;
   Cg *cg = artifact_emit(&art, c->arena);

@@ -42,18 +42,25 @@ static bool print_math(Compilation *c, Str *out) {
   return g;
 }
 
+/* Where the program's kernels are emitted too, to know their scratch: the arena that a session has.
+ */
 static bool print_plan(Compilation *c, Str *out) {
   Program p;
-  Graph *g = find_program(c, &p) ? run_until(c, p, NULL) : NULL;
-  if (g) plan_print(g, out, c->arena, c->options->real_bytes);
-  return g;
+  Artifact art = driver_artifact(c);
+  PassOptions options = driver_pass_options(c);
+  if (!find_program(c, &p)) return false;
+  if (!artifact_compile(&art, c->arena, &options, c->options->inference_only)) return false;
+  if (!art.program[p]) return run_until(c, p, NULL); /* which says why there is none */
+  Cg *cg = artifact_emit(&art, c->arena);
+  if (!cg) return false;
+  cg_free(cg);
+  plan_print(art.program[p], out, c->arena, c->options->real_bytes);
+  str_printf(out, "arena %lld bytes, with the scratch of kernels\n", (long long)art.arena_bytes[p]);
+  return true;
 }
 
 static bool print_header(Compilation *c, Str *out) {
-  Artifact art = {.source = c->source,
-                  .max_batch = driver_batch(c),
-                  .diags = c->diags,
-                  .target = {.real_bytes = c->options->real_bytes}};
+  Artifact art = driver_artifact(c);
   PassOptions options = driver_pass_options(c);
   if (!artifact_compile(&art, c->arena, &options, c->options->inference_only)) return false;
   header_print(&art, out);

@@ -22,6 +22,19 @@ PassOptions driver_pass_options(const Compilation *c) {
                        .diags = c->diags};
 }
 
+Artifact driver_artifact(const Compilation *c) {
+  const Options *o = c->options;
+  return (Artifact){.source = c->source,
+                    .max_batch = driver_batch(c),
+                    .keep_ir = !o->no_ir,
+                    .diags = c->diags,
+                    .target = {.triple = o->target,
+                               .cpu = o->cpu,
+                               .real_bytes = o->real_bytes,
+                               .level = o->level,
+                               .debug = o->debug}};
+}
+
 int64_t driver_batch(const Compilation *c) {
   if (c->options->batch) return c->options->batch;
   return c->source->train.batch > 0 ? c->source->train.batch : 1;

@@ -34,7 +34,7 @@ const char *plan_check(const Graph *g, Arena *scratch, int real_bytes);
 int64_t plan_bytes(const Node *n, int64_t batch,
                    int real_bytes); /* of n's storage, rounded up to 64 */
 
-/* --emit=plan: a line a kernel, its storage and the bytes live; then the peak. */
+/* --emit=plan: a line a kernel with its results and their places; then the peak. */
 void plan_print(const Graph *g, Str *out, Arena *scratch, int real_bytes);
 
 #endif

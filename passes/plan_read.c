@@ -172,5 +172,5 @@ void plan_print(const Graph *g, Str *out, Arena *scratch, int real_bytes) {
     }
     str_put(out, "\n");
   }
-  str_printf(out, "arena %lld bytes\n", (long long)p->peak);
+  str_printf(out, "results %lld bytes\n", (long long)p->peak);
 }

@@ -424,7 +424,7 @@ static void the_peak_of_a_chain_is_its_widest_pair(void **state) {
     assert_int_equal(plan_read(g, a, REAL)->peak, want);
     Str text = str_new(a);
     plan_print(g, &text, a, REAL);
-    assert_non_null(strstr(text.text, arena_printf(a, "arena %lld bytes\n", (long long)want)));
+    assert_non_null(strstr(text.text, arena_printf(a, "results %lld bytes\n", (long long)want)));
   }
 }
 
