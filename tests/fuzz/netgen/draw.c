@@ -164,6 +164,13 @@ static Attr draw_pair(Rng *r, Arena *a, const SigAttr *s) {
   return pair;
 }
 
+/* One pair a dimension. */
+static Attr draw_pairs(Rng *r, Arena *a, const Type *x) {
+  int64_t *v = ARENA_ARRAY(a, int64_t, 2 * x->rank + 1);
+  for (int i = 0; i < 2 * x->rank; i++) v[i] = rng_chance(r, 50) ? 0 : rng_int(r, -1, 2);
+  return attr_pairs(2 * x->rank, v);
+}
+
 static int64_t draw_dim(Rng *r, const Type *x) { return rng_int(r, -x->rank, x->rank > 0 ? x->rank - 1 : 0); }
 
 Attr draw_attr(Rng *r, Arena *a, const SigAttr *s, int nin, Node *const *in) {
@@ -175,6 +182,7 @@ Attr draw_attr(Rng *r, Arena *a, const SigAttr *s, int nin, Node *const *in) {
   if (s->kind == ATTR_BOOL) return attr_bool(rng_chance(r, 50));
   if (s->kind == ATTR_DIM) return attr_dim(draw_dim(r, x));
   if (s->kind == ATTR_PAIR || s->kind == ATTR_PADS) return draw_pair(r, a, s);
+  if (s->kind == ATTR_PAIRS) return draw_pairs(r, a, x);
   if (s->kind == ATTR_INTS) return draw_list(r, a, s, x);
   if (s->kind == ATTR_DIMS) {
     Attr list = draw_list(r, a, s, x);

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "netgen.h"
@@ -174,6 +175,8 @@ static bool setting_attrs(Gen *g, const OpSetting *s, int nin, Node *const *in, 
   if (!made) return false;
   const Node *n = made->nodes.at[made->nodes.count - 1];
   memcpy(attr, n->attr, (size_t)op_signature(n->op)->nattrs * sizeof *attr);
+  for (int i = 0; g->language && i < op_signature(n->op)->nattrs; i++)
+    if (isinf(attr[i].f)) return false; /* the language has no word for it */
   return true;
 }
 

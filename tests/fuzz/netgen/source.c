@@ -24,6 +24,12 @@ static void put_list(Str *s, int n, const int64_t *v) {
   str_put(s, "]");
 }
 
+static void put_pairs(Str *s, int n, const int64_t *v) {
+  str_put(s, "[");
+  for (int i = 0; i < n; i += 2) str_printf(s, "%s[%lld, %lld]", i ? ", " : "", (long long)v[i], (long long)v[i + 1]);
+  str_put(s, "]");
+}
+
 /* A pair of equal numbers is one; all is the word. */
 static const char *attr_text(Writer *w, const Attr *a) {
   Str s = str_new(w->arena);
@@ -34,6 +40,7 @@ static const char *attr_text(Writer *w, const Attr *a) {
   if (a->kind == ATTR_WORDS || a->kind == ATTR_STR) str_printf(&s, "\"%s\"", a->s);
   if (a->kind == ATTR_PADS && a->n < 0) str_put(&s, "\"same\"");
   if (a->kind == ATTR_DIMS && a->n < 0) return NULL;
+  if (a->kind == ATTR_PAIRS) put_pairs(&s, a->n, a->v);
   if (pair && a->v[0] == a->v[1] && rng_chance(&w->rng, 70))
     str_printf(&s, "%lld", (long long)a->v[0]);
   else if (a->kind == ATTR_INTS || a->kind == ATTR_DIMS || pair)
