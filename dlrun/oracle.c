@@ -137,5 +137,6 @@ bool oracle_difference(Oracle *o, const char *leaf, int64_t i, double h, double 
   }
   x[i] = was;
   *out = (loss[0] - loss[1]) / (2 * h);
-  return true;
+  /* one interpreter for both: what is read from it next must be the values at the leaf's own place */
+  return o->without != o->with || interp_run(o->without, &e) || fault(&o->tool->fault, "%s", e.text);
 }
