@@ -120,7 +120,7 @@ static void check_all_ways(const Graph *g, Rng *r, CheckCount *count) {
 }
 
 static void check_one_way(const Graph *g, Rng *r, CheckCount *count) {
-  GoldenCase c = {.real_bytes = rng_chance(r, 50) ? 8 : 4, .level = rng_chance(r, 70) ? 3 : 0};
+  GoldenCase c = {.real_bytes = rng_chance(r, 50) ? 8 : 4, .level = rng_chance(r, 60) ? 3 : 0};
   c.n = rng_int(r, 1, NETGEN_BATCH);
   c.seed = (unsigned)rng_int(r, 1, 1000000);
   c.cpu = cpus[rng_chance(r, 60) ? 0 : rng_int(r, 1, 2)];
@@ -135,6 +135,7 @@ void netgen_check(const Graph *g, uint64_t seed, CheckCount *count) {
   check_text(a, g, "source");
   arena_free(a);
   check_passes(g, &passes, count->all);
+  netgen_check_derivatives(g, seed);
   if (count->all)
     check_all_ways(g, &r, count);
   else

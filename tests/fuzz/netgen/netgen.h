@@ -5,6 +5,7 @@
  *   generate.c  a network: ops over a pool of values, loss, outputs, train block
  *   source.c    a graph as .net text, in varied notation
  *   check.c     the oracles
+ *   derivative.c  gradients against differences
  *   child.c     a check in a process of its own, since compiled code may crash
  *   reduce.c    a smaller network that fails in the same way
  *
@@ -74,6 +75,11 @@ typedef struct {
 void netgen_check(const Graph *g, uint64_t seed, CheckCount *count);
 /* The same for text: .net when it does not begin with "graph" (after comments), else IR. */
 Graph *netgen_read(Arena *a, const char *text);
+
+/* ---- derivative.c ---- */
+
+/* Fails in the same way when gradients are not the derivatives of the loss. */
+void netgen_check_derivatives(const Graph *g, uint64_t seed);
 
 /* ---- child.c ---- */
 

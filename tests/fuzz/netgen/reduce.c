@@ -113,7 +113,7 @@ typedef struct {
 
 /* The part of a message that says what kind of failure it is; numbers and names come later. */
 static const char *kind_of(const Verdict *v) {
-  static const char *const kinds[] = {"compiled ", "internal fault", "other bits", "printed, parsed", "parsed is not", "error: "};
+  static const char *const kinds[] = {"compiled ", "internal fault", "other bits", "printed, parsed", "parsed is not", "derivative (", "error: "};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     const char *at = strstr(v->message, kinds[i]);
     if (at) return strcmp(kinds[i], "error: ") ? kinds[i] : at;
