@@ -76,7 +76,8 @@ static void sum_channels(const ConvWeight *w, const ConvWeightTile *tile, Micro 
   CgLoop samples = micro_loop(cg, m, b->sample, b->samples, 1);
   CgLoop rows = micro_loop(cg, m, conv_max(cg, top, b->row), conv_min(cg, bottom, b->rows), 1);
   LLVMValueRef pixel[] = {samples.index, rows.index, left};
-  sum_pixels(w, tile, m, b, pixel, conv_sub(cg, right, left));
+  LLVMValueRef none = cg_int(cg, 0); /* of a tap that lies in the padding for all pixels */
+  sum_pixels(w, tile, m, b, pixel, conv_max(cg, conv_sub(cg, right, left), none));
   micro_loop_end(cg, m, &rows);
   micro_loop_end(cg, m, &samples);
 }
