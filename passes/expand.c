@@ -22,12 +22,13 @@ static const unsigned keeps[PROGRAM_COUNT + 1] = {
     [PROGRAM_COUNT] = ~0u, /* a graph of no program keeps all */
 };
 
+/* What only the others needed is expanded all the same, and dropped afterwards: so random ops have
+ * one stream, and batch norms their updates, in all programs. */
 static void keep_results(Graph *g, Program p) {
   int kept = 0;
   for (int i = 0; i < g->results.count; i++)
     if (keeps[p] >> g->results.at[i].kind & 1) g->results.at[kept++] = g->results.at[i];
   g->results.count = kept;
-  ir_tidy(g);
 }
 
 /* ---- nodes ---- */
@@ -110,6 +111,7 @@ void pass_expand(Graph *g, Arena *scratch, const PassOptions *options) {
   Program p = pass_program(g);
   keep_results(g, p);
   expand_nodes(g, p == PROGRAM_TRAIN || p == PROGRAM_GRAD, false, scratch);
+  ir_tidy(g);
   if (p != PROGRAM_COUNT) share_results(g);
   if (p == PROGRAM_INFER) drop_targets(g, scratch);
 }

@@ -49,8 +49,9 @@ static void check_passes(Arena *a, const Graph *g) {
       PassOptions o = {.verify_each = true, .level = level, .diags = diags_new(a, g->sources)};
       Graph *copy = ir_copy(g, a);
       copy->train.batch = MAX_BATCH;
-      assert_non_null(pipeline_run(copy, (Program)p, a, &o));
+      Graph *made = pipeline_run(copy, (Program)p, a, &o);
       golden_stop_on_errors(o.diags);
+      assert_non_null(made);
     }
 }
 
