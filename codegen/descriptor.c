@@ -74,6 +74,18 @@ static LLVMValueRef tensor_record(Cg *cg, const char *name, const Node *n, int e
   return record_end(&r);
 }
 
+/* How many values an integer leaf may take: its classes, or the rows of the smallest table that it indexes. */
+static int64_t value_count(const Graph *g, const Node *leaf) {
+  int64_t count = node_int(leaf, "classes");
+  for (int i = 0; i < g->nodes.count; i++) {
+    const Node *n = g->nodes.at[i];
+    if (n->op != OP_embedding || n->in[0] != leaf) continue;
+    int64_t rows = node_int(n, "count");
+    if (!count || rows < count) count = rows;
+  }
+  return count;
+}
+
 static int put_leaves(Record *r, const Artifact *art, Arena *a, Op op) {
   VEC(LLVMValueRef) rows = {0};
   for (int i = 0; i < art->source->nodes.count; i++) {
@@ -81,7 +93,7 @@ static int put_leaves(Record *r, const Artifact *art, Arena *a, Op op) {
     if (n->op == op)
       vec_push(a, &rows,
                tensor_record(r->cg, node_str(n, "name"), n, elem_code(r->cg, n->type.elem),
-                             node_int(n, "classes")));
+                             value_count(art->source, n)));
   }
   put_table(r, rows.at, rows.count);
   return rows.count;
