@@ -59,6 +59,30 @@ static void test_check(void **state) {
     }
 }
 
+/* With grad() in the network, one interpreter serves gradients and differences: each at its own place. */
+static void test_check_grad(void **state) {
+  (void)state;
+  expect(0, "", run_program(DLC, "%s -o %s --precision f64 --verify-each", TEST_SOURCE_DIR "/tests/dlrun/slope.net", B "slope.so"));
+  expect(0, "output.slope", dlrun("check %s", B "slope.so"));
+  assert_null(strstr(output, "WRONG"));
+}
+
+static void test_index_range(void **state) {
+  (void)state;
+  static const double x[6] = {0}, y[2] = {0};
+  static const int32_t word[4] = {4, 0, 1, 5};
+  StTensor t[] = {{.name = "x", .type = ST_F64, .rank = 2, .dim = {2, 3}},
+                  {.name = "word", .type = ST_I32, .rank = 2, .dim = {2, 2}},
+                  {.name = "y", .type = ST_F64, .rank = 2, .dim = {2, 1}}};
+  StWriter w;
+  assert_int_equal(st_create(&w, B "words.safetensors", t, 3, NULL, 0), 0);
+  st_write(&w, x, sizeof x);
+  st_write(&w, word, sizeof word);
+  st_write(&w, y, sizeof y);
+  assert_int_equal(st_commit(&w), 0);
+  expect(1, "word of sample 1 is 5", dlrun("train %s --data %s --epochs 1", B "slope.so", B "words.safetensors"));
+}
+
 static void test_learns(void **state) {
   (void)state;
   expect(0, "epoch 6/6",
@@ -145,7 +169,8 @@ static void test_grad(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_summary), cmocka_unit_test(test_check), cmocka_unit_test(test_learns),
+      cmocka_unit_test(test_summary), cmocka_unit_test(test_check), cmocka_unit_test(test_check_grad),
+      cmocka_unit_test(test_index_range), cmocka_unit_test(test_learns),
       cmocka_unit_test(test_resume),  cmocka_unit_test(test_grad),
   };
   return cmocka_run_group_tests(tests, compile, NULL);
