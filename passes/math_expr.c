@@ -325,7 +325,7 @@ static void put_attr(const MathContext *c, Str *s, const Node *n, int i) {
   const SigAttr *sig = &op_signature(n->op)->attr[i];
   const Attr *a = &n->attr[i];
   if (is_default(n, i) || sig->kind == ATTR_BOOL) return;
-  str_printf(s, ", %s=", sig->name);
+  str_printf(s, n->nin || s->text[s->length - 1] != '(' ? ", %s=" : "%s=", sig->name);
   if (sig->kind == ATTR_PAIR && a->v[0] == a->v[1])
     str_printf(s, "%lld", (long long)a->v[0]);
   else if (a->v || sig->kind == ATTR_INTS)

@@ -221,13 +221,24 @@ static void test_notation(void **state) {
       "copy = fc\n");
 }
 
+/* An op that has attributes alone. */
+static void test_attributes(void **state) {
+  const char *text = output_text(*state,
+                                 "graph g {\n"
+                                 "  %0 = input {name=\"x\", shape=[3], elem=\"f32\"}\n"
+                                 "  %1 = iota() {count=3}\n  %2 = mul(%0, %1)\n"
+                                 "  %3 = pad(%2) {pad=[1,0], value=2}\n  output y = %3\n}\n");
+  assert_non_null(
+      strstr(text, "\ny = surround(x * iota(count=3), low=[1], high=[0], inner=[0], value=2)\n"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_regression_mlp),     TEST(test_concat_dropout),
       TEST(test_sigmoid_regression), TEST(test_mixer),
       TEST(test_conv_pool),          TEST(test_batch_norm),
       TEST(test_evaluation_program), TEST(test_inference),
-      TEST(test_notation),
+      TEST(test_notation),           TEST(test_attributes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
