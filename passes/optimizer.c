@@ -11,6 +11,7 @@
 
 typedef struct {
   Graph *g;
+  const Node *param;
   const char *name; /* of the parameter */
   const Signature *signature;
   const Attr *attr; /* of the optimizer, in the order of its signature */
@@ -45,11 +46,14 @@ Node *optimizer_buffer(Graph *g, const Node *param, const char *format, const ch
   Init zero = {.kind = INIT_CONSTANT};
   Attr attr[] = {attr_str(arena_printf(g->arena, format, name)), attr_ints(t->rank, t->dim),
                  attr_init(zero)};
-  return ir_make(g, OP_buffer, 0, NULL, attr);
+  Node *n = ir_make(g, OP_buffer, 0, NULL, attr);
+  n->ordered = param->ordered; /* every program that updates it must find it in one order */
+  memcpy(n->order, param->order, sizeof n->order);
+  return n;
 }
 
-static Node *state(Step *s, const Node *p, const char *format) {
-  return optimizer_buffer(s->g, p, format, s->name);
+static Node *state(Step *s, const char *format) {
+  return optimizer_buffer(s->g, s->param, format, s->name);
 }
 
 static Node *assign(Step *s, Node *target, Node *value) {
@@ -75,7 +79,7 @@ static Node *step_sgd(Step *s, Node *p, Node *dp) {
   double momentum = option(s, "momentum");
   dp = decayed(s, p, dp);
   if (momentum != 0) {
-    Node *b = state(s, p, "optimizer.%s.momentum_buffer");
+    Node *b = state(s, "optimizer.%s.momentum_buffer");
     b = assign(s, b, add(s, scale(s, b, momentum), dp));
     dp = option(s, "nesterov") != 0 ? add(s, dp, scale(s, b, momentum)) : b;
   }
@@ -85,8 +89,8 @@ static Node *step_sgd(Step *s, Node *p, Node *dp) {
 /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p - (lr / c1) m / (sqrt(v) / sqrt(c2) + eps),
  * c_i = 1 - b_i^t */
 static Node *adam_from(Step *s, Node *p, Node *dp) {
-  Node *m = moving_average(s, state(s, p, "optimizer.%s.exp_avg"), option(s, "beta1"), dp);
-  Node *v = moving_average(s, state(s, p, "optimizer.%s.exp_avg_sq"), option(s, "beta2"),
+  Node *m = moving_average(s, state(s, "optimizer.%s.exp_avg"), option(s, "beta1"), dp);
+  Node *v = moving_average(s, state(s, "optimizer.%s.exp_avg_sq"), option(s, "beta2"),
                            ir_unary(s->g, OP_square, dp));
   Node *size = quotient(s, s->lr, hyper(s, "bias_correction1"));
   Node *correct = ir_unary(s->g, OP_rsqrt, hyper(s, "bias_correction2"));
@@ -109,13 +113,13 @@ static Node *step_adamw(Step *s, Node *p, Node *dp) {
  * lr (b or d) */
 static Node *step_rmsprop(Step *s, Node *p, Node *dp) {
   dp = decayed(s, p, dp);
-  Node *v = moving_average(s, state(s, p, "optimizer.%s.square_avg"), option(s, "alpha"),
+  Node *v = moving_average(s, state(s, "optimizer.%s.square_avg"), option(s, "alpha"),
                            ir_unary(s->g, OP_square, dp));
   Node *root = ir_shift(s->g, ir_unary(s->g, OP_sqrt, v), option(s, "eps"));
   Node *d = quotient(s, dp, root);
   double momentum = option(s, "momentum");
   if (momentum != 0) {
-    Node *b = state(s, p, "optimizer.%s.momentum_buffer");
+    Node *b = state(s, "optimizer.%s.momentum_buffer");
     d = assign(s, b, add(s, scale(s, b, momentum), d));
   }
   return sub(s, p, mul(s, s->lr, d));
@@ -167,6 +171,7 @@ void optimizer_update(Graph *g, int n, Node *const *param, Node *const *gradient
             .attr = item->name ? item->attr : NULL};
   s.lr = hyper(&s, "lr");
   for (int i = 0; i < n; i++) {
+    s.param = param[i];
     s.name = node_str(param[i], "name");
     ir_at(g, param[i]->span);
     assign(&s, param[i], optimizer[row].rule(&s, param[i], dp[i]));

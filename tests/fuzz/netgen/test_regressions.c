@@ -9,7 +9,7 @@
 
 #include "netgen.h"
 
-enum { LEAST_FILES = 2, SEEDS = 3 };
+enum { LEAST_FILES = 4, SEEDS = 3 };
 
 static const char *read_whole(Arena *a, const char *path) {
   FILE *f = fopen(path, "rb");
