@@ -3,9 +3,9 @@
 
 #include "codegen/lower.h"
 
-/* Less work than this stays on the caller's thread: handing a loop to threads that wait for it takes one or two
- * microseconds. */
-enum { PARALLEL_NANOSECONDS = 4000 };
+/* Less work than this stays on the caller's thread. Handing a loop to a thread that waits for it costs less than a
+ * microsecond, and estimates are low rather than high. */
+enum { PARALLEL_NANOSECONDS = 2000 };
 
 Domain lower_domain(const Node *n) {
   Domain d = {.type = &n->type};

@@ -141,6 +141,7 @@ static void draw_legend(const PlotPen *pen, const PlotPanel *p, const Frame *f) 
   double right = f->left + f->width, y = f->top - 16;
   for (int s = p->series - 1; s >= 0; s--) {
     char text[64];
+    if (isnan(last_value(&p->curve[s]))) continue; /* nothing of it is shown */
     snprintf(text, sizeof text, "%.40s %.4g", p->curve[s].name, last_value(&p->curve[s]));
     double start = right - (double)strlen(text) * LETTER;
     pen->text(pen->to, TEXT_TICK, ANCHOR_START, start, y + 4, text);

@@ -16,13 +16,17 @@ enum { RT_ALIGN = 64, RT_MAX_THREADS = 256, RT_ERROR_BYTES = 320 };
 typedef struct {
   pthread_mutex_t lock;
   pthread_cond_t work, done;
-  /* generation << 32 | pieces not yet taken: a piece is taken by compare-and-swap, so a worker that
-   * is late for one loop can never take a piece of the next under the wrong numbers. */
-  _Atomic uint64_t ticket;
-  _Atomic int64_t pieces, count, remaining;
+  /* What threads poll and what they count down lie on cache lines of their own.
+   * ticket: generation << 32 | pieces not yet taken: a piece is taken by compare-and-swap, so a
+   * worker that is late for one loop can never take a piece of the next under the wrong numbers. */
+  _Alignas(64) _Atomic uint64_t ticket;
+  _Atomic int64_t pieces, count;
   _Atomic(dlc_range) body;
   _Atomic(void *) context;
-  atomic_int sleepers, waiting, stop;
+  atomic_int stop;
+  _Alignas(64) _Atomic int64_t remaining;
+  atomic_int waiting;
+  _Alignas(64) atomic_int sleepers;
   atomic_flag busy;
   int threads; /* 1: no pool */
   pthread_t thread[RT_MAX_THREADS];

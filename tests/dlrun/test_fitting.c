@@ -25,15 +25,16 @@ static const char net[] =
     "  output probabilities = softmax(logits);\n"
     "  loss   cross_entropy(logits, label);\n"
     "  metric accuracy(logits, label);\n"
+    "%s"
     "}\n"
     "train { optimizer sgd(lr=0.2, momentum=0.9); batch 8; epochs 6; }\n";
 
 static uint8_t image[SAMPLES][PIXELS];
 static int labels[SAMPLES];
 
-static void write_net(const char *path, const char *classes, const char *head) {
+static void write_net(const char *path, const char *classes, const char *metric) {
   FILE *f = fopen(path, "w");
-  fprintf(f, net, classes, classes, head);
+  fprintf(f, net, classes, classes, "fc", metric);
   fclose(f);
 }
 
@@ -56,10 +57,12 @@ static void write_data(void) {
 static int compile(void **state) {
   (void)state;
   write_data();
-  write_net(B "three.net", "3", "fc");
-  write_net(B "five.net", "5", "fc");
+  write_net(B "three.net", "3", "");
+  write_net(B "five.net", "5", "");
+  write_net(B "auc.net", "3", "  metric auc(logits, label);\n");
   expect(0, "", run_program(DLC, "%s -o %s", B "three.net", B "three.so"));
   expect(0, "", run_program(DLC, "%s -o %s", B "five.net", B "five.so"));
+  expect(0, "", run_program(DLC, "%s -o %s", B "auc.net", B "auc.so"));
   return 0;
 }
 
@@ -256,6 +259,32 @@ static void test_auc(void **state) {
   json_decref(o);
 }
 
+/* A metric called auc is that of the whole validation set, and what the best is best by. */
+static void test_auc_metric(void **state) {
+  (void)state;
+  double logged[8], train_auc[8];
+  char line[64];
+  expect(0, "",
+         dlrun("train %s --data " SPLIT ",part=train --valid " SPLIT
+               ",part=test --seed 3 --lr 0.02 --epochs 3 --quiet --best auc --save " B
+               "m.safetensors --log " B "auclog",
+               B "auc.so"));
+  assert_int_equal(read_column(B "auclog/log.csv", "valid_auc", logged), 3);
+  read_column(B "auclog/log.csv", "auc", train_auc);
+  assert_true(isnan(train_auc[2]) && logged[2] > 0.5);
+  for (int batch = 3; batch <= 8; batch += 5) {
+    expect(0, "auc",
+           dlrun("eval %s --weights " B "m.safetensors --data " SPLIT ",part=test --batch %d",
+                 B "auc.so", batch));
+    snprintf(line, sizeof line, "auc          %.6g\n", logged[2]);
+    assert_non_null(strstr(output, line));
+  }
+  expect(0, "",
+         dlrun("predict %s --weights " B "m.safetensors --inputs " SPLIT ",part=test -o " B "p.csv",
+               B "auc.so"));
+  assert_true(fabs(auc_of_predictions() - logged[2]) < 1e-8);
+}
+
 /* The same images as CSV, IDX and PNG: the same classes and numbers. */
 static void write_png(const char *path, const uint8_t *pixels) {
   png_image png = {
@@ -418,6 +447,7 @@ int main(void) {
       cmocka_unit_test(test_parts_of_weights),
       cmocka_unit_test(test_log),
       cmocka_unit_test(test_auc),
+      cmocka_unit_test(test_auc_metric),
       cmocka_unit_test(test_classes),
       cmocka_unit_test(test_norms),
       cmocka_unit_test(test_underflow),

@@ -209,7 +209,15 @@ static void test_svg(void **state) {
   assert_non_null(strstr(text, "a&lt;b"));
   assert_non_null(strstr(text, "n&amp;m"));
   assert_null(strstr(text, "nan"));
+  assert_non_null(strstr(text, ">training 1<"));
   assert_non_null(strstr(text, "</svg>"));
+  free(text);
+  p.curve[0].y = (double[]){NAN, NAN, NAN}; /* nothing to show: no name, no number */
+  f = open_memstream(&text, &length);
+  plot_svg(f, "n", &p, 1);
+  fclose(f);
+  assert_null(strstr(text, "nan"));
+  assert_null(strstr(text, "training"));
   free(text);
 }
 
