@@ -8,6 +8,7 @@
  * to the type of what it replaces. Rules hold for NaN and infinities (so x * 0 and x - x stay) and
  * for all but the sign of a zero; what they change beyond that is rounding. */
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@
 
 typedef bool Guard(Node *const *bound);
 
-static Guard s_is_small, same_types, d_divides, c_is_negative;
+static Guard s_is_small, same_types, d_divides, c_is_negative, x_is_bits;
 
 static const struct {
   const char *found, *made;
@@ -71,6 +72,7 @@ static const struct {
     {"minimum(x, x)", "x", NULL},
     {"maximum(x, x)", "x", NULL},
     {"select(x, y, y)", "y", NULL},
+    {"select(x, c, 0)", "mul(x, c)", x_is_bits},
 };
 enum { LINES = sizeof line / sizeof line[0], LETTERS = 26 };
 
@@ -103,6 +105,15 @@ static bool c_is_negative(Node *const *bound) {
   double c = 0;
   constant_value(letter(bound, 'c'), &c);
   return c < 0;
+}
+
+/* 0 or 1; and c is finite. */
+static bool x_is_bits(Node *const *bound) {
+  const Node *x = letter(bound, 'x');
+  double c = 0;
+  constant_value(letter(bound, 'c'), &c);
+  while (x->op == OP_permute || x->op == OP_reshape) x = x->in[0];
+  return x->op == OP_one_hot && isfinite(c);
 }
 
 /* ---- reading the lines ---- */

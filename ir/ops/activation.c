@@ -174,10 +174,15 @@ Node *op_softmax_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   return quotient(g, p, reduce_along(g, OP_reduce_sum, p, dim));
 }
 
-/* s (dy - sum(dy s)) */
+/* s (dy - sum(dy s)). Under a log dy = u / s, and this is u - s sum(u): there s may have
+ * underflowed. */
 void op_softmax_grad(Graph *g, Node *n, Node *dy, Node **dx) {
   int64_t dim;
   resolve_attr_dim(n, "dim", n->type.rank, &dim, NULL);
+  if (dy->op == OP_div && dy->in[1] == n) {
+    dx[0] = sub(g, dy->in[0], mul(g, n, reduce_along(g, OP_reduce_sum, dy->in[0], dim)));
+    return;
+  }
   dx[0] = mul(g, n, sub(g, dy, reduce_along(g, OP_reduce_sum, mul(g, dy, n), dim)));
 }
 

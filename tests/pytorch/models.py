@@ -98,6 +98,13 @@ class Basic(nn.Module):
         return F.relu(y + (self.downsample(x) if hasattr(self, "downsample") else x))
 
 
+def he_fan_out(module):
+    """torchvision's initialisation of a ResNet's convolutions."""
+    for m in module.modules():
+        if isinstance(m, nn.Conv2d):
+            nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+
+
 class Residual(Classifier):
     def __init__(self):
         super().__init__()
@@ -120,14 +127,81 @@ class ResNet18(Classifier):
             blocks = nn.Sequential(Basic(widths[i - 1], widths[i], 1 if i == 1 else 2), Basic(widths[i], widths[i]))
             self.add_module(f"layer{i}", blocks)
         self.fc = nn.Linear(512, classes)
-        for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+        he_fan_out(self)
 
     def logits(self, x):
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(normalised(x, self.fc.weight.dtype)))), 3, 2, 1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean((2, 3)))
+
+
+class ConvBn(nn.Sequential):
+    def __init__(self, inputs, channels):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(inputs, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return F.relu(self.bn(self.conv(x)))
+
+
+class Head(nn.Module):
+    """A linear layer that starts near zero, so that the first loss is ln(classes)."""
+
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.fc = nn.Linear(inputs, classes)
+        nn.init.normal_(self.fc.weight, std=0.01)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, x):
+        return self.fc(x)
+
+
+class CifarMiniMlp(Classifier):
+    def __init__(self, classes=5):
+        super().__init__()
+        self.fc1, self.fc2, self.head = nn.Linear(3072, 512), nn.Linear(512, 256), Head(256, classes)
+
+    def logits(self, x):
+        x = F.relu(self.fc1(normalised(x, self.fc1.weight.dtype).flatten(1)))
+        return self.head(F.relu(self.fc2(F.dropout(x, 0.2, self.training))))
+
+
+class CifarMiniCnn(Classifier):
+    def __init__(self, classes=5):
+        super().__init__()
+        self.stage1, self.stage2, self.stage3 = ConvBn(3, 32), ConvBn(32, 64), ConvBn(64, 128)
+        self.head = Head(128, classes)
+
+    def logits(self, x):
+        x = F.max_pool2d(self.stage1(normalised(x, self.head.fc.weight.dtype)), 2)
+        return self.head(self.stage3(F.max_pool2d(self.stage2(x), 2)).mean((2, 3)))
+
+
+class CifarMiniResnet(Classifier):
+    def __init__(self, classes=5):
+        super().__init__()
+        self.stem = ConvBn(3, 16)
+        self.layer1, self.layer2, self.layer3 = Basic(16, 16), Basic(16, 32, 2), Basic(32, 64, 2)
+        self.head = Head(64, classes)
+        for layer in (self.layer1, self.layer2, self.layer3):
+            he_fan_out(layer)
+
+    def logits(self, x):
+        x = self.stem(normalised(x, self.head.fc.weight.dtype))
+        return self.head(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+
+
+class CifarTutorial(Classifier):
+    def __init__(self, classes=5):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 6, 5), nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, classes)
+
+    def logits(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(normalised(x, self.fc1.weight.dtype))), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
 
 
 class DenseLayer(nn.Module):
