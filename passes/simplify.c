@@ -21,7 +21,7 @@ typedef struct {
   Common *common;
   VEC(Node *) to;   /* by id */
   VEC(Node *) relu; /* by id: the relu of this node */
-  bool changed;
+  bool changed, lowered;
   Arena *scratch;
 } Simplify;
 
@@ -62,11 +62,18 @@ static Node *positive_of_relu(Simplify *s, Node *n) {
   return ir_unary(s->g, OP_positive, latest(s, s->relu.at[x]));
 }
 
+static Node *first_of(Rewrite *const *list, Graph *g, Node *n) {
+  Node *r = NULL;
+  for (; !r && list && *list; list++) r = (*list)(g, n);
+  return r;
+}
+
 static Node *rewritten(Simplify *s, Node *n) {
   Node *r = fold(s->g, n);
   if (!r) r = rules_apply(s->rules, s->g, n);
-  for (Rewrite *const *w = simplify_rewrite[n->op]; !r && w && *w; w++) r = (*w)(s->g, n);
-  if (!r && op_info[n->op].kind == KIND_ELEMENTWISE) r = simplify_elementwise(s->g, n);
+  if (!r) r = first_of(simplify_rewrite[n->op], s->g, n);
+  if (!r && s->lowered) r = first_of(simplify_lowered[n->op], s->g, n);
+  if (!r && op_info[n->op].kind == KIND_ELEMENTWISE) r = first_of(simplify_elementwise, s->g, n);
   return r ? r : positive_of_relu(s, n);
 }
 
@@ -123,11 +130,15 @@ static bool has_grad(const Graph *g) {
   return false;
 }
 
-void pass_simplify(Graph *g, Arena *scratch, const PassOptions *options) {
-  (void)options;
-  Simplify s = {.g = g, .scratch = scratch, .rules = rules_read(scratch)};
+void simplify_graph(Graph *g, Arena *scratch, bool lowered) {
+  Simplify s = {.g = g, .scratch = scratch, .rules = rules_read(scratch), .lowered = lowered};
   ir_tidy(g);
   if (has_grad(g)) return;
   for (int round = 0; round < ROUNDS && simplify_round(&s); round++) {
   }
+}
+
+void pass_simplify(Graph *g, Arena *scratch, const PassOptions *options) {
+  (void)options;
+  simplify_graph(g, scratch, false);
 }

@@ -18,7 +18,13 @@ Node *rules_apply(const RuleSet *rules, Graph *g, Node *n);
 extern Rewrite *const simplify_product[];
 /* All rewrites of shapes, sums and products, by op; NULL-terminated. */
 extern Rewrite *const *const simplify_rewrite[OP_COUNT];
-extern Rewrite *const simplify_elementwise; /* of every ELEMENTWISE op, last */
+extern Rewrite *const simplify_elementwise[]; /* of every ELEMENTWISE op, last */
+
+/* Those that are for the lowered graph only, by op; NULL-terminated. */
+extern Rewrite *const *const simplify_lowered[OP_COUNT];
+
+/* The pass; `lowered` when layers and formulas are all gone. */
+void simplify_graph(Graph *g, Arena *scratch, bool lowered);
 
 /* A constant, or one broadcast: its value. */
 bool constant_value(const Node *n, double *value);

@@ -90,6 +90,22 @@ static Node *elementwise_broadcast(Graph *g, Node *n) {
   return any ? ir_make(g, n->op, n->nin, in, n->attr) : NULL;
 }
 
+/* f(reshape(x), reshape(y)) is reshape(f(x, y)): what is computed from vectors of channels stays
+ * one chain, however they were spread. */
+static Node *elementwise_reshape(Graph *g, Node *n) {
+  Node *in[SIG_OPERANDS], *like = NULL;
+  for (int i = 0; i < n->nin; i++) {
+    in[i] = n->in[i];
+    if (!in[i]->type.rank && !in[i]->type.batched) continue; /* a number */
+    if (in[i]->op != OP_reshape || !type_equal(&in[i]->type, &n->type)) return NULL;
+    in[i] = in[i]->in[0];
+    if (like && !type_equal(&in[i]->type, &like->type)) return NULL;
+    like = in[i];
+  }
+  if (!like) return NULL;
+  return ir_reshape(g, ir_make(g, n->op, n->nin, in, n->attr), n->type.rank, n->type.dim);
+}
+
 /* ---- sums ---- */
 
 enum { KNOWN_DEPTH = 6 };
@@ -248,4 +264,4 @@ Rewrite *const *const simplify_rewrite[OP_COUNT] = {
     [OP_exp] = LIST(exp_log_softmax),
 };
 
-Rewrite *const simplify_elementwise = elementwise_broadcast;
+Rewrite *const simplify_elementwise[] = {elementwise_broadcast, elementwise_reshape, NULL};

@@ -112,16 +112,16 @@ static void put(Str *s, const Node *n) {
   str_put(s, ")");
 }
 
-/* `before` simplified, as text. */
-static const char *simplified(Arena *a, Graph *g, const char *before) {
+/* `before` after pass simplify or clean, as text. */
+static const char *simplified(Arena *a, Graph *g, const char *before, const char *pass) {
   Node *root = build(g, &before);
   ir_result(g, RESULT_OUTPUT, "r", root, NULL);
   ir_tidy(g);
   PassOptions o = options_for(a, g);
   Check *check = check_before(g, a);
   Type type = root->type;
-  pass_simplify(g, a, &o);
-  check_after(check, g, "simplify", o.diags);
+  assert_true(pipeline_passes(g, pass, &o));
+  check_after(check, g, pass, o.diags);
   diags_print(o.diags, stderr, false);
   assert_int_equal(o.diags->errors, 0);
   assert_null(ir_verify(g, a));
@@ -135,11 +135,12 @@ typedef struct {
   const char *before, *after;
 } Case;
 
-static void check_cases(Arena *a, const Case *c, size_t n) {
+static void check_cases(Arena *a, const Case *c, size_t n, const char *pass) {
   for (size_t i = 0; i < n; i++)
-    assert_string_equal(simplified(a, leaves(a), c[i].before), c[i].after);
+    assert_string_equal(simplified(a, leaves(a), c[i].before, pass), c[i].after);
 }
-#define CHECK(list) check_cases(*state, list, sizeof list / sizeof list[0])
+#define CHECK_PASS(list, pass) check_cases(*state, list, sizeof list / sizeof list[0], pass)
+#define CHECK(list) CHECK_PASS(list, "simplify")
 
 /* ---- rule lines ---- */
 
@@ -270,6 +271,11 @@ static void test_views(void **state) {
       {"concat(x; 0)", "x"},
       {"reshape(broadcast(s; [3,4], true); [12])", "broadcast(s; [12], true)"},
       {"real(x)", "x"},
+      {"exp(reshape(x; [12]))", "reshape(exp(x); [12])"},
+      {"mul(reshape(w; [4,1]), reshape(exp(w); [4,1]))", "reshape(mul(w, exp(w)); [4,1])"},
+      {"add(reshape(w; [4,1]), 1)", "reshape(add(w, 1); [4,1])"},
+      {"mul(reshape(w; [4,1]), reshape(w; [1,4]))", "mul(reshape(w; [4,1]), reshape(w; [1,4]))"},
+      {"mul(reshape(x; [12]), reshape(reshape(y; [6,2]); [12]))", "reshape(mul(x, y); [12])"},
   };
   CHECK(cases);
 }
@@ -289,6 +295,35 @@ static void test_sums(void **state) {
       {"reduce_sum(broadcast(w; [3,4], true); [0], true)", "mul(mul(w, 3), n)"},
   };
   CHECK(cases);
+}
+
+/* In the lowered graph what few elements say is computed on few. */
+static void test_factors(void **state) {
+  static const Case cases[] = {
+      {"mul(mul(x, w), u)", "mul(x, mul(w, u))"},
+      {"mul(w, mul(u, x))", "mul(x, mul(u, w))"},
+      {"mul(mul(x, y), w)", "mul(mul(x, y), w)"},
+      {"mul(mul(x, s), w)", "mul(x, mul(s, w))"},
+      /* together no smaller than x */
+      {"mul(mul(x, w), reshape(reduce_max(x; [1], false); [3,1]))",
+       "mul(mul(x, w), reshape(reduce_max(x; [1], false); [3,1]))"},
+      {"reduce_sum(mul(x, w); [0], false)", "mul(reduce_sum(x; [0], false), w)"},
+      {"reduce_sum(mul(x, w); [1], false)", "reduce_sum(mul(x, w); [1], false)"},
+      {"reduce_sum(mul(mul(x, w), y); [0], true)", "mul(reduce_sum(mul(x, y); [0], true), w)"},
+      {"reduce_sum(mul(mul(w, x), mul(u, y)); [0], false)",
+       "mul(reduce_sum(mul(x, y); [0], false), mul(w, u))"},
+      {"reduce_sum(mul(x, s); [1], false)", "mul(reduce_sum(x; [1], false), s)"},
+      {"reduce_sum(mul(x, s); [1], true)", "reduce_sum(mul(x, s); [1], true)"},
+      {"reduce_sum(mul(w, u); [0], false)", "mul(reduce_sum(w; [0], false), u)"},
+      /* the sum of w alone would have other terms */
+      {"reduce_sum(mul(w, reshape(reduce_sum(x; [1], false); [3,1])); [1], false)",
+       "reduce_sum(mul(w, reshape(reduce_sum(x; [1], false); [3,1])); [1], false)"},
+  };
+  CHECK_PASS(cases, "clean");
+  static const Case formulas[] = {{"mul(mul(x, w), u)", "mul(mul(x, w), u)"},
+                                  {"reduce_sum(mul(x, w); [0], false)",
+                                   "reduce_sum(mul(x, w); [0], false)"}};
+  CHECK(formulas);
 }
 
 static void test_products(void **state) {
@@ -416,6 +451,7 @@ int main(void) {
       TEST(test_folding),
       TEST(test_views),
       TEST(test_sums),
+      TEST(test_factors),
       TEST(test_products),
       TEST(test_common_subexpressions),
       TEST(test_what_is_never_merged),
