@@ -251,7 +251,7 @@ void descriptor_emit(Cg *cg, const Artifact *art, const Block *block, const Prog
   put_i32(&r, count_results(g, RESULT_OUTPUT));
   put_i32(&r, count_results(g, RESULT_METRIC));
   put_i32(&r, block->entries.count);
-  put_i32(&r, 0);
+  put_i32(&r, DLC_ABI_MINOR);
   put_leaves(&r, art, a, OP_input);
   put_leaves(&r, art, a, OP_target);
   put_outputs(&r, art, a);

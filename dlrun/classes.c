@@ -7,24 +7,29 @@
 
 #include "dlrun/data/bytes.h"
 
-static bool is_vector(const dlc_tensor *t, int64_t classes) {
-  return !t->shared && t->rank > 0 && t->elements > 1 && (!classes || t->elements == classes);
+/* How well an output fits: 0 not at all. */
+static int fit(const dlc_tensor *t, const Head *h, const Classes *c) {
+  if (t->shared || t->rank == 0 || t->elements != c->classes) return 0;
+  if (h->target != c->target || h->kind == HEAD_PLAIN) return 1;
+  return h->kind == HEAD_LOGITS ? 2 : 3;
 }
 
-bool classes_find(const dlc_model *m, Classes *out) {
-  *out = (Classes){-1, -1, 0};
+bool classes_find(const dlc_model *m, const Head *heads, Classes *out) {
+  *out = (Classes){.output = -1, .target = -1};
   for (int32_t i = 0; i < m->target_count && out->target < 0; i++)
-    if (m->targets[i].classes && m->targets[i].elements == 1) {
+    if (m->targets[i].classes > 1 && m->targets[i].elements == 1) {
       out->target = i;
       out->classes = m->targets[i].classes;
     }
-  for (int32_t i = 0; i < m->output_count; i++) {
-    if (!is_vector(&m->outputs[i], out->classes)) continue;
-    if (out->output < 0 || strcmp(m->outputs[i].name, "probabilities") == 0) out->output = i;
+  int best = 0;
+  for (int32_t i = 0; i < m->output_count && out->target >= 0; i++) {
+    int here = fit(&m->outputs[i], &heads[i], out);
+    if (here <= best) continue;
+    best = here;
+    out->output = i;
+    out->kind = here > 1 ? heads[i].kind : HEAD_GUESS;
   }
-  if (out->output < 0) return false;
-  out->classes = m->outputs[out->output].elements;
-  return true;
+  return out->output >= 0;
 }
 
 static void softmax(double *x, int64_t k) {
@@ -34,9 +39,10 @@ static void softmax(double *x, int64_t k) {
   for (int64_t i = 0; i < k; i++) x[i] /= sum;
 }
 
-void classes_normalize(double *score, int64_t n, int64_t k) {
-  bool logits = false;
-  for (int64_t i = 0; i < n * k && !logits; i++) logits = score[i] < 0 || score[i] > 1;
+void classes_normalize(HeadKind kind, double *score, int64_t n, int64_t k) {
+  bool logits = kind == HEAD_LOGITS;
+  for (int64_t i = 0; kind == HEAD_GUESS && i < n * k && !logits; i++)
+    logits = score[i] < 0 || score[i] > 1;
   for (int64_t i = 0; logits && i < n; i++) softmax(score + i * k, k);
 }
 

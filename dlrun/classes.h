@@ -4,22 +4,22 @@
 
 #include "base/arena.h"
 #include "dlrun/fault.h"
+#include "dlrun/heads.h"
 #include "runtime/dlc.h"
 
-/* The output with one number a class: that of the first target that is one label a sample, or,
- * where none is, of the first per-sample vector. Among several, the one called "probabilities" is
- * meant, else the first. */
+/* The first target that is one label a sample, and the output that scores its classes: the one
+ * known to (heads.h), probabilities before logits; else the first with a number a class. */
 typedef struct {
-  int32_t output, target; /* target -1: the network has no label */
+  int32_t output, target;
   int64_t classes;
+  HeadKind kind;
 } Classes;
 
 /* False when there is none. */
-bool classes_find(const dlc_model *m, Classes *out);
+bool classes_find(const dlc_model *m, const Head *heads, Classes *out);
 
-/* n rows of k scores: where one is outside [0, 1], all are logits, and rows become their softmax.
- */
-void classes_normalize(double *score, int64_t n, int64_t k);
+/* n rows of k scores become probabilities. */
+void classes_normalize(HeadKind kind, double *score, int64_t n, int64_t k);
 /* The mean over classes of the area under the ROC curve, each class against the rest; ties count
  * half. Classes without a sample, or with all of them, are left out; NaN when that is all. */
 double classes_auc(Arena *a, const double *score, const int32_t *label, int64_t n, int64_t k);

@@ -40,9 +40,12 @@ static void print_text(const dlc_model *m, const Dataset *d, const Evaluation *e
 static bool run(Tool *t, const EvalOptions *o) {
   Dataset d;
   Evaluation e;
+  Words words = words_new(t->arena, t->model);
   int64_t batch;
   if (!tool_batch(t, o->batch, &batch) || !tool_load(t, o->weights)) return false;
-  if (!dataset_open(t->arena, o->data, t->model, true, &d, &t->fault)) return false;
+  if (!words_load(&words, o->weights, &t->fault) ||
+      !dataset_open(t->arena, o->data, true, &words, &d, &t->fault))
+    return false;
   if (!evaluate(t, &d, batch, o->auc, &e)) return false;
   if (o->auc && !e.classified)
     return fault(&t->fault, "--auc: %s has no label with an output of as many numbers as classes",

@@ -59,7 +59,7 @@ static bool run_all(Tool *t, const Dataset *d, int64_t batch, const Scores *s, A
 static void classify_all(Arena *scratch, const dlc_model *m, const Scores *s, int64_t n,
                          Evaluation *out) {
   int64_t k = s->classes.classes;
-  classes_normalize(s->score, n, k);
+  classes_normalize(s->classes.kind, s->score, n, k);
   out->classified = true;
   out->auc = classes_auc(scratch, s->score, s->label, n, k);
   out->accuracy = classes_accuracy(s->score, s->label, n, k);
@@ -73,7 +73,7 @@ bool evaluate(Tool *t, const Dataset *d, int64_t batch, bool classify, Evaluatio
   Scores s = {.score = NULL};
   *out = (Evaluation){.metrics = ARENA_ARRAY(t->arena, double, m->metric_count + 1)};
   Arena *scratch = arena_new();
-  bool labelled = classes_find(m, &c) && c.target >= 0;
+  bool labelled = classes_find(m, tool_heads(t), &c);
   if ((classify || has_auc(m)) && labelled) s = make_scores(scratch, m, c, d->n, batch);
   bool fine = run_all(t, d, batch, &s, scratch, out);
   if (fine && s.score) classify_all(scratch, m, &s, d->n, out);

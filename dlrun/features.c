@@ -289,8 +289,13 @@ static bool run(Tool *t, const FeatureOptions *o) {
   Features f = {.tool = t, .options = o};
   if (o->samples > SAMPLES_MOST)
     return fault(&t->fault, "--samples: at most %d rows of tiles", SAMPLES_MOST);
-  if (!tool_load(t, o->weights)) return false;
-  if (!dataset_open(t->arena, o->inputs, t->model, false, &f.data, &t->fault)) return false;
+  Words words = words_new(t->arena, t->model);
+  tool_reads(t, o->weights);
+  if (!tool_reads_data(t, o->inputs) || (!folder_of(o->out) && !tool_writes(t, "-o", o->out)))
+    return false;
+  if (!tool_load(t, o->weights) || !words_load(&words, o->weights, &t->fault) ||
+      !dataset_open(t->arena, o->inputs, false, &words, &f.data, &t->fault))
+    return false;
   if (!open_graph(&f) || !lay_out(&f)) return false;
   for (int64_t i = 0; i < rows_of(&f); i++) {
     if (!run_sample(&f, i)) return false;

@@ -54,7 +54,11 @@ static bool collect(GradRun *g) {
 static bool run(Tool *t, const char *weights, const char *inputs, const char *out, bool eval) {
   GradRun g = {.tool = t};
   Dataset d;
-  if (!tool_load(t, weights) || !dataset_open(t->arena, inputs, t->model, true, &d, &t->fault))
+  Words words = words_new(t->arena, t->model);
+  tool_reads(t, weights);
+  if (!tool_reads_data(t, inputs) || !tool_writes(t, "-o", out)) return false;
+  if (!tool_load(t, weights) || !words_load(&words, weights, &t->fault) ||
+      !dataset_open(t->arena, inputs, true, &words, &d, &t->fault))
     return false;
   if (d.n > t->model->max_batch)
     return fault(&t->fault,

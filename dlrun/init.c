@@ -14,7 +14,7 @@ int command_init(int argc, char **argv) {
                    OPT_LIST_COUNT(opts)};
   if (!cli_parse(&cli, argc, argv, &model, &status)) return status;
   Tool t;
-  bool fine = tool_open(&t, model) && tool_session(&t, DLC_INFERENCE, 1, seed) &&
-              tool_ok(&t, t.api->save(t.session, out));
+  bool fine = tool_open(&t, model) && tool_writes(&t, "-o", out) &&
+              tool_session(&t, DLC_INFERENCE, 1, seed) && tool_ok(&t, t.api->save(t.session, out));
   return tool_close(&t, fine);
 }

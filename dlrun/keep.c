@@ -51,11 +51,37 @@ bool keep_new(Tool *t, const char *save, const char *best, Keep *k) {
   return true;
 }
 
-bool keep_last(const Keep *k) {
+enum { NUMBERS = 4 };
+static const char *const number_key[NUMBERS] = {"train.lr", "train.batch", "train.epochs",
+                                                "train.samples"};
+
+void keep_describe(Keep *k, const Words *words, const Resume *r) {
+  Arena *a = k->tool->arena;
+  const char *const *own = words_metadata(words, &k->weights_pairs);
+  const char **all = ARENA_ARRAY(a, const char *, 2 * (k->weights_pairs + NUMBERS));
+  const char *value[NUMBERS] = {arena_printf(a, "%a", r->lr),
+                                arena_printf(a, "%lld", (long long)r->batch),
+                                arena_printf(a, "%lld", (long long)r->epochs),
+                                arena_printf(a, "%lld", (long long)r->samples)};
+  for (int i = 0; i < 2 * k->weights_pairs; i++) all[i] = own[i];
+  for (int i = 0; i < NUMBERS; i++) {
+    all[2 * (k->weights_pairs + i)] = number_key[i];
+    all[2 * (k->weights_pairs + i) + 1] = value[i];
+  }
+  k->pairs = all;
+  k->all_pairs = k->weights_pairs + NUMBERS;
+}
+
+static bool save_as(const Keep *k, bool checkpoint, const char *path) {
   Tool *t = k->tool;
-  if (!k->save) return true;
-  return tool_ok(t, t->api->save(t->session, k->save)) &&
-         tool_ok(t, t->api->save_checkpoint(t->session, keep_name(t->arena, k->save, "resume")));
+  int32_t pairs = checkpoint ? k->all_pairs : k->weights_pairs;
+  return tool_ok(t, t->api->set_metadata(t->session, k->pairs, pairs)) &&
+         tool_ok(t, (checkpoint ? t->api->save_checkpoint : t->api->save)(t->session, path));
+}
+
+bool keep_last(const Keep *k) {
+  return !k->save || (save_as(k, false, k->save) &&
+                      save_as(k, true, keep_name(k->tool->arena, k->save, "resume")));
 }
 
 static bool is_better(const Keep *k, double value, double loss) {
@@ -67,35 +93,55 @@ static bool is_better(const Keep *k, double value, double loss) {
 }
 
 bool keep_best(Keep *k, double loss, const double *metrics, bool *better) {
-  Tool *t = k->tool;
   double value = k->metric < 0 ? loss : metrics[k->metric];
   *better = is_better(k, value, loss);
   if (!*better) return true;
   k->any = true;
   k->value = value;
   k->loss = loss;
-  return !k->save || tool_ok(t, t->api->save(t->session, keep_name(t->arena, k->save, "best")));
+  return !k->save || save_as(k, false, keep_name(k->tool->arena, k->save, "best"));
 }
 
-/* The seed of a checkpoint, for shuffling; false when the file is none. */
-static bool checkpoint_seed(const char *path, uint64_t *seed) {
+static int64_t whole(const StFile *f, const char *key) {
+  const char *text = st_meta(f, key);
+  char *end;
+  if (!text || *text < '0' || *text > '9' || strlen(text) > 18) return 0;
+  int64_t v = strtoll(text, &end, 10);
+  return *end ? 0 : v;
+}
+
+static double real(const StFile *f, const char *key) {
+  const char *text = st_meta(f, key);
+  char *end;
+  double v = text ? strtod(text, &end) : -1;
+  return text && end != text && !*end && v >= 0 && v < 1e30 ? v : -1;
+}
+
+/* False when the file is no checkpoint; *why tells when it cannot be read. */
+static bool read_position(Arena *a, const char *path, Resume *out, const char **why) {
   StFile f;
-  if (st_open(&f, path) != DLC_OK) return false;
-  const char *kind = st_meta(&f, "dlc"), *text = st_meta(&f, "seed");
-  bool fine = kind && text;
-  if (fine) *seed = strtoull(text, NULL, 10);
+  *why = NULL;
+  if (st_open(&f, path) != DLC_OK) return *why = arena_strdup(a, f.error), false;
+  const char *seed = st_meta(&f, "seed");
+  bool fine = st_meta(&f, "dlc") && seed;
+  if (fine)
+    *out = (Resume){.path = path,
+                    .seed = strtoull(seed, NULL, 10),
+                    .step = whole(&f, "step"),
+                    .lr = real(&f, number_key[0]),
+                    .batch = whole(&f, number_key[1]),
+                    .epochs = whole(&f, number_key[2]),
+                    .samples = whole(&f, number_key[3])};
   st_close(&f);
   return fine;
 }
 
-bool keep_resume(Tool *t, const char *given, uint64_t *seed) {
-  const char *path = given;
-  if (!checkpoint_seed(path, seed)) {
-    path = keep_name(t->arena, given, "resume");
-    if (!checkpoint_seed(path, seed))
-      return fault(&t->fault, "%s: not a checkpoint, and there is no %s beside it", given, path);
-  }
-  return tool_load(t, path);
+bool keep_find(Tool *t, const char *given, Resume *out) {
+  const char *why, *beside = keep_name(t->arena, given, "resume");
+  if (read_position(t->arena, given, out, &why)) return true;
+  if (read_position(t->arena, beside, out, &why)) return true;
+  if (why && access(beside, F_OK) == 0) return fault(&t->fault, "%s", why);
+  return fault(&t->fault, "%s: not a checkpoint, and there is no %s beside it", given, beside);
 }
 
 /* The name that --save had: w.safetensors from w.resume.safetensors. */

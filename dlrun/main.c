@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
     return EXIT_FINE;
   }
   if (strcmp(argv[1], "--version") == 0) {
-    printf("dlrun 0.1.0\n");
+    printf("dlrun " DLC_VERSION "\n");
     return EXIT_FINE;
   }
   for (int i = 0; i < COMMAND_COUNT; i++)

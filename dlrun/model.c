@@ -4,9 +4,13 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct {
   const ElfW(Sym) * symbol;
@@ -69,9 +73,62 @@ static const dlc_model *find_model(const struct link_map *map, int *found) {
   return model;
 }
 
+/* ---- before the loader sees it ---- */
+
+static bool no_library(const char *path, Fault *f) {
+  const char *dot = strrchr(path, '.');
+  int stem = (int)(dot ? dot - path : (ptrdiff_t)strlen(path));
+  if (dot && (strcmp(dot, ".net") == 0 || strcmp(dot, ".ir") == 0))
+    return fault(f, "%s: this is a network's source; compile it first: dlc %s -o %.*s.so", path,
+                 path, stem, path);
+  return fault(f, "%s: not a shared library: dlc FILE.net -o FILE.so makes one", path);
+}
+
+/* The loader maps what the program headers say, and a file that ends before it kills the process
+ * once it is touched. The section headers, at the end of a file, tell that it was cut off anywhere.
+ */
+static bool check_headers(const char *path, int fd, const ElfW(Ehdr) * e, uint64_t size, Fault *f) {
+  uint64_t sections = (uint64_t)e->e_shnum * e->e_shentsize;
+  if (e->e_phentsize != sizeof(ElfW(Phdr)) || !e->e_phnum)
+    return fault(f, "%s: its program headers are malformed", path);
+  if (e->e_shoff > size || sections > size - e->e_shoff)
+    return fault(f, "%s: the library is cut off", path);
+  for (int i = 0; i < e->e_phnum; i++) {
+    ElfW(Phdr) p;
+    ssize_t got = pread(fd, &p, sizeof p, (off_t)(e->e_phoff + (uint64_t)i * sizeof p));
+    if (got != sizeof p || p.p_offset > size || p.p_filesz > size - p.p_offset)
+      return fault(f, "%s: the library is cut off", path);
+  }
+  return true;
+}
+
+static bool check_header(const char *path, int fd, uint64_t size, Fault *f) {
+  ElfW(Ehdr) e = {0};
+  ssize_t got = pread(fd, &e, sizeof e, 0);
+  if (got < SELFMAG || memcmp(e.e_ident, ELFMAG, SELFMAG) != 0) return no_library(path, f);
+  if (got != sizeof e) return fault(f, "%s: the library is cut off", path);
+  if (e.e_type == ET_REL)
+    return fault(f, "%s: an object file; dlrun needs a shared library (dlc -o FILE.so)", path);
+  return check_headers(path, fd, &e, size, f);
+}
+
+static bool check_file(const char *path, Fault *f) {
+  struct stat st;
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return fault(f, "%s: %s", path, strerror(errno));
+  bool fine = !fstat(fd, &st) && S_ISREG(st.st_mode);
+  if (!fine) fault(f, "%s: not a regular file", path);
+  fine = fine && check_header(path, fd, (uint64_t)st.st_size, f);
+  close(fd);
+  return fine;
+}
+
 bool model_open(const char *path, void **handle, const dlc_model **out, Fault *f) {
   char here[4096];
   int found;
+  *handle = NULL;
+  if (strlen(path) > sizeof here - 3) return fault(f, "%.100s...: the path is too long", path);
+  if (!check_file(path, f)) return false;
   struct link_map *map;
   snprintf(here, sizeof here, "%s%s", strchr(path, '/') ? "" : "./", path);
   *handle = dlopen(here, RTLD_NOW | RTLD_LOCAL);
@@ -83,5 +140,7 @@ bool model_open(const char *path, void **handle, const dlc_model **out, Fault *f
   if ((*out)->abi_version != DLC_ABI_VERSION)
     return fault(f, "%s: its interface has version %d; this dlrun knows %d", path,
                  (int)(*out)->abi_version, DLC_ABI_VERSION);
+  if ((*out)->abi_minor < DLC_ABI_MINOR)
+    return fault(f, "%s: an older dlc compiled it; compile it again", path);
   return true;
 }

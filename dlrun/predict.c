@@ -1,14 +1,16 @@
-/* dlrun predict: the network's outputs for every sample, into a file; and of a network that tells
- * classes apart, the likeliest ones, printed. */
+/* dlrun predict: the network's outputs for every sample, into a file or printed: of an output that
+ * scores classes the likeliest ones, of another its numbers. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "dlrun/classes.h"
 #include "dlrun/commands.h"
 #include "dlrun/out.h"
 #include "dlrun/table.h"
 
-enum { TOP = 5 };
+enum { TOP = 5, VALUES = 8 }; /* printed of one sample: classes; numbers */
 
 typedef struct {
   const char *weights, *inputs, *out, *classes;
@@ -60,16 +62,27 @@ static OutSet describe(Tool *t, int64_t n, const Results *r) {
   return o;
 }
 
-/* ---- classes ---- */
+/* ---- printed ---- */
 
-static double *class_scores(Tool *t, const Classes *c, int64_t n, const Results *r) {
-  double *score = ARENA_ARRAY(t->arena, double, n * c->classes);
-  const void *from = r->data[c->output];
-  for (int64_t i = 0; i < n * c->classes; i++)
-    score[i] =
-        t->model->real_bytes == 8 ? ((const double *)from)[i] : (double)((const float *)from)[i];
-  classes_normalize(score, n, c->classes);
-  return score;
+static double value_at(const Tool *t, const void *data, int64_t i) {
+  return t->model->real_bytes == 8 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
+/* What a class output is printed from. */
+typedef struct {
+  const double *score;      /* probabilities, of each sample */
+  const char *const *names; /* of the classes, or NULL */
+} Scores;
+
+static Scores make_scores(Tool *t, int32_t i, int64_t n, const Results *r, const Words *words,
+                          const char *const *given) {
+  const Head *head = &tool_heads(t)[i];
+  int64_t count = n * t->model->outputs[i].elements;
+  double *score = ARENA_ARRAY(t->arena, double, count);
+  for (int64_t k = 0; k < count; k++) score[k] = value_at(t, r->data[i], k);
+  classes_normalize(head->kind, score, n, t->model->outputs[i].elements);
+  const char *target = head->target < 0 ? NULL : t->model->targets[head->target].name;
+  return (Scores){score, given ? given : target ? words_names(words, target) : NULL};
 }
 
 /* The classes of the highest scores, best first; equal ones in their order. */
@@ -89,52 +102,135 @@ static const char *sample_name(Arena *a, const Dataset *d, int64_t i) {
   return d->name ? d->name[row] : arena_printf(a, "%lld", (long long)row);
 }
 
-/* A line a sample: what it is called, then class and probability. */
-static void print_classes(Tool *t, const Dataset *d, const Classes *c, const char **names,
-                          const double *score) {
-  Arena *a = t->arena;
-  Table table = table_new(a, "llllll");
+/* Each of the likeliest classes, with its probability. */
+static void class_cells(Tool *t, const Scores *s, int64_t i, int64_t classes,
+                        const char *cell[TOP]) {
+  int64_t best[TOP];
+  const double *row = s->score + i * classes;
+  int count = best_classes(row, classes, best);
+  for (int k = 0; k < TOP; k++) cell[k] = "";
+  for (int k = 0; k < count; k++)
+    cell[k] = s->names ? arena_printf(t->arena, "%s %.4f", s->names[best[k]], row[best[k]])
+                       : arena_printf(t->arena, "%lld %.4f", (long long)best[k], row[best[k]]);
+}
+
+static const char *classes_text(Tool *t, const Scores *s, int64_t i, int64_t classes) {
+  const char *cell[TOP];
+  Str text = str_new(t->arena);
+  class_cells(t, s, i, classes, cell);
+  for (int k = 0; k < TOP && *cell[k]; k++) str_printf(&text, "%s%s", k ? "  " : "", cell[k]);
+  return text.text;
+}
+
+/* `count` numbers from `first` on: all, or the first ones and the range of all. */
+static const char *values_text(const Tool *t, const void *data, int64_t first, int64_t count) {
+  Str s = str_new(t->arena);
+  int64_t shown = count <= VALUES ? count : VALUES - 2;
+  double least = INFINITY, most = -INFINITY;
+  for (int64_t k = 0; k < count; k++) {
+    double v = value_at(t, data, first + k);
+    if (k < shown) str_printf(&s, "%s%.6g", k ? " " : "", v);
+    least = fmin(least, v);
+    most = fmax(most, v);
+  }
+  if (shown < count)
+    str_printf(&s, " ... (%lld values, %.6g to %.6g)", (long long)count, least, most);
+  return s.text;
+}
+
+static void print_classes(Tool *t, const Dataset *d, const Scores *s, int64_t classes) {
+  Table table = table_new(t->arena, "llllll");
   for (int64_t i = 0; i < d->n; i++) {
-    int64_t best[TOP];
-    const double *row = score + i * c->classes;
-    const char *cell[TOP] = {"", "", "", "", ""};
-    int count = best_classes(row, c->classes, best);
-    for (int k = 0; k < count; k++)
-      cell[k] = names ? arena_printf(a, "%s %.4f", names[best[k]], row[best[k]])
-                      : arena_printf(a, "%lld %.4f", (long long)best[k], row[best[k]]);
-    table_row(&table, sample_name(a, d, i), cell[0], cell[1], cell[2], cell[3], cell[4]);
+    const char *c[TOP];
+    class_cells(t, s, i, classes, c);
+    table_row(&table, sample_name(t->arena, d, i), c[0], c[1], c[2], c[3], c[4]);
   }
   table_print(&table, stdout);
 }
 
+/* A line a sample and output; outputs of the whole batch come last. */
+static void print_named(Tool *t, const Dataset *d, const Results *r, const Scores *scores) {
+  const dlc_model *m = t->model;
+  Table table = table_new(t->arena, "lll");
+  for (int64_t i = 0; i < d->n; i++)
+    for (int32_t k = 0; k < m->output_count; k++) {
+      const dlc_tensor *o = &m->outputs[k];
+      if (o->shared) continue;
+      const char *text = scores[k].score ? classes_text(t, &scores[k], i, o->elements)
+                                         : values_text(t, r->data[k], i * o->elements, o->elements);
+      table_row(&table, sample_name(t->arena, d, i), o->name, text);
+    }
+  for (int32_t k = 0; k < m->output_count; k++)
+    if (m->outputs[k].shared)
+      table_row(&table, "all", m->outputs[k].name,
+                values_text(t, r->data[k], 0, m->outputs[k].elements));
+  table_print(&table, stdout);
+}
+
+static void print_outputs(Tool *t, const Dataset *d, const Results *r, const Words *words,
+                          const char *const *given) {
+  const dlc_model *m = t->model;
+  Scores *scores = ARENA_ARRAY(t->arena, Scores, m->output_count + 1);
+  for (int32_t k = 0; k < m->output_count; k++)
+    if (tool_heads(t)[k].kind != HEAD_PLAIN) scores[k] = make_scores(t, k, d->n, r, words, given);
+  if (m->output_count == 1 && scores[0].score)
+    print_classes(t, d, scores, m->outputs[0].elements);
+  else
+    print_named(t, d, r, scores);
+}
+
 /* ---- where it goes ---- */
 
+static bool has_suffix(const char *path, const char *suffix) {
+  size_t n = strlen(path), s = strlen(suffix);
+  return n > s && strcmp(path + n - s, suffix) == 0;
+}
+
+static bool check_out(Tool *t, const char *path) {
+  if (has_suffix(path, ".csv") || has_suffix(path, ".safetensors"))
+    return tool_writes(t, "-o", path);
+  return fault(&t->fault, "-o %s: FILE.csv or FILE.safetensors can be written", path);
+}
+
 static bool write_out(Tool *t, const OutSet *o, int64_t n, const char *path) {
-  size_t length = strlen(path);
-  if (length > 4 && strcmp(path + length - 4, ".csv") == 0) return out_csv(t, o, n, path);
-  return out_safetensors(t, o, path);
+  return has_suffix(path, ".csv") ? out_csv(t, o, n, path) : out_safetensors(t, o, path);
+}
+
+/* Names given by --classes are for outputs of one number of classes. */
+static bool given_names(Tool *t, const char *text, const char *const **out) {
+  int64_t classes = 0;
+  *out = NULL;
+  if (!text) return true;
+  for (int32_t i = 0; i < t->model->output_count; i++) {
+    if (tool_heads(t)[i].kind == HEAD_PLAIN) continue;
+    if (classes && classes != t->model->outputs[i].elements)
+      return fault(&t->fault, "--classes: %s has outputs of different classes", t->model->name);
+    classes = t->model->outputs[i].elements;
+  }
+  if (!classes)
+    return fault(&t->fault, "--classes: %s has no output that scores classes", t->model->name);
+  *out = classes_names(t->arena, text, classes, &t->fault);
+  return *out != NULL;
 }
 
 static bool run(Tool *t, const PredictOptions *o) {
   Dataset d;
-  Classes c;
   int64_t batch;
-  const char **names = NULL;
-  bool classes = classes_find(t->model, &c);
-  if (o->classes && !classes)
-    return fault(&t->fault, "--classes: %s has no output with a number a class", t->model->name);
-  if (o->classes && !(names = classes_names(t->arena, o->classes, c.classes, &t->fault)))
+  const char *const *names;
+  Words words = words_new(t->arena, t->model);
+  tool_reads(t, o->weights);
+  tool_reads(t, o->classes);
+  if (!tool_reads_data(t, o->inputs) || (o->out && !check_out(t, o->out)) ||
+      !given_names(t, o->classes, &names) || !tool_batch(t, o->batch, &batch))
     return false;
-  if (!tool_batch(t, o->batch, &batch) || !tool_load(t, o->weights)) return false;
-  if (!dataset_open(t->arena, o->inputs, t->model, false, &d, &t->fault)) return false;
+  if (!tool_load(t, o->weights) || !words_load(&words, o->weights, &t->fault) ||
+      !dataset_open(t->arena, o->inputs, false, &words, &d, &t->fault))
+    return false;
   Results r = make_results(t, d.n);
   if (!infer_all(t, &d, batch, &r)) return false;
   OutSet set = describe(t, d.n, &r);
   if (o->out && !write_out(t, &set, d.n, o->out)) return false;
-  if (names || (!o->out && classes))
-    print_classes(t, &d, &c, names, class_scores(t, &c, d.n, &r));
-  else if (!o->out)
-    out_csv_print(stdout, &set, d.n);
+  if (names || !o->out) print_outputs(t, &d, &r, &words, names);
   return true;
 }
 
@@ -149,7 +245,7 @@ int command_predict(int argc, char **argv) {
       {"-o", OPT_TEXT, &o.out, "FILE", "FILE.csv or FILE.safetensors to write (default: print)",
        false},
       {"--classes", OPT_TEXT, &o.classes, "NAMES",
-       "class names, a file with one a line or a,b,c: print the likeliest of each sample", false},
+       "class names, a file with one a line or a,b,c (default: the words in the weights)", false},
       {"--batch", OPT_COUNT, &o.batch, "N", "samples at once (default: the train block's)", false},
       {"--threads", OPT_COUNT, &o.threads, "T", "threads (default 1)", false},
   };

@@ -1,15 +1,18 @@
 #include "dlrun/tool.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 bool tool_open(Tool *t, const char *path) {
   memset(t, 0, sizeof *t);
   t->arena = arena_new();
+  tool_reads(t, path);
   if (!model_open(path, &t->handle, &t->model, &t->fault)) return false;
   t->api = t->model->api;
   return true;
@@ -55,6 +58,47 @@ bool tool_batch(Tool *t, int64_t asked, int64_t *out) {
   if (*out <= most) return true;
   return fault(&t->fault, "a batch of %lld: %s was compiled for at most %lld (dlc --batch)",
                (long long)*out, t->model->name, (long long)most);
+}
+
+const Head *tool_heads(Tool *t) {
+  if (!t->heads) t->heads = heads_find(t->arena, t->model);
+  return t->heads;
+}
+
+/* ---- files ---- */
+
+void tool_reads(Tool *t, const char *path) {
+  struct stat st;
+  if (path && !stat(path, &st)) vec_push(t->arena, &t->inputs, ((FileId){st.st_dev, st.st_ino}));
+}
+
+bool tool_reads_data(Tool *t, const char *spec) {
+  const char *const *file;
+  int count;
+  if (!dataset_files(t->arena, spec, &file, &count, &t->fault)) return false;
+  for (int i = 0; i < count; i++) tool_reads(t, file[i]);
+  return true;
+}
+
+static const char *folder_of(Arena *a, const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (!slash) return ".";
+  return slash == path ? "/" : arena_strndup(a, path, (size_t)(slash - path));
+}
+
+bool tool_writes(Tool *t, const char *option, const char *path) {
+  struct stat st;
+  const char *folder = folder_of(t->arena, path);
+  if (stat(folder, &st) || (S_ISDIR(st.st_mode) && access(folder, W_OK | X_OK)))
+    return fault(&t->fault, "%s %s: %s: %s", option, path, folder, strerror(errno));
+  if (!S_ISDIR(st.st_mode)) return fault(&t->fault, "%s %s: %s is no folder", option, path, folder);
+  if (stat(path, &st)) return true;
+  if (!S_ISREG(st.st_mode)) return fault(&t->fault, "%s %s: not a regular file", option, path);
+  for (int i = 0; i < t->inputs.count; i++)
+    if (t->inputs.at[i].device == st.st_dev && t->inputs.at[i].inode == st.st_ino)
+      return fault(&t->fault, "%s %s: this file is read by the same command, and would be lost",
+                   option, path);
+  return true;
 }
 
 double tool_seconds(void) {

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "dlrun/commands.h"
 #include "dlrun/evaluate.h"
@@ -23,15 +24,18 @@ typedef struct {
   const char *data, *valid, *weights, *save, *best, *resume, *log;
   TextList only, skip;
   int64_t epochs, batch, threads;
-  double lr;
-  uint64_t seed;
+  double lr;     /* negative: not given */
+  uint64_t seed; /* UINT64_MAX: not given */
   bool quiet;
 } TrainOptions;
 
 typedef struct {
   Tool *tool;
   const TrainOptions *options;
+  Resume from; /* path NULL: a new training */
+  Words words;
   Dataset data, valid;
+  uint64_t seed;
   int64_t batch, epochs, steps; /* steps of one epoch */
   Augment augment;
   Feeder feeder;
@@ -46,12 +50,44 @@ typedef struct {
 
 /* ---- setting up ---- */
 
+/* Everything that will be written can be, and is not read too. */
+static bool check_files(Trainer *r) {
+  static const char *const logs[] = {"log.csv", "curves.svg", "curves.png"};
+  Tool *t = r->tool;
+  const TrainOptions *o = r->options;
+  if (!tool_reads_data(t, o->data) || (o->valid && !tool_reads_data(t, o->valid))) return false;
+  tool_reads(t, o->weights);
+  if (o->save && !(tool_writes(t, "--save", o->save) &&
+                   tool_writes(t, "--save", keep_name(t->arena, o->save, "resume")) &&
+                   tool_writes(t, "--save", keep_name(t->arena, o->save, "best"))))
+    return false;
+  for (int i = 0; o->log && i < 3 && access(o->log, F_OK) == 0; i++)
+    if (!tool_writes(t, "--log", arena_printf(t->arena, "%s/%s", o->log, logs[i]))) return false;
+  return true;
+}
+
+/* Words are those of the network trained before, if it is taken as a whole. */
+static bool open_words(Trainer *r) {
+  Tool *t = r->tool;
+  const TrainOptions *o = r->options;
+  bool whole = o->weights && !o->only.count && !o->skip.count;
+  const char *from = r->from.path ? r->from.path : whole ? o->weights : NULL;
+  r->words = words_new(t->arena, t->model);
+  return !from || words_load(&r->words, from, &t->fault);
+}
+
 static bool open_data(Trainer *r) {
   Tool *t = r->tool;
   const TrainOptions *o = r->options;
-  if (!dataset_open(t->arena, o->data, t->model, true, &r->data, &t->fault)) return false;
-  if (o->valid && !dataset_open(t->arena, o->valid, t->model, true, &r->valid, &t->fault))
+  if (!open_words(r) || !dataset_open(t->arena, o->data, true, &r->words, &r->data, &t->fault))
     return false;
+  if (o->valid && !dataset_open(t->arena, o->valid, true, &r->words, &r->valid, &t->fault))
+    return false;
+  if (r->from.samples && r->from.samples != r->data.n)
+    return fault(&t->fault,
+                 "%s: it was trained on %lld samples, this data has %lld; start on other data with "
+                 "--weights",
+                 r->from.path, (long long)r->from.samples, (long long)r->data.n);
   r->order = ARENA_ARRAY(t->arena, int64_t, r->data.n);
   r->steps = (r->data.n + r->batch - 1) / r->batch;
   return true;
@@ -63,13 +99,13 @@ static bool recall_best(Trainer *r) {
   Evaluation e;
   bool found, better;
   if (!r->options->valid) return true;
-  if (!keep_load_best(t, r->options->resume, &found)) return false;
+  if (!keep_load_best(t, r->from.path, &found)) return false;
   if (!found) return true;
   return evaluate(t, &r->valid, r->batch, false, &e) &&
          keep_best(&r->keep, e.loss, e.metrics, &better);
 }
 
-static bool load_weights(Trainer *r, uint64_t *seed) {
+static bool load_weights(Trainer *r) {
   Tool *t = r->tool;
   const TrainOptions *o = r->options;
   bool some = o->only.count || o->skip.count;
@@ -77,7 +113,7 @@ static bool load_weights(Trainer *r, uint64_t *seed) {
   if (o->weights && some && !weights_load(t, o->weights, &o->only, &o->skip, !o->quiet))
     return false;
   if (o->weights && !some && !tool_load(t, o->weights)) return false;
-  return !o->resume || (recall_best(r) && keep_resume(t, o->resume, seed));
+  return !r->from.path || (recall_best(r) && tool_load(t, r->from.path));
 }
 
 static bool open_history(Trainer *r) {
@@ -90,18 +126,64 @@ static bool open_history(Trainer *r) {
          history_read(&r->history, o->log, t->api->step(t->session) / r->steps, &t->fault);
 }
 
-static bool prepare(Trainer *r, uint64_t *seed) {
+/* What a checkpoint fixes: its step counts batches of one size, in an order that the seed gives. */
+static bool open_checkpoint(Trainer *r) {
   Tool *t = r->tool;
   const TrainOptions *o = r->options;
-  const dlc_training *train = t->model->training;
-  if (!tool_batch(t, o->batch, &r->batch)) return false;
-  r->epochs = o->epochs ? o->epochs : train->epochs > 0 ? train->epochs : 1;
-  r->base_lr = o->lr >= 0 ? o->lr : train->lr;
+  Resume *c = &r->from;
+  *c = (Resume){.path = NULL, .lr = -1};
+  if (!o->resume) return true;
+  if (o->weights)
+    return fault(&t->fault, "--resume has the weights; --weights starts a training of its own");
+  if (!keep_find(t, o->resume, c)) return false;
+  if (o->batch && c->batch && o->batch != c->batch)
+    return fault(&t->fault, "--batch %lld: %s counts batches of %lld", (long long)o->batch, c->path,
+                 (long long)c->batch);
+  if (o->seed != UINT64_MAX && o->seed != c->seed)
+    return fault(&t->fault, "--seed %llu: %s goes on with its own, %llu",
+                 (unsigned long long)o->seed, c->path, (unsigned long long)c->seed);
+  return true;
+}
+
+/* The command line, then the checkpoint, then the train block. */
+static bool choose_numbers(Trainer *r) {
+  const TrainOptions *o = r->options;
+  const dlc_training *train = r->tool->model->training;
+  int64_t own = train->epochs > 0 ? train->epochs : 1;
+  r->epochs = o->epochs ? o->epochs : r->from.epochs ? r->from.epochs : own;
+  r->base_lr = o->lr >= 0 ? o->lr : r->from.lr >= 0 ? r->from.lr : train->lr;
+  r->seed = r->from.path ? r->from.seed : o->seed != UINT64_MAX ? o->seed : (uint64_t)train->seed;
+  return tool_batch(r->tool, o->batch ? o->batch : r->from.batch, &r->batch);
+}
+
+/* The line that a resumed training starts with. */
+static void say_resumed(const Trainer *r) {
+  const Resume *c = &r->from;
+  if (!c->path || r->options->quiet) return;
+  printf("resumed from %s: step %lld, epoch %lld of %lld, batch %lld, seed %llu, lr %g", c->path,
+         (long long)c->step, (long long)(c->step / r->steps), (long long)r->epochs,
+         (long long)r->batch, (unsigned long long)r->seed, r->base_lr);
+  if (c->lr >= 0 && c->lr != r->base_lr) printf(" (--lr; it was %g)", c->lr);
+  if (c->epochs && c->epochs != r->epochs)
+    printf(" (--epochs; they were %lld)", (long long)c->epochs);
+  printf("\n");
+}
+
+static bool prepare(Trainer *r) {
+  Tool *t = r->tool;
+  const TrainOptions *o = r->options;
   if (o->best && !o->valid) return fault(&t->fault, "--best needs --valid");
-  if (!keep_new(t, o->save, o->best, &r->keep) || !open_data(r) || !load_weights(r, seed))
+  if (!open_checkpoint(r) || !choose_numbers(r) || !check_files(r) ||
+      !keep_new(t, o->save, o->best, &r->keep))
     return false;
+  if (!open_data(r) || !tool_ok(t, t->api->initialize(t->session, r->seed)) ||
+      !tool_ok(t, t->api->set_seed(t->session, r->seed)) || !load_weights(r))
+    return false;
+  keep_describe(
+      &r->keep, &r->words,
+      &(Resume){.lr = r->base_lr, .batch = r->batch, .epochs = r->epochs, .samples = r->data.n});
   r->metrics = ARENA_ARRAY(t->arena, double, t->model->metric_count + 1);
-  r->augment = augment_new(t->arena, t->model, *seed);
+  r->augment = augment_new(t->arena, t->model, r->seed);
   feeder_init(&r->feeder, t->arena, &r->data, &r->augment, r->batch);
   r->progress = progress_new(t->model, r->epochs, r->data.n);
   return open_history(r) && journal_open(&r->journal, o->log, &r->history, &t->fault);
@@ -202,11 +284,11 @@ static bool train_steps(Trainer *r, int64_t epoch, Sums *s) {
   return true;
 }
 
-static bool train_epoch(Trainer *r, uint64_t seed, int64_t epoch) {
+static bool train_epoch(Trainer *r, int64_t epoch) {
   double start = tool_seconds();
   int64_t at = r->tool->api->step(r->tool->session);
   Sums s = {.done = at % r->steps * r->batch};
-  random_permutation(seed, RANDOM_SHUFFLE, (uint32_t)epoch, r->data.n, r->order);
+  random_permutation(r->seed, RANDOM_SHUFFLE, (uint32_t)epoch, r->data.n, r->order);
   progress_epoch(&r->progress, s.done);
   feeder_begin(&r->feeder, r->order, s.done, at);
   bool fine = train_steps(r, epoch, &s);
@@ -236,25 +318,26 @@ static void print_chart(const Trainer *r) {
            r->options->log);
 }
 
-static bool train_epochs(Trainer *r, uint64_t seed, int64_t epoch) {
+static bool train_epochs(Trainer *r, int64_t epoch) {
   for (; epoch < r->epochs; epoch++)
-    if (!train_epoch(r, seed, epoch) || (interrupted && epoch + 1 < r->epochs && !stop_here(r))) {
+    if (!train_epoch(r, epoch) || (interrupted && epoch + 1 < r->epochs && !stop_here(r))) {
       progress_clear(&r->progress);
       return false;
     }
   return true;
 }
 
-static bool train(Tool *t, const TrainOptions *o, uint64_t seed) {
+static bool train(Tool *t, const TrainOptions *o) {
   Trainer r = {.tool = t, .options = o};
-  if (!prepare(&r, &seed)) return false;
+  if (!prepare(&r)) return false;
   int64_t epoch = t->api->step(t->session) / r.steps;
   if (epoch >= r.epochs)
     return fault(&t->fault,
                  "the checkpoint has done %lld epochs already; --epochs %lld asks for no more",
                  (long long)epoch, (long long)r.epochs);
+  say_resumed(&r);
   catch_interrupt();
-  bool fine = train_epochs(&r, seed, epoch);
+  bool fine = train_epochs(&r, epoch);
   journal_close(&r.journal);
   if (fine) print_chart(&r);
   return fine;
@@ -284,8 +367,7 @@ int command_train(int argc, char **argv) {
        "after each epoch, write weights, checkpoint (W.resume) and the best so far (W.best)",
        false},
       {"--best", OPT_TEXT, &o.best, "NAME",
-       "best by: loss, or a metric (default: the first that is an accuracy or auc, else loss)",
-       false},
+       "best by: loss, or a metric (default: the first accuracy, top_k or auc, else loss)", false},
       {"--resume", OPT_TEXT, &o.resume, "C", "go on from what --save wrote", false},
       {"--log", OPT_TEXT, &o.log, "DIR",
        "write DIR/log.csv, curves.svg, curves.png and TensorBoard events", false},
@@ -296,7 +378,6 @@ int command_train(int argc, char **argv) {
   Tool t;
   bool fine = tool_open(&t, model);
   if (fine && !t.model->training) fine = fault(&t.fault, "%s: compiled for inference only", model);
-  if (fine && o.seed == UINT64_MAX) o.seed = (uint64_t)t.model->training->seed;
-  fine = fine && tool_session(&t, DLC_TRAINING, o.threads, o.seed) && train(&t, &o, o.seed);
+  fine = fine && tool_session(&t, DLC_TRAINING, o.threads, 0) && train(&t, &o);
   return tool_close(&t, fine);
 }

@@ -28,4 +28,5 @@ const dlc_api dlc_api_v1 = {
     .save = checkpoint_save,
     .save_checkpoint = checkpoint_save_full,
     .load = checkpoint_load,
+    .set_metadata = checkpoint_set_metadata,
 };

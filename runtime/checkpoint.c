@@ -61,7 +61,7 @@ static int save(const dlc_session *s, const char *path, int full, const StPair *
                 int64_t meta_count) {
   const dlc_model *m = s->model;
   StTensor *table = calloc((size_t)m->parameter_count + 1, sizeof *table);
-  if (!table) return DLC_ENOMEM;
+  if (!table) return rt_error(s, DLC_ENOMEM, "out of memory");
   int32_t count = 0;
   for (int32_t i = 0; i < m->parameter_count; i++)
     if (full || m->parameters[i].role != DLC_STATE)
@@ -70,27 +70,53 @@ static int save(const dlc_session *s, const char *path, int full, const StPair *
   int code = st_create(&w, path, table, saved_count(s, full), meta, meta_count);
   if (code == DLC_OK) code = write_all(&w, s, full);
   free(table);
-  /* The session is const to its user, who may still ask for the text of what went wrong. */
-  return code == DLC_OK ? code : rt_error((dlc_session *)(uintptr_t)s, code, "%s", w.error);
+  return code == DLC_OK ? code : rt_error(s, code, "%s", w.error);
+}
+
+int checkpoint_set_metadata(dlc_session *s, const char *const *pairs, int32_t count) {
+  static const char *const own[] = {"format", "dlc", "step", "seed", "lr"};
+  if (!s) return DLC_EINVAL;
+  if (count < 0 || (count && !pairs)) return rt_error(s, DLC_EINVAL, "%d pairs", (int)count);
+  for (int32_t i = 0; i < 2 * count; i++) {
+    if (!pairs[i]) return rt_error(s, DLC_EINVAL, "a key or value is NULL");
+    for (size_t k = 0; i % 2 == 0 && k < sizeof own / sizeof *own; k++)
+      if (strcmp(pairs[i], own[k]) == 0)
+        return rt_error(s, DLC_EINVAL, "the metadata's %s is written by save itself", own[k]);
+  }
+  s->metadata = pairs;
+  s->metadata_count = count;
+  return DLC_OK;
+}
+
+/* The session's own entries behind the first `own`. */
+static int save_with_metadata(const dlc_session *s, const char *path, int full, const StPair *meta,
+                              int64_t own) {
+  StPair *all = malloc((size_t)(own + s->metadata_count) * sizeof *all);
+  if (!all) return rt_error(s, DLC_ENOMEM, "out of memory");
+  memcpy(all, meta, (size_t)own * sizeof *all);
+  for (int32_t i = 0; i < s->metadata_count; i++)
+    all[own + i] = (StPair){s->metadata[2 * i], s->metadata[2 * i + 1]};
+  int code = save(s, path, full, all, own + s->metadata_count);
+  free(all);
+  return code;
 }
 
 int checkpoint_save(const dlc_session *s, const char *path) {
   static const StPair meta[] = {{"format", "pt"}}; /* what transformers and others look for */
-  return s && path ? save(s, path, 0, meta, 1) : DLC_EINVAL;
+  return s && path ? save_with_metadata(s, path, 0, meta, 1) : DLC_EINVAL;
 }
 
 int checkpoint_save_full(const dlc_session *s, const char *path) {
   if (!s || !path) return DLC_EINVAL;
   if (s->mode != DLC_TRAINING)
-    return rt_error((dlc_session *)(uintptr_t)s, DLC_ESTATE,
-                    "only a training session has a checkpoint");
+    return rt_error(s, DLC_ESTATE, "only a training session has a checkpoint");
   char step[32], seed[32], lr[48];
   snprintf(step, sizeof step, "%lld", (long long)s->step);
   snprintf(seed, sizeof seed, "%llu", (unsigned long long)s->seed);
   snprintf(lr, sizeof lr, "%a", s->lr);
   StPair meta[] = {
       {"format", "pt"}, {"dlc", CHECKPOINT_FORMAT}, {"step", step}, {"seed", seed}, {"lr", lr}};
-  return save(s, path, 1, meta, sizeof meta / sizeof *meta);
+  return save_with_metadata(s, path, 1, meta, sizeof meta / sizeof *meta);
 }
 
 /* ---- loading ---- */
@@ -171,6 +197,7 @@ static int load_from(dlc_session *s, StFile *f) {
   for (int32_t i = 0; i < m->parameter_count && code == DLC_OK; i++)
     if (full || m->parameters[i].role != DLC_STATE) code = check_tensor(s, f, &m->parameters[i]);
   if (full && code == DLC_OK) code = load_position(s, f);
+  if (code == DLC_OK) session_forget_forward(s);
   for (int32_t i = 0; i < m->parameter_count && code == DLC_OK; i++)
     if (full || m->parameters[i].role != DLC_STATE) code = load_tensor(s, f, &m->parameters[i]);
   return code;

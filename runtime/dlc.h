@@ -20,6 +20,7 @@ extern "C" {
 #endif
 
 #define DLC_ABI_VERSION 1
+#define DLC_ABI_MINOR 1 /* counts additions to the end of dlc_api and dlc_model */
 
 enum {
   DLC_OK = 0,
@@ -133,7 +134,7 @@ typedef struct {
   const char *name;
   const char *cpu_features; /* what the code needs, "avx512f,fma"; "" for the baseline */
   int64_t max_batch;
-  int32_t input_count, target_count, output_count, metric_count, parameter_count, reserved;
+  int32_t input_count, target_count, output_count, metric_count, parameter_count, abi_minor;
   const dlc_tensor *inputs, *targets, *outputs; /* inputs and targets share one order */
   const char *const *metrics;
   const dlc_parameter
@@ -187,7 +188,9 @@ struct dlc_api {
                     const void *const *targets, double *loss, double *metrics);
   /* The same in parts. forward (training mode, or evaluation mode with `eval`), then backward,
    * which fills the gradients and, where not NULL, input_gradients (one an input, NULL for those
-   * not wanted), then apply. */
+   * not wanted), then apply. backward is DLC_ESTATE when any program ran since forward, or what it
+   * depends on was changed: by load, initialize, set_parameter, set_seed or set_step. The gradients
+   * stay until the next backward, whatever happens to the parameters. */
   int (*forward)(dlc_session *session, int eval, int64_t n, const void *const *inputs,
                  const void *const *targets, void *const *outputs, double *loss, double *metrics);
   int (*backward)(dlc_session *session, void *const *input_gradients);
@@ -203,10 +206,16 @@ struct dlc_api {
 
   /* safetensors with PyTorch's names and layouts. save: parameters and buffers; save_checkpoint:
    * optimizer state, seed and step too. Written to a temporary file, synced and renamed. load takes
-   * both kinds: every parameter of the network must be there; other tensors are left alone. */
+   * both kinds: every parameter of the network must be there; other tensors are left alone. When a
+   * file fails its check nothing is changed; when reading it fails later (DLC_EIO), some parameters
+   * are the file's and others are not. */
   int (*save)(const dlc_session *session, const char *path);
   int (*save_checkpoint)(const dlc_session *session, const char *path);
   int (*load)(dlc_session *session, const char *path);
+  /* Entries that save and save_checkpoint add to the file's metadata: pairs of key and value. The
+   * strings are the caller's, and must last as long as the session or until the next call. Keys
+   * that the two write themselves are DLC_EINVAL. */
+  int (*set_metadata)(dlc_session *session, const char *const *pairs, int32_t count);
 };
 
 #ifdef __cplusplus

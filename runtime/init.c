@@ -122,6 +122,7 @@ int param_initialize(dlc_session *s, uint64_t seed) {
       return rt_error(s, DLC_ENOMEM, "no memory to make %.100s orthogonal", p->name);
   }
   s->step = 0;
+  session_forget_forward(s);
   s->gradient_state = GRADIENTS_NONE;
   return DLC_OK;
 }

@@ -55,6 +55,8 @@ struct dlc_session {
   int64_t step, pending_n;
   Pending pending;
   Gradients gradient_state;
+  const char *const *metadata; /* the caller's pairs */
+  int32_t metadata_count;
   dlc_parallel_for user_for;
   void *user_executor;
   int user_threads;
@@ -63,8 +65,12 @@ struct dlc_session {
   char error[RT_ERROR_BYTES];
 };
 
-/* Notes what went wrong for error_text and returns code. */
-int rt_error(dlc_session *s, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Notes what went wrong for error_text and returns code. A session that is const to its user still
+ * takes the text. */
+int rt_error(const dlc_session *s, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* What forward left behind is of no use any more. */
+void session_forget_forward(dlc_session *s);
 
 size_t session_bytes(const dlc_model *model, dlc_mode mode);
 int session_create(const dlc_model *model, dlc_mode mode, dlc_session **out);
@@ -126,6 +132,7 @@ void rt_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]
 
 /* ---- files (checkpoint.c) ---- */
 
+int checkpoint_set_metadata(dlc_session *s, const char *const *pairs, int32_t count);
 int checkpoint_save(const dlc_session *s, const char *path);
 int checkpoint_save_full(const dlc_session *s, const char *path);
 int checkpoint_load(dlc_session *s, const char *path);

@@ -71,7 +71,7 @@ static void execute(dlc_session *s, int program, int64_t n, void *const *input_g
       .executor = s->user_for ? s->user_executor : &s->pool,
   };
   set_hyper(s, &call);
-  s->pending = PENDING_NONE; /* the arena is about to be overwritten */
+  session_forget_forward(s); /* the arena is about to be overwritten */
   s->model->programs[program].code(&call);
 }
 
@@ -134,7 +134,9 @@ int run_forward(dlc_session *s, int eval, int64_t n, const void *const *inputs,
 int run_backward(dlc_session *s, void *const *input_gradients) {
   if (!s) return DLC_EINVAL;
   if (s->pending == PENDING_NONE)
-    return rt_error(s, DLC_ESTATE, "backward needs a forward right before it");
+    return rt_error(s, DLC_ESTATE,
+                    "backward needs a forward before it, with no other run and no change of "
+                    "parameters, seed or step between");
   int program = s->pending == PENDING_EVAL ? DLC_BACKWARD_EVAL : DLC_BACKWARD;
   int code = usable(s, program, 1);
   if (code != DLC_OK) return code;

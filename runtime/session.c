@@ -40,7 +40,8 @@ static int create_failed(int code, const char *fmt, ...) {
   return create_code = code;
 }
 
-int rt_error(dlc_session *s, int code, const char *fmt, ...) {
+int rt_error(const dlc_session *user, int code, const char *fmt, ...) {
+  dlc_session *s = (dlc_session *)(uintptr_t)user;
   va_list ap;
   va_start(ap, fmt);
   vsnprintf(s->error, sizeof s->error, fmt, ap);
@@ -242,8 +243,11 @@ int session_set_parallel_for(dlc_session *s, dlc_parallel_for function, void *ex
   return DLC_OK;
 }
 
+void session_forget_forward(dlc_session *s) { s->pending = PENDING_NONE; }
+
 int session_set_seed(dlc_session *s, uint64_t seed) {
   if (!s) return DLC_EINVAL;
+  session_forget_forward(s); /* masks are drawn anew in backward */
   s->seed = seed;
   return DLC_OK;
 }
@@ -262,6 +266,7 @@ int64_t session_step(const dlc_session *s) { return s ? s->step : 0; }
 int session_set_step(dlc_session *s, int64_t step) {
   if (!s) return DLC_EINVAL;
   if (step < 0) return rt_error(s, DLC_EINVAL, "step %lld", (long long)step);
+  session_forget_forward(s);
   s->step = step;
   return DLC_OK;
 }

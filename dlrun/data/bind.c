@@ -39,20 +39,31 @@ static int64_t source_of(const dlc_tensor *t, bool turned, int64_t i) {
   return i % pixels * t->dim[0] + i / pixels;
 }
 
-static bool store(const RawArray *r, const dlc_tensor *t, int64_t sample, double v, char *to,
-                  Fault *f) {
+static void range_of(const dlc_tensor *t, double *lo, double *hi) {
+  *lo = t->elem == DLC_U8 || t->classes ? 0 : INT32_MIN;
+  *hi = t->classes ? t->classes - 1 : t->elem == DLC_U8 ? 255 : INT32_MAX;
+}
+
+/* False for a number that the type does not have. */
+static bool store(const dlc_tensor *t, double v, char *to) {
   if (t->elem == DLC_F32) return memcpy(to, &(float){(float)v}, 4), true;
   if (t->elem == DLC_F64) return memcpy(to, &v, 8), true;
-  double lo = t->elem == DLC_U8 ? 0 : INT32_MIN, hi = t->elem == DLC_U8 ? 255 : INT32_MAX;
-  if (t->classes) lo = 0, hi = t->classes - 1;
-  if (!(v >= lo && v <= hi) || v != floor(v))
-    return fault(f, "%s: %s of sample %lld is %g; it must be an integer from %g to %g", r->where,
-                 t->name, (long long)sample, v, lo, hi);
+  double lo, hi;
+  range_of(t, &lo, &hi);
+  if (!(v >= lo && v <= hi) || v != floor(v)) return false;
   if (t->elem == DLC_U8)
     *(uint8_t *)to = (uint8_t)v;
   else
     memcpy(to, &(int32_t){(int32_t)v}, 4);
   return true;
+}
+
+static bool misfit(Arena *a, const RawArray *r, const dlc_tensor *t, int64_t sample, double v,
+                   Fault *f) {
+  double lo, hi;
+  range_of(t, &lo, &hi);
+  return fault(f, "%s: %s is %g; it must be an integer from %g to %g", raw_place(a, r, sample),
+               t->name, v, lo, hi);
 }
 
 static bool convert(Arena *a, const RawArray *r, const dlc_tensor *t, const char **out, Fault *f) {
@@ -66,9 +77,10 @@ static bool convert(Arena *a, const RawArray *r, const dlc_tensor *t, const char
   char *to = arena_alloc(a, (size_t)(r->dim[0] * r->each) + 1, size);
   *out = to;
   for (int64_t s = 0; s < r->dim[0]; s++)
-    for (int64_t i = 0; i < r->each; i++, to += size)
-      if (!store(r, t, s, raw_double(r, s * r->each + source_of(t, turned, i)), to, f))
-        return false;
+    for (int64_t i = 0; i < r->each; i++, to += size) {
+      double v = raw_double(r, s * r->each + source_of(t, turned, i));
+      if (!store(t, v, to)) return misfit(a, r, t, s, v, f);
+    }
   return true;
 }
 

@@ -3,17 +3,16 @@
  * Columns go to the network's tensors like this: a column named as an input or target of one
  * element is that; the column named by label= (or, failing that, "label") is the first target; then
  * inputs in order, then targets in order, take the columns that are left. Without columns for the
- * targets the table has inputs only. Labels may be words: the words, sorted, are classes 0, 1, ...
- */
-#include <stdlib.h>
+ * targets the table has inputs only. Labels may be words: see words.h. */
+#include <math.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "dlrun/data/csv.h"
 
 typedef struct {
-  double *data;        /* of the tensor */
-  int64_t each, place; /* elements of one sample; which of them this column is */
-  bool is_class;
+  int32_t tensor; /* -1: none */
+  int64_t place;  /* which of its elements this column is */
 } Column;
 
 typedef struct {
@@ -22,9 +21,10 @@ typedef struct {
   const char *path;
   Column *column;
   int32_t inputs, tensors;
-  int64_t *filled;    /* columns given to each tensor */
-  const char **words; /* of the label column, sorted; NULL: labels are numbers */
-  int64_t word_count;
+  int64_t *filled;             /* columns given to each tensor */
+  double **data;               /* of each tensor; NULL where it is not wanted */
+  int64_t *line;               /* of each row */
+  bool word_seen, number_seen; /* among the labels, where the words are known */
 } Table;
 
 static const dlc_tensor *tensor_at(const Table *t, int32_t i) {
@@ -32,12 +32,10 @@ static const dlc_tensor *tensor_at(const Table *t, int32_t i) {
   return i < t->inputs ? &m->inputs[i] : &m->targets[i - t->inputs];
 }
 
-static bool taken(const Table *t, int64_t column) { return t->column[column].each != 0; }
+static bool taken(const Table *t, int64_t column) { return t->column[column].tensor >= 0; }
 
 static void give(Table *t, int64_t column, int32_t tensor) {
-  const dlc_tensor *d = tensor_at(t, tensor);
-  t->column[column] = (Column){NULL, d->elements, t->filled[tensor]++, d->classes > 0};
-  t->column[column].data = (double *)(uintptr_t)(tensor + 1); /* replaced once the arrays exist */
+  t->column[column] = (Column){tensor, t->filled[tensor]++};
 }
 
 static void give_named(Table *t) {
@@ -80,90 +78,113 @@ static bool assign_columns(Table *t, const char *label, Fault *f) {
   bool inputs_only = !filled_out && filled_in == inputs;
   if (used == t->shape->columns && filled_in == inputs && (filled_out == targets || inputs_only))
     return true;
-  return fault(f,
-               "%s: %lld columns; the network takes %lld for its inputs and %lld for its targets",
-               t->path, (long long)t->shape->columns, (long long)inputs, (long long)targets);
+  return fault(
+      f, "%s: %lld columns; the network takes %lld for its inputs and %lld for its targets%s",
+      t->path, (long long)t->shape->columns, (long long)inputs, (long long)targets, t->shape->hint);
 }
 
 static bool make_arrays(Table *t, Fault *f) {
+  Arena *a = t->set->arena;
+  t->data = ARENA_ARRAY(a, double *, t->tensors);
+  t->line = ARENA_ARRAY(a, int64_t, t->shape->rows);
   for (int32_t i = 0; i < t->tensors; i++) {
     const dlc_tensor *d = tensor_at(t, i);
-    if (!t->filled[i]) continue;
+    if (!t->filled[i] || (i >= t->inputs && !t->set->targets)) continue;
     RawArray *r =
         raw_add(t->set, d->name, t->path, RAW_F64, 2, (int64_t[]){t->shape->rows, d->elements}, f);
     if (!r) return false;
-    for (int64_t c = 0; c < t->shape->columns; c++)
-      if ((uintptr_t)t->column[c].data == (uintptr_t)i + 1) t->column[c].data = r->data;
+    r->words = d->classes && !t->set->words->of[i].text.count;
+    r->parts.at[0].line = t->line;
+    t->data[i] = r->data;
   }
   return true;
 }
 
-/* ---- words ---- */
+/* ---- labels ---- */
 
-static int by_text(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
+/* Some of the words, for a message. */
+static const char *some_words(const Table *t, const WordList *list) {
+  enum { SOME = 6 };
+  Str s = str_new(t->set->arena);
+  for (int i = 0; i < list->text.count && i < SOME; i++)
+    str_printf(&s, "%s%.40s", i ? ", " : "", list->text.at[i]);
+  if (list->text.count > SOME) str_put(&s, ", ...");
+  return s.text;
 }
 
-static const char **find_word(const Table *t, const char *word) {
-  return t->word_count ? bsearch(&word, t->words, (size_t)t->word_count, sizeof *t->words, by_text)
-                       : NULL;
+/* The file's first line names the classes of the tensor. */
+static bool has_names(const Table *t, int32_t tensor) {
+  return t->shape->classes && t->shape->class_count == tensor_at(t, tensor)->classes;
 }
 
-static bool add_word(Table *t, const char *word, int64_t *capacity, Fault *f) {
-  if (find_word(t, word)) return true;
-  if (t->word_count == LIMIT_CSV_CLASSES) return fault(f, "%s: too many different labels", t->path);
-  if (t->word_count == *capacity) {
-    const char **bigger = ARENA_ARRAY(t->set->arena, const char *, *capacity = 2 * *capacity + 8);
-    if (t->word_count) memcpy(bigger, t->words, (size_t)t->word_count * sizeof *bigger);
-    t->words = bigger;
-  }
-  int64_t i = t->word_count++;
-  for (; i && strcmp(t->words[i - 1], word) > 0; i--) t->words[i] = t->words[i - 1];
-  t->words[i] = arena_strdup(t->set->arena, word);
+/* Then labels are numbers for these names. */
+static bool named_label(const Table *t, const Csv *c, int32_t tensor, const char **out, Fault *f) {
+  double v;
+  *out = c->cell;
+  if (!has_names(t, tensor)) return true;
+  if (!csv_number(c->cell, &v) || v != floor(v) || v < 0 || v >= (double)t->shape->class_count)
+    return fault(f, "%s:%lld: label %.60s; the first line names %lld classes", t->path,
+                 (long long)c->line, c->cell, (long long)t->shape->class_count);
+  *out = t->shape->classes[(int64_t)v];
   return true;
 }
 
-/* The label column's distinct cells, when one of them is not a number. */
-static bool collect_words(Table *t, int64_t column, int64_t classes, Csv *c, Fault *f) {
-  int64_t capacity = 0;
-  bool numbers = true;
-  csv_open(c, t->path, t->shape->body);
-  for (int64_t i = 0;; i++) {
-    CsvStep step = csv_next(c, f);
-    if (step == CSV_BAD) return false;
-    if (step == CSV_END) break;
-    if (i == column) {
-      numbers = numbers && csv_number(c->cell, &(double){0});
-      if (!numbers && !t->words &&
-          !capacity) { /* the first word: start over, numbers are words too */
-        capacity = 8;
-        t->words = ARENA_ARRAY(t->set->arena, const char *, capacity);
-        csv_open(c, t->path, t->shape->body);
-        i = -1;
-        continue;
-      }
-      if (!numbers && !add_word(t, c->cell, &capacity, f)) return false;
-    }
-    if (step == CSV_LAST_CELL) i = -1;
+/* Where the words are known, a label is one of them; or, unless one of them is a number itself, all
+ * labels of a file are numbers of classes. */
+static bool known_label(Table *t, const Csv *c, const WordList *known, const char *label, double *v,
+                        Fault *f) {
+  int k = words_find(known, label);
+  *v = k;
+  if (k < 0 && !t->word_seen && csv_number(label, v)) {
+    t->number_seen = true;
+    for (int i = 0; i < known->text.count && t->number_seen; i++)
+      t->number_seen = !csv_number(known->text.at[i], &(double){0});
+    if (t->number_seen) return true;
   }
-  if (numbers || t->word_count == classes) return true;
-  return fault(f, "%s: the label column has %lld different words, the network %lld classes",
-               t->path, (long long)t->word_count, (long long)classes);
+  t->word_seen = true;
+  if (k >= 0 && !t->number_seen) return true;
+  const char *from = t->set->words->from;
+  return fault(f, "%s:%lld: \"%.60s\" is not one of the classes of %s: %s", t->path,
+               (long long)c->line, label, from ? from : "the training data", some_words(t, known));
+}
+
+static bool new_label(Table *t, const Csv *c, int32_t tensor, const char *label, double *v,
+                      Fault *f) {
+  Arena *a = t->set->arena;
+  NewWords *n = &t->set->fresh[tensor];
+  if (!words_fit(label))
+    return fault(f, "%s:%lld: the label is not UTF-8", t->path, (long long)c->line);
+  if (!n->list.text.count && has_names(t, tensor)) {
+    n->ordered = true;
+    for (int64_t i = 0; i < t->shape->class_count; i++)
+      words_add(a, &n->list, t->shape->classes[i]);
+  }
+  *v = words_add(a, &n->list, label);
+  if (!n->first_word && !csv_number(label, &(double){0}))
+    n->first_word =
+        arena_printf(a, "%s:%lld: \"%.60s\" is no number", t->path, (long long)c->line, label);
+  return true;
+}
+
+static bool label_value(Table *t, const Csv *c, int32_t tensor, double *v, Fault *f) {
+  const WordList *known = &t->set->words->of[tensor];
+  const char *label;
+  if (!*c->cell) return fault(f, "%s:%lld: the label is missing", t->path, (long long)c->line);
+  if (!named_label(t, c, tensor, &label, f)) return false;
+  return known->text.count ? known_label(t, c, known, label, v, f)
+                           : new_label(t, c, tensor, label, v, f);
 }
 
 /* ---- rows ---- */
 
 static bool store_cell(Table *t, const Csv *c, int64_t row, int64_t column, Fault *f) {
-  Column *to = &t->column[column];
-  double v;
-  const char **word = to->is_class ? find_word(t, c->cell) : NULL;
-  if (word)
-    v = (double)(word - t->words);
-  else if (!csv_number(c->cell, &v))
-    return fault(f, "%s:%lld: \"%.60s\" in column %lld is not a number", t->path,
-                 (long long)c->line, c->cell, (long long)column + 1);
-  if (to->data) to->data[row * to->each + to->place] = v;
-  return true;
+  int32_t i = t->column[column].tensor;
+  if (i < 0 || !t->data[i]) return true;
+  double *to = &t->data[i][row * tensor_at(t, i)->elements + t->column[column].place];
+  if (tensor_at(t, i)->classes) return label_value(t, c, i, to, f);
+  return csv_number(c->cell, to) ||
+         fault(f, "%s:%lld: \"%.60s\" in column %lld is not a number", t->path, (long long)c->line,
+               c->cell, (long long)column + 1);
 }
 
 static bool store_rows(Table *t, Csv *c, Fault *f) {
@@ -173,18 +194,8 @@ static bool store_rows(Table *t, Csv *c, Fault *f) {
     for (int64_t column = 0; column < t->shape->columns; column++) {
       CsvStep step = csv_next(c, f);
       if (step == CSV_BAD || step == CSV_END) return false;
+      if (!column) t->line[row] = c->line;
       if (!store_cell(t, c, row, column, f)) return false;
-    }
-  return true;
-}
-
-static bool read_words(Table *t, Csv *c, Fault *f) {
-  for (int64_t i = 0; i < t->shape->columns; i++)
-    if (t->column[i].is_class && !t->words) {
-      int64_t classes = 0;
-      for (int32_t k = 0; k < t->tensors; k++)
-        if ((uintptr_t)t->column[i].data == (uintptr_t)k + 1) classes = tensor_at(t, k)->classes;
-      if (!collect_words(t, i, classes, c, f)) return false;
     }
   return true;
 }
@@ -195,8 +206,8 @@ bool read_csv(RawSet *s, const char *path, const DataSpec *spec, Bytes text, Fau
   Table t = {.set = s, .shape = &shape, .path = path, .inputs = s->model->input_count};
   t.tensors = s->model->input_count + s->model->target_count;
   t.column = ARENA_ARRAY(s->arena, Column, shape.columns);
+  for (int64_t i = 0; i < shape.columns; i++) t.column[i].tensor = -1;
   t.filled = ARENA_ARRAY(s->arena, int64_t, t.tensors);
   Csv *c = ARENA_NEW(s->arena, Csv);
-  return assign_columns(&t, spec->label, f) && read_words(&t, c, f) && make_arrays(&t, f) &&
-         store_rows(&t, c, f);
+  return assign_columns(&t, spec->label, f) && make_arrays(&t, f) && store_rows(&t, c, f);
 }

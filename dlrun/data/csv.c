@@ -55,7 +55,6 @@ static bool skip_line_end(Csv *c) {
 CsvStep csv_next(Csv *c, Fault *f) {
   while (c->at_start && skip_line_end(c)) c->line++;
   if (c->at_start && peek(c) == -1) return CSV_END;
-  if (!c->at_start && skip_line_end(c)) c->line++;
   while (peek(c) == ' ' || peek(c) == '\t') bytes_take(&c->left, 1);
   size_t n = 0;
   if (!(peek(c) == '"' ? quoted_cell(c, &n, f) : plain_cell(c, &n, f))) return CSV_BAD;
@@ -74,6 +73,15 @@ bool csv_number(const char *cell, double *out) {
 
 /* ---- shape ---- */
 
+/* What to say of a file of one column that looks as if it had more. */
+static const char *separator_hint(const char *line) {
+  if (strchr(line, ';'))
+    return "; its cells seem to be separated by semicolons, where commas are needed";
+  if (strchr(line, '\t'))
+    return "; its cells seem to be separated by tabs, where commas are needed";
+  return "";
+}
+
 static bool first_row(Arena *a, Csv *c, CsvShape *out, Fault *f) {
   VEC(const char *) cells = {0};
   CsvStep step = CSV_CELL;
@@ -89,6 +97,7 @@ static bool first_row(Arena *a, Csv *c, CsvShape *out, Fault *f) {
   }
   out->columns = cells.count;
   out->header = words == cells.count ? cells.at : NULL;
+  out->hint = cells.count > 1 ? "" : separator_hint(cells.at[0]);
   out->classes = cells.at; /* until shown otherwise */
   return true;
 }
@@ -117,20 +126,20 @@ static bool is_count_line(const CsvShape *s, int64_t rows, int64_t columns) {
 }
 
 static bool count_rows(Csv *c, CsvShape *out, Fault *f) {
-  int64_t columns = 0, odd_line = 0, odd = 0;
+  int64_t columns = 0, first_line = 0, odd_line = 0, odd = 0;
   out->rows = 0;
   out->body = c->left;
   out->body_line = c->line;
   for (int64_t n = count_row(c, f); n; n = count_row(c, f)) {
     if (n < 0) return false;
-    if (!columns) columns = n;
+    if (!columns) columns = n, first_line = c->line;
     if (n != columns && !odd_line) odd_line = c->line, odd = n;
     out->rows++;
   }
   bool counted = columns && is_count_line(out, out->rows, columns);
   if (!counted && columns && columns != out->columns)
-    return fault(f, "%s:%lld: %lld cells, the first line has %lld", c->path,
-                 (long long)out->body_line + 1, (long long)columns, (long long)out->columns);
+    return fault(f, "%s:%lld: %lld cells, the first line has %lld", c->path, (long long)first_line,
+                 (long long)columns, (long long)out->columns);
   if (odd_line)
     return fault(f, "%s:%lld: %lld cells, the lines before have %lld", c->path, (long long)odd_line,
                  (long long)odd, (long long)columns);

@@ -29,6 +29,7 @@ typedef struct {
   const char *const *header;        /* NULL: none */
   const char *const *classes; /* class names of a first line `rows,features,class,...`, or NULL */
   int64_t class_count;
+  const char *hint; /* "", or what an error about the number of columns should add */
   Bytes body;
 } CsvShape;
 /* Reads the whole file once; a row with another number of cells is a fault. */

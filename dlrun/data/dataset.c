@@ -53,16 +53,26 @@ static bool read_file(RawSet *s, const char *path, const DataSpec *spec, bool *c
   return fine;
 }
 
-bool dataset_open(Arena *a, const char *text, const dlc_model *model, bool targets, Dataset *out,
-                  Fault *f) {
+bool dataset_files(Arena *a, const char *text, const char *const **file, int *count, Fault *f) {
   DataSpec spec;
-  RawSet set = {.arena = a, .model = model};
+  if (!raw_spec_parse(a, text, &spec, f)) return false;
+  for (int i = 0; i < spec.files.count; i++) npz_part(a, &spec.files.at[i]);
+  *file = spec.files.at;
+  *count = spec.files.count;
+  return true;
+}
+
+bool dataset_open(Arena *a, const char *text, bool targets, Words *words, Dataset *out, Fault *f) {
+  DataSpec spec;
+  RawSet set = {.arena = a, .model = words->model, .targets = targets, .words = words};
+  set.fresh = ARENA_ARRAY(a, NewWords, words->model->input_count + words->model->target_count + 1);
   bool cut = false;
   memset(out, 0, sizeof *out);
   if (!raw_spec_parse(a, text, &spec, f)) return false;
   for (int i = 0; i < spec.files.count; i++)
     if (!read_file(&set, spec.files.at[i], &spec, &cut, f)) return false;
-  if (!raw_join(&set, f) || !bind_arrays(&set, targets, out, f)) return false;
+  if (!raw_join(&set, f) || !raw_settle_words(&set, f) || !bind_arrays(&set, targets, out, f))
+    return false;
   if (set.list.count == 1 && set.list.at[0].dim[0] == spec.files.count) out->name = spec.files.at;
   return bind_rows(a, &spec, cut, out, f);
 }

@@ -4,6 +4,7 @@
 #define DLC_DLRUN_DATASET_H
 
 #include "base/arena.h"
+#include "dlrun/data/words.h"
 #include "dlrun/fault.h"
 #include "runtime/dlc.h"
 
@@ -22,9 +23,12 @@ typedef struct {
   const void **inputs, **targets;
 } Batch;
 
-/* `spec` as the user wrote it. With `targets`, data without them is a fault. */
-bool dataset_open(Arena *a, const char *spec, const dlc_model *model, bool targets, Dataset *out,
-                  Fault *f);
+/* `spec` as the user wrote it. With `targets`, data without them is a fault. Labels that are words
+ * are looked up in `words`; where it has none for the tensor, those of the data become its classes,
+ * and are added. */
+bool dataset_open(Arena *a, const char *spec, bool targets, Words *words, Dataset *out, Fault *f);
+/* The files that the spec names. */
+bool dataset_files(Arena *a, const char *spec, const char *const **file, int *count, Fault *f);
 Batch dataset_batch(Arena *a, const Dataset *d, int64_t most);
 /* Samples order[first], ..., order[first + n - 1] (order NULL: the identity) into the batch. */
 void dataset_gather(const Dataset *d, const int64_t *order, int64_t first, int64_t n, Batch *b);

@@ -34,6 +34,7 @@ RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, 
     return fault(f, "%s: an array is too large", where), NULL;
   memcpy(r.dim, dim, (size_t)rank * sizeof *dim);
   r.data = arena_alloc(s->arena, (size_t)count + 1, raw_size(elem));
+  vec_push(s->arena, &r.parts, ((RawPart){where, 0, NULL}));
   vec_push(s->arena, &s->list, r);
   return &s->list.at[s->list.count - 1];
 }
@@ -44,7 +45,7 @@ static bool same_key(const RawArray *a, const RawArray *b) {
 }
 
 static bool same_sample(const RawArray *a, const RawArray *b) {
-  if (a->elem != b->elem || a->rank != b->rank) return false;
+  if (a->elem != b->elem || a->rank != b->rank || a->words != b->words) return false;
   for (int d = 1; d < a->rank; d++)
     if (a->dim[d] != b->dim[d]) return false;
   return true;
@@ -59,9 +60,21 @@ static bool append(RawSet *s, RawArray *a, const RawArray *b, Fault *f) {
   char *data = arena_alloc(s->arena, (size_t)(total * a->each) + 1, size);
   memcpy(data, a->data, first);
   memcpy(data + first, b->data, (size_t)(b->dim[0] * b->each) * size);
+  RawPart part = b->parts.at[0];
+  part.first = a->dim[0];
+  vec_push(s->arena, &a->parts, part);
   a->data = data;
   a->dim[0] = total;
   return true;
+}
+
+const char *raw_place(Arena *a, const RawArray *r, int64_t i) {
+  int k = r->parts.count - 1;
+  while (k && r->parts.at[k].first > i) k--;
+  const RawPart *p = &r->parts.at[k];
+  int64_t own = i - p->first;
+  if (p->line) return arena_printf(a, "%s:%lld", p->where, (long long)p->line[own]);
+  return arena_printf(a, "%s: sample %lld", p->where, (long long)own + 1);
 }
 
 bool raw_join(RawSet *s, Fault *f) {

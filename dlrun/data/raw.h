@@ -6,26 +6,46 @@
 #include "base/arena.h"
 #include "base/vec.h"
 #include "dlrun/data/bytes.h"
+#include "dlrun/data/words.h"
 #include "runtime/dlc.h"
 
 typedef enum { RAW_U8, RAW_I64, RAW_F32, RAW_F64 } RawElem;
 
 enum { RAW_RANK = 9 };
 
+/* Samples that come from one file. */
+typedef struct {
+  const char *where;   /* the file */
+  int64_t first;       /* of the array's samples */
+  const int64_t *line; /* of each sample; NULL where files have no lines */
+} RawPart;
+
 typedef struct {
   const char *name;  /* NULL: known by its place among the unnamed */
-  const char *where; /* the file */
+  const char *where; /* the first file */
   const char *kind;  /* unnamed arrays of one kind are parts of one; NULL: none of them */
   RawElem elem;
   int rank;
   int64_t dim[RAW_RANK];
   int64_t each; /* elements of one sample */
   void *data;
+  VEC(RawPart) parts;
+  bool words; /* elements are numbers in the set's list of new words */
 } RawArray;
+
+/* Labels of a tensor, as they come: words once one of them is no number. */
+typedef struct {
+  WordList list;
+  bool ordered;           /* they were named in the order of the classes */
+  const char *first_word; /* where the first that is no number stands */
+} NewWords;
 
 typedef struct {
   Arena *arena;
   const dlc_model *model; /* whose tensors are wanted */
+  bool targets;           /* these too */
+  Words *words;           /* which are known; new ones are added once everything is read */
+  NewWords *fresh;        /* one a tensor */
   VEC(RawArray) list;
 } RawSet;
 
@@ -48,6 +68,10 @@ RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, 
                   const int64_t *dim, Fault *f);
 /* Joins arrays of one name, or one kind: the samples of several files, in their order. */
 bool raw_join(RawSet *s, Fault *f);
+/* Where sample i stands: FILE:LINE, or FILE: sample N, counted from 1. */
+const char *raw_place(Arena *a, const RawArray *r, int64_t i);
+/* New labels become classes: numbers as they are, words in their order. */
+bool raw_settle_words(RawSet *s, Fault *f);
 size_t raw_size(RawElem elem);
 double raw_double(const RawArray *r, int64_t i);
 /* Product of dimensions; false when it passes `most`. */

@@ -27,7 +27,7 @@ static bool numeric_columns(Arena *a, const CsvShape *shape, Csv *c, bool **out,
     if (csv_next(c, f) == CSV_BAD) return false;
     *count += (*out)[i] = csv_number(c->cell, &(double){0});
   }
-  return *count ? true : fault(f, "%s: no column of numbers", c->path);
+  return *count ? true : fault(f, "%s: no column of numbers%s", c->path, shape->hint);
 }
 
 static bool read_values(Arena *a, const CsvShape *shape, Csv *c, Series *s, Fault *f) {

@@ -84,7 +84,9 @@ static inline void refuse_with(const dlc_model *m, const char *spec, const char 
   Arena *a = arena_new();
   Dataset d;
   Fault f = {.text = ""};
-  if (dataset_open(a, spec, m, true, &d, &f)) fail_msg("%s was taken; \"%s\" expected", spec, why);
+  Words words = words_new(a, m);
+  if (dataset_open(a, spec, true, &words, &d, &f))
+    fail_msg("%s was taken; \"%s\" expected", spec, why);
   if (!strstr(f.text, why)) fail_msg("%s: \"%s\" lacks \"%s\"", spec, f.text, why);
   arena_free(a);
 }
@@ -92,7 +94,8 @@ static inline void refuse_with(const dlc_model *m, const char *spec, const char 
 static inline Dataset open_data(Arena *a, const dlc_model *m, const char *spec) {
   Dataset d;
   Fault f = {.text = ""};
-  if (!dataset_open(a, spec, m, true, &d, &f)) fail_msg("%s: %s", spec, f.text);
+  Words words = words_new(a, m);
+  if (!dataset_open(a, spec, true, &words, &d, &f)) fail_msg("%s: %s", spec, f.text);
   return d;
 }
 

@@ -29,7 +29,8 @@ static void try_open(const dlc_model *m, const char *spec) {
   Arena *a = arena_new();
   Dataset d;
   Fault f = {.text = ""};
-  if (!dataset_open(a, spec, m, true, &d, &f)) assert_true(f.text[0]);
+  Words words = words_new(a, m);
+  if (!dataset_open(a, spec, true, &words, &d, &f)) assert_true(f.text[0]);
   arena_free(a);
 }
 
@@ -76,11 +77,12 @@ static void test_idx(void **state) {
   Fault f = {.text = ""};
   Arena *a = arena_new();
   write_blob(LABELS, y.at, y.length);
-  assert_true(dataset_open(a, IMAGES "," LABELS, m, false, &d, &f));
+  Words words = words_new(a, m);
+  assert_true(dataset_open(a, IMAGES "," LABELS, false, &words, &d, &f));
   assert_int_equal(d.tensors, 1);
   arena_free(a);
   write_blob(LABELS, y.at, y.length);
-  refuse_with(m, IMAGES "," LABELS, "label of sample 0 is 4");
+  refuse_with(m, IMAGES "," LABELS, "binary-labels: sample 1: label is 4");
   Blob three = idx(8, 1, (uint32_t[]){3}, "\0\1\2", 3);
   write_blob(LABELS, three.at, three.length);
   refuse_with(m, IMAGES "," LABELS, "3 samples for label, but 2");

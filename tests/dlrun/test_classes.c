@@ -53,10 +53,14 @@ static void test_auc(void **state) {
 
 static void test_normalize(void **state) {
   (void)state;
-  double p[] = {0.25, 0.75, 1, 0}, logits[] = {0.25, 0.75, 1000, 1001};
-  classes_normalize(p, 2, 2);
+  double p[] = {0.25, 0.75, 1, 0}, logits[] = {0.25, 0.75, 1000, 1001}, small[] = {0, 0.5};
+  classes_normalize(HEAD_GUESS, p, 2, 2);
   assert_true(p[0] == 0.25 && p[1] == 0.75 && p[2] == 1 && p[3] == 0);
-  classes_normalize(logits, 2, 2);
+  classes_normalize(HEAD_PROBABILITIES, p, 2, 2);
+  assert_true(p[0] == 0.25 && p[1] == 0.75);
+  classes_normalize(HEAD_LOGITS, small, 1, 2);
+  assert_true(fabs(small[0] - 1 / (1 + exp(0.5))) < 1e-15);
+  classes_normalize(HEAD_GUESS, logits, 2, 2);
   assert_true(fabs(logits[0] - 1 / (1 + exp(0.5))) < 1e-15);
   assert_true(fabs(logits[2] - 1 / (1 + exp(1))) < 1e-15 &&
               fabs(logits[2] + logits[3] - 1) < 1e-15);
@@ -70,15 +74,17 @@ static void test_find(void **state) {
                       tensor("logits", DLC_F32, 0, 1, (int64_t[]){3}),
                       tensor("probabilities", DLC_F32, 0, 1, (int64_t[]){3})};
   dlc_model m = {.target_count = 1, .targets = &label, .output_count = 3, .outputs = out};
-  assert_true(classes_find(&m, &c));
-  assert_true(c.output == 2 && c.target == 0 && c.classes == 3);
+  Arena *a = arena_new();
+  assert_true(classes_find(&m, heads_find(a, &m), &c));
+  assert_true(c.output == 2 && c.target == 0 && c.classes == 3 && c.kind == HEAD_GUESS);
   m.output_count = 2;
-  assert_true(classes_find(&m, &c) && c.output == 1);
+  assert_true(classes_find(&m, heads_find(a, &m), &c) && c.output == 1);
   m.output_count = 1;
-  assert_false(classes_find(&m, &c));
+  assert_false(classes_find(&m, heads_find(a, &m), &c));
+  assert_true(heads_find(a, &m)[0].kind == HEAD_PLAIN);
   m.target_count = 0;
-  assert_true(classes_find(&m, &c));
-  assert_true(c.output == 0 && c.target == -1 && c.classes == 7);
+  assert_false(classes_find(&m, heads_find(a, &m), &c));
+  arena_free(a);
 }
 
 static void test_metric_names(void **state) {

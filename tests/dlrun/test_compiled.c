@@ -80,7 +80,7 @@ static void test_index_range(void **state) {
   st_write(&w, word, sizeof word);
   st_write(&w, y, sizeof y);
   assert_int_equal(st_commit(&w), 0);
-  expect(1, "word of sample 1 is 5", dlrun("train %s --data %s --epochs 1", B "slope.so", B "words.safetensors"));
+  expect(1, "words.safetensors: sample 2: word is 5", dlrun("train %s --data %s --epochs 1", B "slope.so", B "words.safetensors"));
 }
 
 static void test_learns(void **state) {

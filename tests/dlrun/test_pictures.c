@@ -81,7 +81,8 @@ static void test_grey_data(void **state) {
   dlc_model *m = tensors_model(tensor("image", DLC_U8, 0, 3, (int64_t[]){1, 4, 6}), label_of(3));
   Dataset d;
   Fault f = {.text = ""};
-  assert_true(dataset_open(a, B "a.png," B "b.png", m, false, &d, &f));
+  Words words = words_new(a, m);
+  assert_true(dataset_open(a, B "a.png," B "b.png", false, &words, &d, &f));
   assert_int_equal(d.n, 2);
   assert_string_equal(d.name[1], B "b.png");
   for (int s = 0; s < 2; s++)
@@ -137,7 +138,8 @@ static void test_broken_data(void **state) {
     memcpy(changed, file, n);
     if (i >= n) changed[i - n] ^= 0x55;
     write_blob(B "bad.png", changed, i < n ? i : n);
-    bool fine = dataset_open(a, B "bad.png", m, false, &d, &fault);
+    Words words = words_new(a, m);
+    bool fine = dataset_open(a, B "bad.png", false, &words, &d, &fault);
     assert_true(fine || fault.text[0]);
     refused += !fine;
     arena_free(a);

@@ -17,7 +17,7 @@ check_manual() { # manual, command...
   shift
   for option in $(options_of "$@"); do
     count=$((count + 1))
-    plain "$source/docs/$manual" | grep -qE -- "(^|[ ,])$option([ =,.]|$)" || complain "docs/$manual: $option of '$*' is missing"
+    plain "$source/docs/$manual" | grep -E -- "(^|[ ,])$option([ =,.]|$)" >/dev/null || complain "docs/$manual: $option of '$*' is missing"
   done
   [ $count -gt 0 ] || complain "'$*' --help lists no option"
 }
@@ -27,7 +27,7 @@ commands=$(dlrun --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
 check_manual dlc.1 dlc
 for command in $commands; do
   check_manual dlrun.1 dlrun "$command"
-  plain "$source/docs/dlrun.1" | grep -qx "$command" || complain "docs/dlrun.1: the command $command is missing"
+  plain "$source/docs/dlrun.1" | grep -x "$command" >/dev/null || complain "docs/dlrun.1: the command $command is missing"
 done
 
 # Completion of the last word. Interactive shells, for which it is written, run without -e.
@@ -39,7 +39,7 @@ offers() { # expected word, words of the command line...
   shift
   COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
   "_$1"
-  printf '%s\n' "${COMPREPLY[@]}" | grep -qxF -- "$expected" || complain "completion of '$*' does not offer $expected"
+  printf '%s\n' "${COMPREPLY[@]}" | grep -xF -- "$expected" >/dev/null || complain "completion of '$*' does not offer $expected"
 }
 cd "$source/examples"
 offers --batch dlc --b

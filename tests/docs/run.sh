@@ -58,6 +58,18 @@ run_sh() { bash -euo pipefail "$1" >printed 2>&1 || { cat printed; return 1; }; 
 # Each stretch between "..." lines stands, whole and in order, in what was printed.
 run_text() { awk -f "$tests/printed.awk" "$1" printed; }
 
+# What the README's steps leave in a checkout is ignored there.
+check_ignored() {
+  command -v git >/dev/null || return 0
+  git init -q . && cp "$source/.gitignore" .
+  local left
+  left=$(find . -mindepth 1 -maxdepth 1 ! -type l ! -name '.git*' ! -name printed ! -name fragment.c | sort)
+  [ -n "$left" ] || left=nothing
+  printf '%s\n' "$left" | while read -r file; do
+    git check-ignore -q "$file" || { printf 'README.md: its steps leave %s, which .gitignore lacks\n' "$file"; return 1; }
+  done
+}
+
 run_page() {
   local page=$1 folder block failed
   folder=$(mktemp -d -p "$work")
@@ -78,6 +90,7 @@ run_page() {
     printf '%s:%s: this %s block fails\n' "$page" "${block%.*}" "${block##*.}"
     sed 's/^/    /' "$folder/said"
   done
+  [ "$page" != "$source/README.md" ] || check_ignored || failures=$((failures + 1))
 }
 
 for page in "$source"/README.md "$source"/docs/*.md; do run_page "$page"; done

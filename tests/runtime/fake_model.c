@@ -200,6 +200,7 @@ static const dlc_training training = {.optimizer = "sgd",
 
 __attribute__((visibility("default"))) const dlc_model FAKE_MODEL = {
     .abi_version = DLC_ABI_VERSION,
+    .abi_minor = DLC_ABI_MINOR,
     .real_bytes = sizeof(Real),
     .name = STRING(FAKE_MODEL),
     .cpu_features = "",

@@ -58,6 +58,31 @@ static void test_weights(void **state) {
   api->destroy(b);
 }
 
+/* The session's own entries go into both kinds of file. */
+static void test_metadata(void **state) {
+  (void)state;
+  static const char *const pairs[] = {"classes.label", "[\"a\", \"\\u00e4\"]", "note", ""};
+  dlc_session *s = session(&dlc_v1_fake32, DLC_TRAINING, 1);
+  assert_int_equal(api->set_metadata(s, pairs, 2), DLC_OK);
+  for (int full = 0; full < 2; full++) {
+    StFile f;
+    assert_int_equal((full ? api->save_checkpoint : api->save)(s, path), DLC_OK);
+    assert_int_equal(st_open(&f, path), DLC_OK);
+    assert_string_equal(st_meta(&f, "format"), "pt");
+    assert_string_equal(st_meta(&f, pairs[0]), pairs[1]);
+    assert_string_equal(st_meta(&f, "note"), "");
+    assert_int_equal(f.meta_count, full ? 7 : 3);
+    st_close(&f);
+    assert_int_equal(api->load(s, path), DLC_OK);
+  }
+  assert_int_equal(api->set_metadata(s, (const char *const[]){"step", "1"}, 1), DLC_EINVAL);
+  assert_non_null(strstr(api->error_text(s, DLC_EINVAL), "step is written by save"));
+  assert_int_equal(api->set_metadata(s, (const char *const[]){"a", NULL}, 1), DLC_EINVAL);
+  assert_int_equal(api->set_metadata(s, NULL, 1), DLC_EINVAL);
+  assert_int_equal(api->set_metadata(s, NULL, 0), DLC_OK);
+  api->destroy(s);
+}
+
 static void test_resume(void **state) {
   (void)state;
   dlc_session *through = session(&dlc_v1_fake32, DLC_TRAINING, 3);
@@ -170,9 +195,9 @@ static void test_bad_positions(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_weights),       cmocka_unit_test(test_resume),
-      cmocka_unit_test(test_precisions),    cmocka_unit_test(test_misfits),
-      cmocka_unit_test(test_bad_positions),
+      cmocka_unit_test(test_weights), cmocka_unit_test(test_metadata),
+      cmocka_unit_test(test_resume),  cmocka_unit_test(test_precisions),
+      cmocka_unit_test(test_misfits), cmocka_unit_test(test_bad_positions),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   unlink(path);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -170,6 +171,67 @@ static void test_order_of_calls(void **state) {
   api->destroy(inference);
 }
 
+/* What forward left behind holds for the parameters, seed and step that it saw. */
+static void test_forgotten_forward(void **state) {
+  (void)state;
+  static const char path[] = TEST_BINARY_DIR "/test_session.safetensors";
+  enum { NOTHING, RATE, THREADS, SAVE, LOAD, INITIALIZE, SET, SEED, STEP, CASES };
+  dlc_session *s = training_session();
+  float w[12] = {0};
+  for (int i = 0; i < CASES; i++) {
+    assert_int_equal(api->forward(s, 0, 1, inputs, targets, NULL, NULL, NULL), DLC_OK);
+    if (i == RATE) assert_int_equal(api->set_learning_rate(s, 0.1), DLC_OK);
+    if (i == THREADS) assert_int_equal(api->set_threads(s, 2), DLC_OK);
+    if (i == SAVE) assert_int_equal(api->save(s, path), DLC_OK);
+    if (i == LOAD) assert_int_equal(api->load(s, path), DLC_OK);
+    if (i == INITIALIZE) assert_int_equal(api->initialize(s, 1), DLC_OK);
+    if (i == SET) assert_int_equal(api->set_parameter(s, FAKE_WEIGHT, w), DLC_OK);
+    if (i == SEED) assert_int_equal(api->set_seed(s, 1), DLC_OK);
+    if (i == STEP) assert_int_equal(api->set_step(s, 1), DLC_OK);
+    if (api->backward(s, NULL) != (i < LOAD ? DLC_OK : DLC_ESTATE)) fail_msg("case %d", i);
+  }
+  /* a refused call changes nothing */
+  assert_int_equal(api->forward(s, 0, 1, inputs, targets, NULL, NULL, NULL), DLC_OK);
+  assert_int_equal(api->load(s, "/no/such"), DLC_EIO);
+  assert_int_equal(api->set_step(s, -1), DLC_EINVAL);
+  assert_int_equal(api->set_parameter(s, FAKE_PARAMETERS, w), DLC_EINVAL);
+  assert_int_equal(api->backward(s, NULL), DLC_OK);
+  /* gradients outlast their parameters */
+  assert_int_equal(api->load(s, path), DLC_OK);
+  assert_int_equal(api->get_gradient(s, FAKE_WEIGHT, w), DLC_OK);
+  assert_int_equal(api->apply(s), DLC_OK);
+  unlink(path);
+  api->destroy(s);
+}
+
+/* Text of the error that the call before gave. */
+static void expect_text(const dlc_session *s, int code, const char *text) {
+  if (!strstr(api->error_text(s, code), text))
+    fail_msg("\"%s\" lacks \"%s\"", api->error_text(s, code), text);
+}
+
+static void test_parameter_errors(void **state) {
+  (void)state;
+  dlc_session *s = training_session(), *inference;
+  float w[12];
+  assert_int_equal(api->create(model, DLC_INFERENCE, &inference), DLC_OK);
+  assert_int_equal(api->get_parameter(s, -1, w), DLC_EINVAL);
+  expect_text(s, DLC_EINVAL, "there is no parameter -1; dlc_v1_fake32 has 5, from 0");
+  assert_int_equal(api->set_parameter(s, FAKE_PARAMETERS, w), DLC_EINVAL);
+  expect_text(s, DLC_EINVAL, "there is no parameter 5");
+  assert_int_equal(api->get_parameter(s, FAKE_BIAS, NULL), DLC_EINVAL);
+  expect_text(s, DLC_EINVAL, "fc.bias: the place");
+  assert_int_equal(api->get_gradient(s, FAKE_MEAN, w), DLC_EINVAL);
+  expect_text(s, DLC_EINVAL, "has no gradient");
+  assert_int_equal(api->get_gradient(s, FAKE_WEIGHT, w), DLC_ESTATE);
+  expect_text(s, DLC_ESTATE, "before the first backward");
+  assert_int_equal(api->get_parameter(inference, FAKE_BIAS_MOMENTUM, w), DLC_EINVAL);
+  expect_text(inference, DLC_EINVAL, "optimizer state");
+  assert_int_equal(api->get_parameter(NULL, 0, w), DLC_EINVAL);
+  api->destroy(inference);
+  api->destroy(s);
+}
+
 static void test_arguments(void **state) {
   (void)state;
   dlc_session *s = training_session();
@@ -271,6 +333,8 @@ int main(void) {
       cmocka_unit_test(test_parts_are_the_step),
       cmocka_unit_test(test_gradients),
       cmocka_unit_test(test_order_of_calls),
+      cmocka_unit_test(test_forgotten_forward),
+      cmocka_unit_test(test_parameter_errors),
       cmocka_unit_test(test_arguments),
       cmocka_unit_test(test_hyper),
       cmocka_unit_test(test_threads_same_bits),
