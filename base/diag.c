@@ -132,6 +132,7 @@ void diag_note(Diags *d, Span at, const char *fmt, ...) {
 typedef struct {
   FILE *out;
   const Sources *sources;
+  const char *program;
   bool colour;
 } Printer;
 
@@ -245,6 +246,7 @@ static void print_message(const Printer *p, Span at, const char *colour, const c
 static void print_diag(const Printer *p, const Diag *x) {
   static const char *const kind[] = {"error", "warning", "remark"};
   static const char *const colour[] = {"1;31", "1;35", "1;34"};
+  if (!source_of(p, x->span) && p->program) fprintf(p->out, "%s: ", p->program);
   print_message(p, x->span, colour[x->level], kind[x->level], x->text);
   for (const DiagNote *n = x->notes; n; n = n->next) print_message(p, n->span, "1;36", "note", n->text);
 }
@@ -258,7 +260,7 @@ static int by_place(const void *a, const void *b) {
 }
 
 void diags_print(Diags *d, FILE *out, bool colour) {
-  Printer p = {out, d->sources, colour};
+  Printer p = {out, d->sources, d->program, colour};
   int shown = 0;
   if (d->list.count) qsort(d->list.at, (size_t)d->list.count, sizeof *d->list.at, by_place);
   for (int i = 0; i < d->list.count; i++) {

@@ -51,6 +51,7 @@ typedef struct {
 typedef struct {
   Arena *arena;
   Sources *sources;
+  const char *program; /* "dlc": what errors without a place begin with, or NULL */
   VEC(Diag) list;
   int errors;   /* all reported errors, also those past the limit */
   bool dropped; /* the last one reported was a repetition, or past what is kept: its notes are dropped too */

@@ -157,13 +157,7 @@ bool link_artifact(Arena *a, LinkKind kind, int count, const char *const *object
             .folder = link_workspace(a, why)};
   if (!l.folder) return false;
   l.runtime = find_runtime(a, why);
-  const char *fresh = arena_printf(a, "%s.tmp%ld", as_path(a, out), (long)getpid());
-  bool ok = l.runtime && rule[kind](&l, fresh, why);
-  if (ok && rename(fresh, out)) {
-    *why = arena_printf(a, "cannot write '%s': %s", out, strerror(errno));
-    ok = false;
-  }
-  if (!ok) unlink(fresh);
+  bool ok = l.runtime && rule[kind](&l, as_path(a, out), why);
   link_workspace_remove(l.folder);
   return ok;
 }

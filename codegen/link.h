@@ -9,8 +9,8 @@
 
 typedef enum { LINK_SHARED, LINK_OBJECT, LINK_ARCHIVE } LinkKind;
 
-/* Links a network's object files with the runtime into `out`, showing nothing but `symbol`. `out`
- * appears whole or not at all. False with *why set. */
+/* Links a network's object files with the runtime into `out`, showing nothing but `symbol`. False
+ * with *why set, and then `out` may be there in part. */
 bool link_artifact(Arena *a, LinkKind kind, int count, const char *const *objects,
                    const char *symbol, const char *out, const char **why);
 

@@ -28,7 +28,4 @@ bool emit_text(Compilation *c);
 /* The code kinds, with the header beside them. */
 bool emit_code(Compilation *c);
 
-/* Writes a whole file under a temporary name and renames it; `path` NULL is stdout. */
-bool driver_write(Compilation *c, const char *path, const char *text);
-
 #endif

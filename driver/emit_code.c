@@ -7,7 +7,7 @@
 #include "codegen/link.h"
 #include "codegen/object.h"
 #include "codegen/parts.h"
-#include "driver/driver.h"
+#include "driver/output.h"
 
 typedef struct {
   EmitKind kind;
@@ -100,25 +100,46 @@ static bool write_code(Compilation *c, const Artifact *art, const Kind *k, Cg *c
   return ok;
 }
 
-static bool write_header(Compilation *c, const Artifact *art, const char *out) {
+/* The files of one artifact: all of them appear, or none. */
+typedef struct {
+  const char *out, *fresh;
+  const char *header, *fresh_header; /* NULL beside code that is not linked */
+} Files;
+
+static bool begin_files(Compilation *c, const Kind *k, Files *f) {
+  const Options *o = c->options;
+  const char *source = arena_printf(c->arena, "%s%s", stem(c->arena, o->input), k->suffix);
+  *f = (Files){.out = o->output ? o->output : source};
+  f->fresh = output_fresh(c, f->out);
+  if (!k->linked) return output_check(c, f->out);
+  f->header = arena_printf(c->arena, "%s.h", stem(c->arena, f->out));
+  f->fresh_header = output_fresh(c, f->header);
+  return output_check(c, f->out) && output_check(c, f->header);
+}
+
+static bool write_files(Compilation *c, const Artifact *art, const Kind *k, Cg *cg,
+                        const Files *f) {
+  bool ok = write_code(c, art, k, cg, f->fresh);
+  if (!k->linked) return output_commit(c, f->fresh, f->out, ok);
   Str text = str_new(c->arena);
   header_print(art, &text);
-  return driver_write(c, arena_printf(c->arena, "%s.h", stem(c->arena, out)), text.text);
+  ok = ok && output_write(c, f->fresh_header, f->header, text.text);
+  ok = output_commit(c, f->fresh_header, f->header, ok);
+  return output_commit(c, f->fresh, f->out, ok);
 }
 
 bool emit_code(Compilation *c) {
   const Options *o = c->options;
   const Kind *k = kind_of(o);
+  Files files;
   if (!k) return fail(c, "the output's suffix is none of .so .o .a .s .ll .bc; say --emit=KIND");
-  if (!check_target(c, k)) return false;
-  const char *out =
-      o->output ? o->output : arena_printf(c->arena, "%s%s", stem(c->arena, o->input), k->suffix);
+  if (!check_target(c, k) || !begin_files(c, k, &files)) return false;
   Artifact art = driver_artifact(c);
   PassOptions options = driver_pass_options(c);
   if (!artifact_compile(&art, c->arena, &options, o->inference_only)) return false;
   Cg *cg = artifact_emit(&art, c->arena);
   if (!cg) return false;
-  bool ok = check_budget(c, &art) && write_code(c, &art, k, cg, out);
+  bool ok = check_budget(c, &art) && write_files(c, &art, k, cg, &files);
   cg_free(cg);
-  return ok && (!k->linked || write_header(c, &art, out));
+  return ok;
 }

@@ -3,7 +3,7 @@
 
 #include "codegen/artifact.h"
 #include "codegen/header.h"
-#include "driver/driver.h"
+#include "driver/output.h"
 #include "passes/dot.h"
 #include "passes/math.h"
 #include "passes/plan.h"
@@ -15,7 +15,9 @@ static bool find_program(Compilation *c, Program *out) {
   if (!c->options->program) return true;
   for (int i = 0; i < PROGRAM_COUNT; i++)
     if (!strcmp(program_name[i], c->options->program)) return *out = (Program)i, true;
+  const char *near = near_name(c->options->program, program_name, PROGRAM_COUNT);
   diag_error(c->diags, (Span){0}, "there is no program '%s'", c->options->program);
+  if (near) diag_note(c->diags, (Span){0}, "did you mean '%s'?", near);
   return false;
 }
 
@@ -74,5 +76,5 @@ bool emit_text(Compilation *c) {
       [EMIT_HEADER] = print_header};
   Str text = str_new(c->arena);
   bool ok = c->options->stop_after ? stop_after(c, &text) : rule[c->options->emit](c, &text);
-  return ok && !c->diags->errors && driver_write(c, c->options->output, text.text);
+  return ok && !c->diags->errors && output_text(c, c->options->output, text.text);
 }

@@ -1,10 +1,10 @@
 /* dlc: main starts here. */
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "driver/driver.h"
+#include "driver/output.h"
 #include "frontend/frontend.h"
 
 static const char version[] = "dlc " DLC_VERSION "\n";
@@ -46,18 +46,6 @@ bool driver_has_loss(const Graph *g) {
   return false;
 }
 
-bool driver_write(Compilation *c, const char *path, const char *text) {
-  if (!path) return fputs(text, stdout) >= 0 && fflush(stdout) == 0;
-  const char *fresh = arena_printf(c->arena, "%s.tmp%ld", path, (long)getpid());
-  FILE *f = fopen(fresh, "w");
-  bool ok = f && fputs(text, f) >= 0;
-  if (f && fclose(f)) ok = false;
-  if (ok && !rename(fresh, path)) return true;
-  diag_error(c->diags, (Span){0}, "cannot write '%s': %s", path, strerror(errno));
-  if (f) unlink(fresh);
-  return false;
-}
-
 static bool has_suffix(const char *path, const char *suffix) {
   size_t n = strlen(path), m = strlen(suffix);
   return n > m && !strcmp(path + n - m, suffix);
@@ -90,34 +78,35 @@ static bool run_passes(Compilation *c) {
   if (!pipeline_passes(c->source, c->options->passes, &options)) return false;
   Str text = str_new(c->arena);
   ir_print(c->source, &text);
-  return driver_write(c, c->options->output, text.text);
+  return output_text(c, c->options->output, text.text);
 }
 
 static bool print_ast(Compilation *c) {
-  const char *path = c->options->output;
-  FILE *f = path ? fopen(path, "w") : stdout;
-  if (!f) {
-    diag_error(c->diags, (Span){0}, "cannot write '%s': %s", path, strerror(errno));
-    return false;
-  }
+  char *text = NULL;
+  size_t size;
+  FILE *f = open_memstream(&text, &size);
+  if (!f) return false;
   frontend_print_ast(c->arena, c->diags, c->options->input, f);
-  if (path) fclose(f);
-  return !c->diags->errors;
+  bool ok = !fclose(f) && !c->diags->errors && output_text(c, c->options->output, text);
+  free(text);
+  return ok;
 }
 
 static bool compile(Compilation *c) {
   const Options *o = c->options;
-  bool ir = has_suffix(o->input, ".ir");
+  bool ir = has_suffix(o->input, ".ir"), text = o->emit >= EMIT_IR || o->stop_after || o->passes;
+  if (text && !output_check_text(c, o->output)) return false;
   if (o->emit == EMIT_AST && !ir) return print_ast(c);
   c->source = ir ? load_ir(c) : load_net(c);
   if (!c->source) return false;
   if (o->passes) return run_passes(c);
   c->source->train.batch = driver_batch(c);
-  return o->emit >= EMIT_IR || o->stop_after ? emit_text(c) : emit_code(c);
+  return text ? emit_text(c) : emit_code(c);
 }
 
 static int run(const Options *o, Arena *a) {
   Diags *d = diags_new(a, sources_new(a));
+  d->program = "dlc";
   Compilation c = {.arena = a, .options = o, .diags = d};
   bool ok = compile(&c);
   bool colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR");

@@ -1,6 +1,7 @@
 #include "driver/options.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,14 @@ typedef bool Setter(Parse *p, const char *value);
 
 static bool refuse(Parse *p, const char *what, const char *value) {
   *p->why = arena_printf(p->arena, "%s '%s'", what, value);
+  return false;
+}
+
+static bool refuse_near(Parse *p, const char *what, const char *value, const char *const *names,
+                        int count) {
+  const char *near = near_name(value, names, count);
+  *p->why = near ? arena_printf(p->arena, "%s '%s'; did you mean '%s'?", what, value, near)
+                 : arena_printf(p->arena, "%s '%s'", what, value);
   return false;
 }
 
@@ -118,11 +127,14 @@ static const struct {
     {"dot", EMIT_DOT},       {"math", EMIT_MATH}, {"plan", EMIT_PLAN}, {"summary", EMIT_SUMMARY},
     {"header", EMIT_HEADER},
 };
+enum { EMIT_KINDS = sizeof emit_kind / sizeof *emit_kind };
 
 static bool set_emit(Parse *p, const char *v) {
-  for (size_t i = 0; i < sizeof emit_kind / sizeof *emit_kind; i++)
+  for (int i = 0; i < EMIT_KINDS; i++)
     if (!strcmp(emit_kind[i].name, v)) return p->out->emit = emit_kind[i].kind, true;
-  return refuse(p, "--emit does not know", v);
+  const char *names[EMIT_KINDS];
+  for (int i = 0; i < EMIT_KINDS; i++) names[i] = emit_kind[i].name;
+  return refuse_near(p, "--emit does not know", v, names, EMIT_KINDS);
 }
 
 /* ---- the table ---- */
@@ -148,21 +160,25 @@ static const struct {
 };
 enum { WITH_VALUE = sizeof with_value / sizeof *with_value };
 
+static const struct {
+  const char *name;
+  size_t flag; /* its place in Options */
+} flags[] = {
+    {"-g", offsetof(Options, debug)},
+    {"--inference-only", offsetof(Options, inference_only)},
+    {"--verify-each", offsetof(Options, verify_each)},
+    {"--remarks", offsetof(Options, remarks)},
+    {"--time-passes", offsetof(Options, time_passes)},
+    {"--no-ir", offsetof(Options, no_ir)},
+    {"--help", offsetof(Options, help)},
+    {"-h", offsetof(Options, help)},
+    {"--version", offsetof(Options, version)},
+};
+enum { FLAGS = sizeof flags / sizeof *flags };
+
 static bool *flag_of(Options *o, const char *arg) {
-  const struct {
-    const char *name;
-    bool *flag;
-  } flags[] = {{"-g", &o->debug},
-               {"--inference-only", &o->inference_only},
-               {"--verify-each", &o->verify_each},
-               {"--remarks", &o->remarks},
-               {"--time-passes", &o->time_passes},
-               {"--no-ir", &o->no_ir},
-               {"--help", &o->help},
-               {"-h", &o->help},
-               {"--version", &o->version}};
-  for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-    if (!strcmp(flags[i].name, arg)) return flags[i].flag;
+  for (int i = 0; i < FLAGS; i++)
+    if (!strcmp(flags[i].name, arg)) return (bool *)((char *)o + flags[i].flag);
   return NULL;
 }
 
@@ -190,12 +206,11 @@ static const char *value_of(const char *name, const char *arg, const char *next,
 }
 
 static bool unknown_option(Parse *p, const char *arg) {
-  const char *names[WITH_VALUE];
+  const char *names[WITH_VALUE + FLAGS];
   for (int i = 0; i < WITH_VALUE; i++) names[i] = with_value[i].name;
-  const char *near = near_name(arg, names, WITH_VALUE);
-  *p->why = near ? arena_printf(p->arena, "unknown option '%s'; did you mean '%s'?", arg, near)
-                 : arena_printf(p->arena, "unknown option '%s'", arg);
-  return false;
+  for (int i = 0; i < FLAGS; i++) names[WITH_VALUE + i] = flags[i].name;
+  const char *word = arena_strndup(p->arena, arg, strcspn(arg, "="));
+  return refuse_near(p, "unknown option", word, names, WITH_VALUE + FLAGS);
 }
 
 static bool take_option(Parse *p, char **argv, int *used) {

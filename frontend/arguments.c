@@ -43,6 +43,11 @@ static const char *kind_text(const SigAttr *s, Arena *a) {
   return list.text;
 }
 
+static bool takes_int(AttrKind kind) {
+  return kind == ATTR_INT || kind == ATTR_DIM || kind == ATTR_DIMS || kind == ATTR_PAIR ||
+         kind == ATTR_PADS;
+}
+
 static bool in_range(int64_t i) { return i >= -LIMIT_DIM && i <= LIMIT_DIM; }
 
 static bool flatten(const Value *v, int64_t *out, int *n) {
@@ -115,10 +120,12 @@ static bool convert(Checker *c, const SigAttr *s, const Value *v, Attr *out) {
 bool match_attr(Checker *c, const SigAttr *s, const ArgValue *x, const char *of, Attr *out) {
   const Value *v = &x->value;
   if (convert(c, s, v, out)) return true;
-  const char *got = v->kind == VALUE_INT      ? arena_printf(c->arena, "%lld", (long long)v->i)
-                    : v->kind == VALUE_STRING ? arena_printf(c->arena, "\"%s\"", v->s)
-                                              : value_kind_text(v);
-  check_error(c, x->span, "%s of %s must be %s, not %s", s->name, of, kind_text(s, c->arena), got);
+  bool large = v->kind == VALUE_INT && !in_range(v->i) && takes_int(s->kind);
+  check_error(c, x->span, "%s of %s must be %s, not %s", s->name, of,
+              large ? arena_printf(c->arena, "at %s %lld", v->i > 0 ? "most" : "least",
+                                   (long long)(v->i > 0 ? LIMIT_DIM : -LIMIT_DIM))
+                    : kind_text(s, c->arena),
+              value_text(c->arena, v));
   if (v->kind == VALUE_FLOAT && v->f == floor(v->f))
     check_note(c, no_place(), "a // b divides integers");
   return false;

@@ -23,6 +23,7 @@ typedef VEC(Name) Names;
 /* ---- expressions ---- */
 
 typedef enum {
+  EXPR_FAILED, /* what could not be parsed */
   EXPR_INT,    /* i */
   EXPR_FLOAT,  /* f */
   EXPR_BOOL,   /* i */

@@ -73,7 +73,10 @@ Value call_value(Checker *c, const Expr *x, const Value *piped, Span piped_span,
   if (!call_exists(c, x) || !fine) return value_failed();
   if (!c->scope && (block || callable) && !init_exists(name))
     return check_error(c, call.span, "%s makes tensors, which belong in a network or block", name);
-  if (block) return block_call(c, block, &call);
+  if (block) {
+    call.bound = NULL; /* `h = h |> basic(64);` may stand there again: instances are counted */
+    return block_call(c, block, &call);
+  }
   if (!x->label || callable)
     return tensor_is_question(name) ? tensor_question(c, &call)
            : init_exists(name)      ? init_call(c, &call)

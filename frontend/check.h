@@ -57,6 +57,8 @@ bool value_is_number(const Value *v);
 double value_number(const Value *v);
 /* "an integer", "a tensor": for messages. */
 const char *value_kind_text(const Value *v);
+/* The same, but numbers and strings as they are written. */
+const char *value_text(Arena *a, const Value *v);
 
 /* ---- the walk's state ---- */
 
@@ -92,6 +94,7 @@ typedef struct {
   Scope *scope;
   VEC(Node *) real; /* by id: the f32 form of a u8 or i32 tensor, made on its first use */
   VEC(Span) freeze_spans;
+  Span augment;
   Span loss;
   int depth;      /* of the walk */
   int64_t work;   /* expressions and statements walked */
@@ -173,7 +176,8 @@ Value tensor_binary(Checker *c, const Expr *x, Value left, Value right);
 Value tensor_negate(Checker *c, const Expr *x, Value v);
 /* Counts a layer against the limit. */
 bool tensor_count(Checker *c, Span at);
-/* n itself when it is f32, its f32 form when it is u8 or i32; NULL after an error: a class label. */
+/* n itself when it is f32, its f32 form when it is u8 or i32; NULL after an error: a class label.
+ */
 Node *tensor_real(Checker *c, Node *n, Span at);
 Node *tensor_constant(Checker *c, double f, Span at);
 /* ir_try with its error reported: operand and attribute spans are those of `m`, or NULL. */
@@ -189,8 +193,8 @@ void tensor_label(Checker *c, Node *n, const char *name);
 
 /* How often the scope has asked for this word, this time included. */
 int scope_count(Checker *c, const char *word);
-/* The name of a layer or block instance in its scope: `as`, the binding's, or <what><k>. NULL after
- * an error. */
+/* The name of a layer or block instance in its scope: `as`, the binding's (of a layer), or
+ * <what><k>. NULL after an error. */
 const char *layer_name(Checker *c, const Call *call);
 /* Makes the parameters of a layer that were not given. */
 bool layer_params(Checker *c, Op op, const Call *call, const char *name, int nin, Node **in,

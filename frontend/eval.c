@@ -191,6 +191,8 @@ static Value list(Checker *c, const Expr *x) {
 
 static Value simple(Checker *c, const Expr *x, const Name *bound) {
   switch (x->kind) {
+    case EXPR_FAILED:
+      return value_failed();
     case EXPR_INT:
       return value_int(x->i);
     case EXPR_FLOAT:
@@ -240,7 +242,7 @@ bool eval_int(Checker *c, const Expr *x, const char *what, int64_t low, int64_t 
   Value v = eval(c, x);
   if (v.kind == VALUE_FAILED) return false;
   if (v.kind != VALUE_INT) {
-    check_error(c, x->span, "%s must be an integer, not %s", what, value_kind_text(&v));
+    check_error(c, x->span, "%s must be an integer, not %s", what, value_text(c->arena, &v));
     if (v.kind == VALUE_FLOAT && v.f == floor(v.f))
       check_note(c, no_place(), "a // b divides integers");
     return false;

@@ -14,6 +14,7 @@ typedef struct {
   Table files; /* bool *: by real path; true while its includes are being read */
   Table const_names, block_names;
   int depth;
+  bool broken; /* some statements; the others are checked */
 } Loader;
 
 static bool load_file(Loader *l, int file, bool main_file);
@@ -193,7 +194,9 @@ static void take(Loader *l, Item *x, bool main_file) {
 static bool load_file(Loader *l, int file, bool main_file) {
   Checker *c = l->checker;
   Items items;
-  if (!parse_source(c->arena, c->diags, file, &items)) {
+  Parsed parsed = parse_source(c->arena, c->diags, file, &items);
+  l->broken |= parsed == PARSED_BROKEN;
+  if (parsed == PARSED_NOT) {
     c->reports++;
     return false;
   }
@@ -204,7 +207,9 @@ static bool load_file(Loader *l, int file, bool main_file) {
 
 bool load_program(Checker *c, const char *path, Items *consts) {
   Loader l = {.checker = c, .consts = consts};
-  return read_file(&l, path, no_place(), true) && !c->reports;
+  bool fine = read_file(&l, path, no_place(), true) && !c->reports;
+  c->reports += l.broken;
+  return fine;
 }
 
 /* ---- -D name=value ---- */
@@ -219,7 +224,7 @@ static bool load_define(Checker *c, const char *text) {
   const char *source =
       arena_printf(c->arena, "const %.*s = %s;", (int)(equals - text), text, equals + 1);
   int file = sources_add(c->diags->sources, "-D", source, strlen(source));
-  if (!parse_source(c->arena, c->diags, file, &items)) {
+  if (parse_source(c->arena, c->diags, file, &items) != PARSED) {
     c->reports++;
     return false;
   }

@@ -2,6 +2,7 @@
  * network. */
 #include <string.h>
 
+#include "base/glob.h"
 #include "frontend/check.h"
 
 /* ---- names ---- */
@@ -44,27 +45,11 @@ const char *layer_name(Checker *c, const Call *call) {
   return NULL;
 }
 
-/* ---- freezing: * and ? as in file names ---- */
-
-static bool fits(const char *pattern, const char *name) {
-  const char *star = NULL, *resume = NULL;
-  while (*name) {
-    if (*pattern == '*')
-      star = pattern++, resume = name;
-    else if (*pattern == '?' || *pattern == *name)
-      pattern++, name++;
-    else if (star)
-      pattern = star + 1, name = ++resume;
-    else
-      return false;
-  }
-  while (*pattern == '*') pattern++;
-  return !*pattern;
-}
+/* ---- freezing ---- */
 
 static bool is_frozen(const Checker *c, const char *name) {
   for (int i = 0; i < c->graph->train.freeze.count; i++)
-    if (fits(c->graph->train.freeze.at[i], name)) return true;
+    if (glob_fits(c->graph->train.freeze.at[i], name)) return true;
   return false;
 }
 
@@ -145,6 +130,6 @@ bool layer_params(Checker *c, Op op, const Call *call, const char *name, int nin
 
 bool layer_fits(const Checker *c, const char *pattern) {
   for (int i = 0; i < c->params.entries.count; i++)
-    if (fits(pattern, c->params.entries.at[i].name)) return true;
+    if (glob_fits(pattern, c->params.entries.at[i].name)) return true;
   return false;
 }

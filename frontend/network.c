@@ -193,6 +193,9 @@ static void exec_outside(Checker *c, const Stmt *s) {
   Declared d;
   const Name *name = &s->names.at[0];
   Node *n = NULL;
+  if (s->value)
+    check_error(c, s->value->span, "%s %s comes from outside: it has no value here",
+                s->kind == STMT_INPUT ? "input" : "target", name->text);
   if (declared(c, s, &d) && unique_leaf(c, name)) {
     Attr attr[] = {attr_str(name->text), attr_int(d.classes), attr_ints(d.rank, d.dim),
                    attr_words(elem[d.elem])};
@@ -212,6 +215,11 @@ static bool init_fits(Checker *c, Init init, int rank, Span at) {
 static Node *param_node(Checker *c, const Stmt *s) {
   Declared d;
   bool fine = declared(c, s, &d);
+  if (!s->value) {
+    check_error(c, s->span, "param %s needs an initialiser", s->names.at[0].text);
+    check_note(c, no_place(), "as in param %s : f32[3] = zeros;", s->names.at[0].text);
+    return NULL;
+  }
   Value v = eval(c, s->value);
   if (!fine || v.kind == VALUE_FAILED) return NULL;
   if (v.kind != VALUE_INIT) {

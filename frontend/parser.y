@@ -40,6 +40,15 @@ static Span span_join(const Span *from, int n) {
   return s;
 }
 
+/* The rest of the statement could not be parsed: its value fails without a word, and so does a place without a
+ * type. */
+static Stmt *broken(Parse *p, Stmt *s, Span at) {
+  if (s->kind != STMT_OUTPUT && s->kind != STMT_LOSS) s->kind = STMT_BIND;
+  s->value = ast_expr(A, EXPR_FAILED, at);
+  vec_push(A, &p->broken, at);
+  return s;
+}
+
 static void yyerror(const Span *at, void *scanner, Parse *p, const char *message);
 }
 
@@ -89,7 +98,7 @@ static void yyerror(const Span *at, void *scanner, Parse *p, const char *message
 %type <args> args args_opt
 %type <label> label
 %type <names> names
-%type <stmt> statement if
+%type <stmt> statement head place if
 %type <stmts> statements body
 %type <type> type
 %type <formal> formal
@@ -144,6 +153,8 @@ formal:
 body:
     '{' statements '}'      { $$ = $2; }
   | '{' statements error '}' { $$ = $2; yyerrok; }
+  | '{' statements head error '}'  { $$ = ast_stmts(A, $2, broken(p, $3, @4)); yyerrok; }
+  | '{' statements place error '}' { $$ = ast_stmts(A, $2, broken(p, $3, @4)); yyerrok; }
   ;
 statements:
     %empty                  { $$ = NULL; }
@@ -151,7 +162,7 @@ statements:
   ;
 
 statement:
-    names '=' expr ';'      { $$ = ast_stmt(A, STMT_BIND, @$, $3); $$->names = *$1; }
+    head expr ';'           { $$ = $1; $$->value = $2; $$->span = @$; }
   | RETURN exprs ';'        { $$ = ast_stmt(A, STMT_RETURN, @$, NULL); $$->values = *$2; }
   | if
   | FOR NAME IN expr body {
@@ -165,32 +176,35 @@ statement:
       $$->end = $6;
       if ($7) $$->body = *$7;
     }
-  | INPUT NAME ':' type ';' {
-      $$ = ast_stmt(A, STMT_INPUT, @$, NULL);
-      $$->names = *ast_names(A, NULL, $2);
-      $$->type = $4;
+  | place ':' type ';'      { $$ = $1; $$->type = $3; $$->span = @$; }
+  | place ':' type '=' expr ';' {
+      $$ = $1;
+      $$->type = $3;
+      $$->value = $5;
+      $$->span = @$;
     }
-  | TARGET NAME ':' type ';' {
-      $$ = ast_stmt(A, STMT_TARGET, @$, NULL);
-      $$->names = *ast_names(A, NULL, $2);
-      $$->type = $4;
-    }
-  | PARAM NAME ':' type '=' expr ';' {
-      $$ = ast_stmt(A, STMT_PARAM, @$, $6);
-      $$->names = *ast_names(A, NULL, $2);
-      $$->type = $4;
-    }
-  | OUTPUT NAME '=' expr ';' {
-      $$ = ast_stmt(A, STMT_OUTPUT, @$, $4);
-      $$->names = *ast_names(A, NULL, $2);
-    }
-  | LOSS expr ';'           { $$ = ast_stmt(A, STMT_LOSS, @$, $2); }
   | METRIC call ';'         { $$ = ast_stmt(A, STMT_METRIC, @$, $2); }
+  | head error ';'          { $$ = broken(p, $1, @$); yyerrok; }
+  | place error ';'         { $$ = broken(p, $1, @$); yyerrok; }
   | FOR error body          { $$ = NULL; }
+  | FOR error ';'           { $$ = NULL; }
   | IF error body           { $$ = NULL; }
+  | IF error ';'            { $$ = NULL; }
   | IF error body ELSE body { $$ = NULL; }
   | IF error body ELSE if   { $$ = NULL; }
   | error ';'               { $$ = NULL; yyerrok; }
+  ;
+
+/* How statements begin: from here on it is known what they bind. */
+head:
+    names '='               { $$ = ast_stmt(A, STMT_BIND, @$, NULL); $$->names = *$1; }
+  | OUTPUT NAME '='         { $$ = ast_stmt(A, STMT_OUTPUT, @$, NULL); $$->names = *ast_names(A, NULL, $2); }
+  | LOSS                    { $$ = ast_stmt(A, STMT_LOSS, @$, NULL); }
+  ;
+place:
+    INPUT NAME              { $$ = ast_stmt(A, STMT_INPUT, @$, NULL); $$->names = *ast_names(A, NULL, $2); }
+  | TARGET NAME             { $$ = ast_stmt(A, STMT_TARGET, @$, NULL); $$->names = *ast_names(A, NULL, $2); }
+  | PARAM NAME              { $$ = ast_stmt(A, STMT_PARAM, @$, NULL); $$->names = *ast_names(A, NULL, $2); }
   ;
 
 names:
@@ -308,7 +322,7 @@ settings:
   ;
 setting:
     NAME exprs ';'          { $$ = (Setting){$1, *$2, @$}; }
-  | error ';'               { $$ = (Setting){.word.text = NULL}; yyerrok; }
+  | error ';'               { $$ = (Setting){.word.text = NULL}; vec_push(A, &p->broken, @$); yyerrok; }
   ;
 
 %%
@@ -369,27 +383,96 @@ static void put_expected(Str *s, const Expected *set) {
   }
 }
 
+/* ---- mends ---- */
+
+static bool is_keyword(int token) { return token >= NETWORK && token <= NOT; }
+
+static const char *symbol_text(Arena *a, yysymbol_kind_t symbol) {
+  Str s = str_new(a);
+  put_symbol(&s, symbol);
+  return s.text;
+}
+
+/* The places where a statement, an item of a file may begin, and the one behind a statement's first
+ * name. */
+static bool at_statement(const Expected *set) {
+  return expects(set, YYSYMBOL_NAME) && expects(set, YYTRANSLATE('}'));
+}
+static bool at_item(const Expected *set) { return expects(set, YYSYMBOL_NETWORK); }
+static bool after_name(const Expected *set) {
+  return set->n == 2 && expects(set, YYTRANSLATE('=')) && expects(set, YYTRANSLATE(','));
+}
+
+/* The text of a span of one line. */
+static const char *text_at(const Parse *p, Span at) {
+  const Source *source = &p->diags->sources->files.at[at.file];
+  const char *line = source->text;
+  for (int i = 1; i < at.line && line; i++) line = (line = strchr(line, '\n')) ? line + 1 : NULL;
+  return line ? arena_strndup(A, line + at.col - 1, (size_t)(at.end_col - at.col)) : "";
+}
+
+/* The keyword that a word was meant to be. */
+static const char *near_keyword(const Parse *p, Span at, bool item) {
+  static const char *const words[] = {"network", "block",  "train", "const", "include", "input", "target", "param",
+                                      "output",  "metric", "loss",  "if",    "for",     "else",  "return"};
+  enum { ITEMS = 5, WORDS = sizeof words / sizeof *words };
+  return item ? near_name(text_at(p, at), words, ITEMS)
+              : near_name(text_at(p, at), words + ITEMS, WORDS - ITEMS);
+}
+
+static void note_mend(const Parse *p, const Expected *set, Span at, int token) {
+  const char *near = after_name(set)                          ? near_keyword(p, p->before, false)
+                     : at_item(set) && token == NAME          ? near_keyword(p, at, true)
+                                                              : NULL;
+  bool begins = at_statement(set) || at_item(set);
+  bool arithmetic = token == FLOOR_DIV || is_mark(token, "+-*/%");
+  if (near)
+    diag_note(p->diags, (Span){0}, "did you mean %s?", near);
+  else if (begins && (token == FLOOR_DIV || token == '/'))
+    diag_note(p->diags, (Span){0}, "a comment begins with #");
+  else if (token == AS)
+    diag_note(p->diags, (Span){0}, "as names the call right before it: linear(10) as fc");
+  else if (expects(set, YYSYMBOL_PIPE) && arithmetic)
+    diag_note(p->diags, (Span){0}, "|> binds loosest: (x |> f) + 1");
+  else if (p->previous == FOR && token == '(')
+    diag_note(p->diags, (Span){0}, "as in for i in 0..3 { ... }");
+  else if (!begins && is_keyword(token) && expects(set, YYSYMBOL_NAME) && p->before.end_line == at.line)
+    diag_note(p->diags, (Span){0}, "%s is a word of the language, not a name",
+              yysymbol_name(YYTRANSLATE(token)));
+}
+
+/* ---- the error itself ---- */
+
 /* A mark that is missing at the end of a line is missed there, not where the next line begins. */
 static bool missed_before(const Parse *p, const Expected *set, Span at) {
   return expects(set, YYTRANSLATE(';')) && p->before.file && p->before.end_line < at.line;
 }
 
+static void report(Parse *p, const Expected *set, Span at, yysymbol_kind_t symbol) {
+  Span end = p->before;
+  Span behind = {end.file, end.end_line, end.end_col, end.end_line, end.end_col};
+  Str s = str_new(A);
+  put_expected(&s, set);
+  if (p->token == '=' && is_keyword(p->previous)) {
+    diag_error(p->diags, p->before, "%s is a word of the language, not a name",
+               symbol_text(A, YYTRANSLATE(p->previous)));
+  } else if (p->token == ';' && (at_statement(set) || at_item(set))) {
+    diag_error(p->diags, at, "this ';' ends nothing");
+  } else if (missed_before(p, set, at)) {
+    diag_error(p->diags, behind, "%s", s.text);
+  } else {
+    diag_error(p->diags, at, "%s, not %s", s.text, symbol_text(A, symbol));
+    note_mend(p, set, at, p->token);
+  }
+}
+
 static int yyreport_syntax_error(const yypcontext_t *ctx, void *scanner, Parse *p) {
   (void)scanner;
   Expected set;
-  Span at = *yypcontext_location(ctx);
   if (p->fatal) return 0;
   set.n = yypcontext_expected_tokens(ctx, set.kind, EXPECTED);
-  Str s = str_new(p->arena);
-  put_expected(&s, &set);
-  if (missed_before(p, &set, at)) {
-    Span end = p->before;
-    Span behind = {end.file, end.end_line, end.end_col, end.end_line, end.end_col};
-    diag_error(p->diags, behind, "%s", s.text);
-    return 0;
-  }
-  str_put(&s, ", not ");
-  put_symbol(&s, yypcontext_token(ctx));
-  diag_error(p->diags, at, "%s", s.text);
+  report(p, &set, *yypcontext_location(ctx), yypcontext_token(ctx));
+  p->in_header = p->previous == FOR && p->token == '(';
+  p->without_body = after_name(&set) || (at_statement(&set) && !is_mark(p->token, ";{"));
   return 0;
 }

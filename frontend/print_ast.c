@@ -36,6 +36,9 @@ static void put_call(Str *s, const Expr *x) {
 
 static void put_simple(Str *s, const Expr *x) {
   switch (x->kind) {
+    case EXPR_FAILED:
+      str_put(s, "?");
+      break;
     case EXPR_INT:
       str_printf(s, "%lld", (long long)x->i);
       break;
@@ -165,7 +168,7 @@ void frontend_print_ast(Arena *a, Diags *d, const char *path, FILE *out) {
   Items items = {0};
   int file = sources_load(d->sources, path, &why);
   if (!file) diag_error(d, (Span){0}, "cannot read '%s': %s", path, why);
-  if (!file || !parse_source(a, d, file, &items)) return;
+  if (!file || parse_source(a, d, file, &items) != PARSED) return;
   Str s = str_new(a);
   for (int i = 0; i < items.count; i++) put_item(&s, items.at[i]);
   fwrite(s.text, 1, s.length, out);

@@ -131,6 +131,21 @@ static Operands operands_of(Checker *c, Op op, const Signature *s, const Matched
 
 /* ---- calls ---- */
 
+/* A loss that compares two tensors element by element broadcasts them as PyTorch's do, which is
+ * seldom what was meant: [1] against [3] compares each with each. A number is compared with all
+ * elements. */
+static void warn_of_shapes(Checker *c, Op op, const Call *call, const Matched *m) {
+  const Value *v = m->operand;
+  bool compares = !strcmp(op_info[op].section, "loss") && op_info[op].kind == KIND_COMPOSITE &&
+                  op_info[op].domain != DOMAIN_LABEL;
+  if (!compares || v[0].kind != VALUE_TENSOR || v[1].kind != VALUE_TENSOR) return;
+  const Type *a = &v[0].node->type, *b = &v[1].node->type;
+  if (a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim)) return;
+  diag_warning(c->diags, call->span, "%s compares different shapes, which are broadcast: %s and %s",
+               call->what, type_text(c->arena, a), type_text(c->arena, b));
+  check_note(c, no_place(), "reshape or squeeze makes them the same");
+}
+
 Value tensor_call(Checker *c, Op op, const Call *call) {
   const Signature *s = op_signature(op);
   Matched m;
@@ -143,6 +158,7 @@ Value tensor_call(Checker *c, Op op, const Call *call) {
   if (layer && !layer_params(c, op, call, name, o.n, o.in, m.attr, &m)) return value_failed();
   Node *n = tensor_make(c, op, o.n, o.in, m.attr, call->span, o.span, m.attr_span);
   if (n && name) n->label = name;
+  if (n) warn_of_shapes(c, op, call, &m);
   return value_tensor(n);
 }
 

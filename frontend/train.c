@@ -121,12 +121,14 @@ static void set_item(Checker *c, TrainKind kind, const Setting *s) {
     TrainItem item = {0};
     if (kind != TRAIN_AUGMENT && !one_value(c, s)) return;
     if (!item_of(c, kind, s->values.at[i], &item)) continue;
-    if (kind == TRAIN_OPTIMIZER)
+    if (kind == TRAIN_OPTIMIZER) {
       t->optimizer = item;
-    else if (kind == TRAIN_SCHEDULE)
+    } else if (kind == TRAIN_SCHEDULE) {
       t->schedule = item;
-    else
+    } else {
       vec_push(c->arena, &t->augment, item);
+      c->augment = s->values.at[i]->span;
+    }
   }
 }
 
@@ -223,13 +225,60 @@ static TrainItem default_optimizer(Checker *c) {
   return item;
 }
 
+/* ---- what has no effect ---- */
+
+static bool has_image(const Graph *g) {
+  for (int i = 0; i < g->nodes.count; i++) {
+    const Node *n = g->nodes.at[i];
+    bool pixels = n->op == OP_input && n->type.elem != ELEM_I32;
+    if (pixels && n->type.rank == 3) return true;
+  }
+  return false;
+}
+
+/* Some trainable parameter has a part in the loss. Nodes stand after their operands. */
+static bool trains(Checker *c, const Node *loss) {
+  const Graph *g = c->graph;
+  bool *needed = ARENA_ARRAY(c->arena, bool, g->nodes.count + 1);
+  needed[loss->id] = true;
+  for (int i = loss->id; i >= 0; i--) {
+    const Node *n = g->nodes.at[i];
+    if (!needed[i]) continue;
+    if (n->op == OP_param && node_bool(n, "trainable")) return true;
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k]) needed[n->in[k]->id] = true;
+  }
+  return false;
+}
+
+static void warn_of_loss(Checker *c) {
+  const Node *loss = NULL;
+  for (int i = 0; i < c->graph->results.count; i++)
+    if (c->graph->results.at[i].kind == RESULT_LOSS) loss = c->graph->results.at[i].node;
+  if (!loss) {
+    diag_warning(c->diags, c->train->name.span, "the network has no loss, so nothing is trained");
+  } else if (!trains(c, loss)) {
+    diag_warning(c->diags, c->loss,
+                 "the loss depends on no trainable parameter: training changes nothing");
+    for (int i = 0; i < c->freeze_spans.count; i++)
+      check_note(c, c->freeze_spans.at[i], "frozen here");
+  }
+}
+
+static void warn_of_augment(Checker *c) {
+  if (!c->augment.file || has_image(c->graph)) return;
+  diag_warning(c->diags, c->augment, "augment changes images only, and no input is one");
+  check_note(c, no_place(), "an image is u8[C, H, W] or f32[C, H, W]");
+}
+
 void check_train_end(Checker *c) {
   Train *t = &c->graph->train;
-  bool loss = c->loss.file != 0;
-  if (loss && !t->optimizer.name) t->optimizer = default_optimizer(c);
-  if (c->train && !loss && !c->reports)
-    diag_warning(c->diags, c->train->name.span, "the network has no loss, so nothing is trained");
-  for (int i = 0; i < t->freeze.count && !c->reports; i++)
+  if (c->loss.file && !t->optimizer.name) t->optimizer = default_optimizer(c);
+  if (!c->train || c->reports || c->stopped) return;
+  for (int i = 0; i < t->freeze.count; i++)
     if (!layer_fits(c, t->freeze.at[i]))
       check_error(c, c->freeze_spans.at[i], "no parameter's name fits \"%s\"", t->freeze.at[i]);
+  if (c->reports) return;
+  warn_of_loss(c);
+  warn_of_augment(c);
 }

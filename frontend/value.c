@@ -2,6 +2,7 @@
 #include "frontend/check.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 /* Walked pieces bound memory as well as time: each may leave a value in the arena. */
 enum { LIMIT_DEPTH = 5 * LIMIT_NESTING, LIMIT_REPORTS = 50 * LIMIT_DIAGNOSTICS };
@@ -16,6 +17,16 @@ const char *value_kind_text(const Value *v) {
                                      "true or false",  "a string",   "a list",
                                      "an initialiser", "a tensor",   "several returned values"};
   return text[v->kind];
+}
+
+const char *value_text(Arena *a, const Value *v) {
+  if (v->kind == VALUE_INT) return arena_printf(a, "%lld", (long long)v->i);
+  if (v->kind == VALUE_STRING) return arena_printf(a, "\"%s\"", v->s);
+  if (v->kind != VALUE_FLOAT) return value_kind_text(v);
+  Str s = str_new(a);
+  str_double(&s, v->f);
+  if (!strpbrk(s.text, ".en")) str_put(&s, ".0");
+  return s.text;
 }
 
 Value check_error(Checker *c, Span at, const char *fmt, ...) {

@@ -354,8 +354,8 @@ Node *op_slice_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   start[dim] = slice_end(node_int(n, "start"), t->dim[dim]);
   step[dim] = node_int(n, "step");
   if (end <= start[dim]) {
-    attr_error(e, n, "end", "the slice is empty: from %lld to %lld", (long long)start[dim],
-               (long long)end);
+    attr_error(e, n, "end", "the slice from %lld to %lld is empty", (long long)node_int(n, "start"),
+               (long long)node_int(n, "end"));
     op_note(e, "dimension %lld has %lld elements", (long long)dim, (long long)t->dim[dim]);
     return NULL;
   }

@@ -114,7 +114,7 @@ static void test_doubling_blocks(void **state) {
   Str s = str_new(*state);
   str_put(&s, "block b0(x) { return x; }\n");
   for (int i = 1; i <= 60; i++)
-    str_printf(&s, "block b%d(x) { x = b%d(x); return b%d(x); }\n", i, i - 1, i - 1);
+    str_printf(&s, "block b%d(x) { x = b%d(x) as x; return b%d(x) as y; }\n", i, i - 1, i - 1);
   str_put(&s, "network t { input x : f32; output o = b60(x); }\n");
   expect_error(state, s.text, "more than 100000 calls of blocks");
 }
@@ -184,6 +184,13 @@ static void test_many_layers(void **state) {
 }
 
 static void test_bytes_that_are_no_text(void **state) {
+  write_bytes("t.net", "network t {\n  x\x1b[1;31m\x7f\0\0 y\0", 28);
+  assert_string_equal(load(*state, "t.net").errors,
+                      "t.net:2:4: error: byte 27 here: this is not a text file\n"
+                      "   2 |   x?[1;31m??? y?\n"
+                      "     |    ^\n");
+  Loaded marked = load_text(*state, "\xef\xbb\xbf# UTF-8\r\nnetwork t { input x : f32; output o = x; }\r\n");
+  assert_string_equal(marked.errors, "");
   char text[256];
   for (int i = 0; i < 256; i++) text[i] = (char)i;
   load_bytes(text, sizeof text);

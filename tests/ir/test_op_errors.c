@@ -29,7 +29,7 @@ static const Wrong wrongs[] = {
      "[2, 3]"},
     {"[2,3]", "[2,4]", "concat(%0, %1) {dim=0}", "[2, 4] cannot be joined with [2, 3]",
      "must agree"},
-    {"[2,3]", "[]", "slice(%0) {dim=0, start=1, end=1}", "the slice is empty", "2 elements"},
+    {"[2,3]", "[]", "slice(%0) {dim=0, start=1, end=1}", "the slice from 1 to 1 is empty", "2 elements"},
     {"[2,3]", "[]", "slice(%0) {dim=0, start=0, end=2, step=0}", "step must be at least 1", NULL},
     {"[2,3]", "[]", "squeeze(%0) {dim=1}", "dimension 1 of [2, 3] is not 1", NULL},
     {"[1,1,1,1,1,1,1,1]", "[]", "unsqueeze(%0) {dim=0}", "8 dimensions already", NULL},

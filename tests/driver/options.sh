@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Misspelt options are answered with the nearest right one, before anything is made: options.sh SOURCE BUILD
+set -uo pipefail
+source=$1 build=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+cp "$source/tests/dlrun/slope.net" net.net
+export NO_COLOR=1
+failures=0
+
+said() { # exit status, expected first line, expected second line, arguments of dlc...
+  local status=$1 first=$2 second=$3 got
+  shift 3
+  got=$("$build/dlc" net.net "$@" 2>&1)
+  [ $? = "$status" ] && [ "$got" = "$first"$'\n'"$second" ] && return
+  printf 'dlc net.net %s: %s\n' "$*" "$got"
+  failures=$((failures + 1))
+}
+
+lists='(dlc --help lists the options)'
+said 2 "dlc: error: unknown option '--inferenceonly'; did you mean '--inference-only'?" "$lists" --inferenceonly
+said 2 "dlc: error: unknown option '--stop-afer'; did you mean '--stop-after'?" "$lists" --stop-afer=fuse
+said 2 "dlc: error: --emit does not know 'mth'; did you mean 'math'?" "$lists" --emit=mth
+said 2 "dlc: error: --emit does not know 'everything'" "$lists" --emit=everything
+said 2 "dlc: error: --batch wants a whole number from 1, not '0'" "$lists" --batch 0
+said 2 "dlc: error: a value is missing after '-o'" "$lists" -o
+said 1 "dlc: error: there is no pass 'expnd'" "note: did you mean 'expand'?" --passes=expnd
+said 1 "dlc: error: there is no pass 'simplfy'" "note: did you mean 'simplify'?" --stop-after=simplfy
+said 1 "dlc: error: there is no pass 'fus'" "note: did you mean 'fuse'?" --dump=fus
+said 1 "dlc: error: there is no program 'trian'" "note: did you mean 'train'?" --emit=plan --program=trian
+[ "$("$build/dlc" net.net -mcpu=haswel 2>&1)" = "dlc: error: unknown processor 'haswel'; did you mean 'haswell'?" ] ||
+  { echo "-mcpu=haswel: $("$build/dlc" net.net -mcpu=haswel 2>&1)"; failures=$((failures + 1)); }
+[ "$(ls)" = net.net ] || { echo "left: $(ls)"; failures=$((failures + 1)); }
+[ $failures = 0 ]

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# An output that cannot be written is one clear error, for every kind, and nothing is left behind: outputs.sh SOURCE BUILD
+set -uo pipefail
+source=$1 build=$2
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+cd "$work"
+cp "$source/tests/dlrun/slope.net" net.net
+export NO_COLOR=1
+failures=0
+complain() { printf '%s\n' "$*"; failures=$((failures + 1)); }
+
+refused() { # expected error, arguments of dlc...
+  local expected=$1 before after got status
+  shift
+  before=$(find . | sort)
+  got=$("$build/dlc" net.net "$@" 2>&1)
+  status=$?
+  after=$(find . | sort)
+  [ $status = 1 ] || complain "dlc $*: exit status $status"
+  [ "$got" = "dlc: error: cannot write $expected" ] || complain "dlc $*: $got"
+  [ "$before" = "$after" ] || complain "dlc $*: left $(diff <(echo "$before") <(echo "$after"))"
+}
+
+mkdir folder folder.so folder.h sealed
+mkfifo pipe.so
+chmod 555 sealed
+for kind in so obj lib asm llvm bc ir ast dot math plan summary header; do
+  refused "'nowhere/out': No such file or directory" --emit=$kind -o nowhere/out
+  refused "'folder': Is a directory" --emit=$kind -o folder
+  refused "'net.net/out': Not a directory" --emit=$kind -o net.net/out
+  refused "'net.net': it is the input" --emit=$kind -o net.net
+  if [ ! -w sealed ]; then refused "'sealed/out': Permission denied" --emit=$kind -o sealed/out; fi
+done
+for kind in so obj lib; do refused "'folder.h': Is a directory" --emit=$kind -o folder.out; done
+refused "'folder.so': Is a directory" -o folder.so
+refused "'pipe.so': not a regular file" -o pipe.so
+refused "'nowhere/out.ir': No such file or directory" --stop-after=expand -o nowhere/out.ir
+"$build/dlc" net.net --emit=ir >/dev/full 2>said && complain "a full standard output is no failure"
+[ "$(cat said)" = "dlc: error: cannot write 'standard output': No space left on device" ] || complain "$(cat said)"
+
+# What can be written appears whole, beside what was there, and a device takes text.
+for kind in so obj lib asm llvm bc ir ast dot math plan summary header; do
+  echo old >out
+  "$build/dlc" net.net --emit=$kind -o out || complain "--emit=$kind fails"
+  [ "$(wc -c <out)" -gt 100 ] || complain "--emit=$kind wrote little"
+  [ -z "$(ls ./*.tmp* 2>/dev/null)" ] || complain "--emit=$kind left $(ls ./*.tmp*)"
+done
+"$build/dlc" net.net --emit=ir -o /dev/null || complain "/dev/null takes no text"
+[ -c /dev/null ] || complain "/dev/null is no device any more"
+[ $failures = 0 ]
