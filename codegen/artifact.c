@@ -80,7 +80,7 @@ static ProgramCode emit_function(Cg *cg, const Artifact *art, Arena *a, const Bl
   int last = f->part == FORWARD_PART ? l.plan->cut : l.plan->ngroups;
   ProgramCode code = {.code = lower_function(&l, f->name, first, last, f->part == BACKWARD_PART,
                                              f->part != BACKWARD_PART)};
-  code.arena_bytes = l.plan->peak + l.scratch_bytes;
+  code.arena_bytes = l.arena_bytes;
   code.flops = l.flops;
   return code;
 }
@@ -95,6 +95,7 @@ Cg *artifact_emit(Artifact *art, Arena *a) {
   Block *block = block_build(art->source, art->program[PROGRAM_TRAIN], cg->real_bytes, a);
   ProgramCode programs[DLC_PROGRAMS];
   int errors = art->diags->errors;
+  memset(art->arena_bytes, 0, sizeof art->arena_bytes);
   Debug *debug = debug_new(cg, art->source);
   for (int i = 0; i < DLC_PROGRAMS; i++) {
     programs[i] = emit_function(cg, art, a, block, debug, &function[i]);

@@ -2,6 +2,7 @@
  */
 #include "codegen/lower.h"
 
+#include "passes/cost.h"
 #include "passes/fusible.h"
 
 /* ---- one kernel ---- */
@@ -34,29 +35,6 @@ static LowerStep *rule_for(Op op) {
   return fusible_pointwise(op) || fusible_reduction(op) ? lower_sweep : step_rule[op];
 }
 
-/* A multiply and an add for each element of the result and each summed term. */
-static double product_flops(const Node *n) {
-  double result = (double)type_elements(&n->type);
-  const Node *a = n->in[0], *b = n->in[1];
-  if (n->op == OP_conv)
-    return 2 * result * (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
-  if (n->op == OP_conv_input)
-    return 2 * (double)type_elements(&a->type) *
-           (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
-  if (n->op == OP_conv_weight)
-    return 2 * (double)type_elements(&b->type) *
-           (double)(n->type.dim[1] * n->type.dim[2] * n->type.dim[3]);
-  const Attr *c = node_attr(n, "contract_a");
-  for (int i = 0; i < c->n; i++) result *= (double)a->type.dim[c->v[i]];
-  return 2 * result;
-}
-
-/* Of one sample: what is shared by the batch, such as the optimizer's update, is not counted. */
-static double step_flops(const Node *n) {
-  if (fusible_product(n->op) || n->op == OP_conv_weight) return product_flops(n);
-  return n->type.batched ? (double)type_elements(&n->type) : 0;
-}
-
 /* The member that the kernel is built around: the one that is no part of a sweep, if there is such
  * a one. */
 static const Node *anchor(const PlanGroup *g) {
@@ -77,7 +55,7 @@ static bool lower_step(Lower *l, const PlanGroup *g) {
     diag_error(l->diags, n->span, "'%s' cannot be compiled yet", op_info[n->op].name);
     return false;
   }
-  for (int i = 0; i < g->members.count; i++) l->flops += step_flops(g->members.at[i]);
+  for (int i = 0; i < g->members.count; i++) l->flops += cost_flops(g->members.at[i]);
   bool ok = rule(l, g, n);
   debug_kernels(l->debug, l->graph, n);
   debug_function(l->debug, l->function, l->name, n->span);
@@ -173,7 +151,9 @@ LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, boo
                             bool others) {
   begin_function(l, name);
   bool ok = true;
-  for (int k = first; k <= last; k++) ok &= lower_step(l, &l->plan->groups[k]);
+  l->arena_bytes = l->plan->peak;
+  for (l->group = first; l->group <= last; l->group++)
+    ok &= lower_step(l, &l->plan->groups[l->group]);
   l->n = l->batch;
   if (ok) lower_results(l, gradients, others);
   LLVMBuildRetVoid(l->cg->builder);

@@ -13,7 +13,7 @@
 /* What a slot points to. */
 typedef enum {
   BASE_ARENA,     /* arena + offset */
-  BASE_SCRATCH,   /* behind the arena's planned part, + offset */
+  BASE_SCRATCH,   /* the same, where nothing lies while the step runs */
   BASE_PARAMETER, /* parameter block + offset */
   BASE_GRADIENT,  /* gradient block + offset */
   BASE_INPUT,     /* inputs[index] */
@@ -47,10 +47,12 @@ typedef struct {
   LLVMValueRef
       n; /* what the kernels of this step are called with: the batch, or 1 for shared images */
   /* the step */
+  int group; /* its number in the plan; of copies of results, that of the kernel after which they
+                run */
   int nslots;
   Slot slot[LOWER_SLOTS];
-  int64_t step_scratch;  /* bytes of scratch that this step has taken */
-  int64_t scratch_bytes; /* the most that any step took */
+  int64_t step_scratch; /* end of the scratch that this step has taken */
+  int64_t arena_bytes;  /* end of all that the steps so far use of the arena */
   double flops;
 } Lower;
 

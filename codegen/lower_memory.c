@@ -3,8 +3,8 @@
 
 #include "codegen/lower.h"
 
-/* Less work than this stays on the caller's thread. Handing a loop to a thread that waits for it costs less than a
- * microsecond, and estimates are low rather than high. */
+/* Less work than this stays on the caller's thread. Handing a loop to a thread that waits for it
+ * costs less than a microsecond, and estimates are low rather than high. */
 enum { PARALLEL_NANOSECONDS = 2000 };
 
 Domain lower_domain(const Node *n) {
@@ -22,9 +22,7 @@ Domain lower_domain(const Node *n) {
   return d;
 }
 
-int lower_slot(Lower *l, Base base, int64_t offset) {
-  for (int i = 0; i < l->nslots; i++)
-    if (l->slot[i].base == base && l->slot[i].offset == offset) return i;
+static int new_slot(Lower *l, Base base, int64_t offset) {
   if (l->nslots == LOWER_SLOTS) {
     diag_error(l->diags, (Span){0}, "internal: a kernel touches more than %d places", LOWER_SLOTS);
     return 0;
@@ -33,10 +31,28 @@ int lower_slot(Lower *l, Base base, int64_t offset) {
   return l->nslots++;
 }
 
+int lower_slot(Lower *l, Base base, int64_t offset) {
+  for (int i = 0; i < l->nslots; i++)
+    if (l->slot[i].base == base && l->slot[i].offset == offset) return i;
+  return new_slot(l, base, offset);
+}
+
+/* Puts `bytes` bytes behind a scratch slot, apart from what lives in this step. Returns their end.
+ */
+static int64_t place_scratch(Lower *l, int slot, int64_t bytes) {
+  Arena *scratch = arena_new();
+  int64_t at =
+      plan_gap(l->graph, l->plan, l->group, l->step_scratch, bytes, l->cg->real_bytes, scratch);
+  arena_free(scratch);
+  int64_t end = at + ((bytes + 63) & ~(int64_t)63);
+  if (end > l->arena_bytes) l->arena_bytes = end;
+  l->slot[slot].offset = at;
+  return end;
+}
+
 int lower_scratch(Lower *l, int64_t bytes) {
-  int slot = lower_slot(l, BASE_SCRATCH, l->step_scratch);
-  l->step_scratch += (bytes + 63) & ~(int64_t)63;
-  if (l->step_scratch > l->scratch_bytes) l->scratch_bytes = l->step_scratch;
+  int slot = new_slot(l, BASE_SCRATCH, 0);
+  if (bytes) l->step_scratch = place_scratch(l, slot, bytes);
   return slot;
 }
 
@@ -156,9 +172,8 @@ static LLVMValueRef element_of(Lower *l, int field, int64_t index) {
 static LLVMValueRef slot_pointer(Lower *l, const Slot *s) {
   switch (s->base) {
     case BASE_ARENA:
-      return offset_from(l, CALL_ARENA, s->offset);
     case BASE_SCRATCH:
-      return offset_from(l, CALL_ARENA, l->plan->peak + s->offset);
+      return offset_from(l, CALL_ARENA, s->offset);
     case BASE_PARAMETER:
       return offset_from(l, CALL_PARAMETERS, s->offset);
     case BASE_GRADIENT:
@@ -306,7 +321,6 @@ void lower_run(Lower *l, const KernelList *list) {
 }
 
 void lower_run_scratch(Lower *l, const KernelList *list, int slot) {
-  int64_t end = l->slot[slot].offset + list->scratch_bytes;
-  if (end > l->scratch_bytes) l->scratch_bytes = end;
+  if (list->scratch_bytes) place_scratch(l, slot, list->scratch_bytes);
   lower_run(l, list);
 }

@@ -19,6 +19,9 @@ typedef struct {
 
 PassOptions driver_pass_options(const Compilation *c);
 Artifact driver_artifact(const Compilation *c); /* still to be compiled */
+/* All programs of the network, within the budget; NULL after a reported error. Free with cg_free.
+ */
+Cg *driver_compile(Compilation *c, Artifact *art);
 int64_t driver_batch(const Compilation *c);
 bool driver_has_loss(const Graph *g);
 

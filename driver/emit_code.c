@@ -62,19 +62,6 @@ static bool check_target(Compilation *c, const Kind *k) {
   return false;
 }
 
-static bool check_budget(Compilation *c, const Artifact *art) {
-  long long budget = c->options->memory_budget, most = 0;
-  for (int p = 0; p < PROGRAM_COUNT; p++)
-    if (art->arena_bytes[p] > most) most = art->arena_bytes[p];
-  if (!budget || most <= budget) return true;
-  diag_error(c->diags, (Span){0},
-             "the arena needs %lld bytes at batch %lld, more than the budget of %lld", most,
-             (long long)art->max_batch, budget);
-  diag_note(c->diags, (Span){0}, "the least possible budget is %lld; a smaller --batch needs less",
-            most);
-  return false;
-}
-
 /* Machine code into `count` files, on as many threads. */
 static bool emit_objects(Compilation *c, Cg *cg, int count, const char *const *objects) {
   const char *why = NULL;
@@ -135,11 +122,9 @@ bool emit_code(Compilation *c) {
   if (!k) return fail(c, "the output's suffix is none of .so .o .a .s .ll .bc; say --emit=KIND");
   if (!check_target(c, k) || !begin_files(c, k, &files)) return false;
   Artifact art = driver_artifact(c);
-  PassOptions options = driver_pass_options(c);
-  if (!artifact_compile(&art, c->arena, &options, o->inference_only)) return false;
-  Cg *cg = artifact_emit(&art, c->arena);
+  Cg *cg = driver_compile(c, &art);
   if (!cg) return false;
-  bool ok = check_budget(c, &art) && write_files(c, &art, k, cg, &files);
+  bool ok = write_files(c, &art, k, cg, &files);
   cg_free(cg);
   return ok;
 }

@@ -49,13 +49,11 @@ static bool print_math(Compilation *c, Str *out) {
 static bool print_plan(Compilation *c, Str *out) {
   Program p;
   Artifact art = driver_artifact(c);
-  PassOptions options = driver_pass_options(c);
   if (!find_program(c, &p)) return false;
-  if (!artifact_compile(&art, c->arena, &options, c->options->inference_only)) return false;
-  if (!art.program[p]) return run_until(c, p, NULL); /* which says why there is none */
-  Cg *cg = artifact_emit(&art, c->arena);
+  Cg *cg = driver_compile(c, &art);
   if (!cg) return false;
   cg_free(cg);
+  if (!art.program[p]) return run_until(c, p, NULL); /* which says why there is none */
   plan_print(art.program[p], out, c->arena, c->options->real_bytes);
   str_printf(out, "arena %lld bytes, with the scratch of kernels\n", (long long)art.arena_bytes[p]);
   return true;

@@ -34,7 +34,20 @@ static void walk_from(Walk *w, Node *root) {
   }
 }
 
-static bool is_backward(const Result *r) { return r->target; }
+/* In the order of the walk. The way back to an input passes by all parameters: asked for first, it
+ * would leave their gradients, and all that these read, to the end. */
+typedef enum { TURN_FORWARD, TURN_PARAMETERS, TURN_INPUTS, TURNS } Turn;
+
+static Turn turn_of(const Result *r) {
+  return !r->target ? TURN_FORWARD : r->target->op == OP_input ? TURN_INPUTS : TURN_PARAMETERS;
+}
+
+static void walk_results(Walk *w, const Graph *g, Turn turn) {
+  for (int k = 0; k < g->results.count; k++) {
+    const Result *r = &g->results.at[turn == TURN_FORWARD ? k : g->results.count - 1 - k];
+    if (turn_of(r) == turn) walk_from(w, r->node);
+  }
+}
 
 void demand_order(Graph *g, Arena *scratch) {
   Walk w = {.scratch = scratch};
@@ -42,10 +55,7 @@ void demand_order(Graph *g, Arena *scratch) {
   w.order = ARENA_ARRAY(scratch, Node *, g->nodes.count + 1);
   for (int i = 0; i < g->nodes.count; i++)
     if (op_info[g->nodes.at[i]->op].kind == KIND_LEAF) walk_from(&w, g->nodes.at[i]);
-  for (int i = 0; i < g->results.count; i++)
-    if (!is_backward(&g->results.at[i])) walk_from(&w, g->results.at[i].node);
-  for (int i = g->results.count - 1; i >= 0; i--)
-    if (is_backward(&g->results.at[i])) walk_from(&w, g->results.at[i].node);
+  for (int turn = 0; turn < TURNS; turn++) walk_results(&w, g, (Turn)turn);
   g->nodes.count = w.count;
   for (int i = 0; i < w.count; i++) {
     g->nodes.at[i] = w.order[i];

@@ -34,6 +34,11 @@ const char *plan_check(const Graph *g, Arena *scratch, int real_bytes);
 int64_t plan_bytes(const Node *n, int64_t batch,
                    int real_bytes); /* of n's storage, rounded up to 64 */
 
+/* The lowest offset from `from` on at which `bytes` bytes lie free while kernel `group` runs:
+ * scratch memory of that kernel. */
+int64_t plan_gap(const Graph *g, const Plan *p, int group, int64_t from, int64_t bytes,
+                 int real_bytes, Arena *scratch);
+
 /* --emit=plan: a line a kernel with its results and their places; then the peak. */
 void plan_print(const Graph *g, Str *out, Arena *scratch, int real_bytes);
 

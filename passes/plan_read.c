@@ -1,4 +1,5 @@
 /* Reading a planned graph back, and the independent check of its offsets. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "passes/plan_groups.h"
@@ -66,6 +67,34 @@ Plan *plan_read(const Graph *g, Arena *a, int real_bytes) {
   }
   return p;
 }
+
+/* ---- scratch ---- */
+
+typedef struct {
+  int64_t from, to;
+} Bytes;
+
+static int by_start(const void *pa, const void *pb) {
+  const Bytes *a = pa, *b = pb;
+  return a->from < b->from ? -1 : a->from > b->from;
+}
+
+int64_t plan_gap(const Graph *g, const Plan *p, int group, int64_t from, int64_t bytes,
+                 int real_bytes, Arena *scratch) {
+  VEC(Bytes) used = {0};
+  for (int i = 0; i < g->nodes.count; i++) {
+    const Node *n = g->nodes.at[i];
+    if (n->offset < 0 || p->start[i] > group || p->end[i] < group) continue;
+    vec_push(scratch, &used,
+             ((Bytes){n->offset, n->offset + plan_bytes(n, g->train.batch, real_bytes)}));
+  }
+  if (used.count) qsort(used.at, (size_t)used.count, sizeof *used.at, by_start);
+  for (int i = 0; i < used.count && used.at[i].from < from + bytes; i++)
+    if (used.at[i].to > from) from = used.at[i].to;
+  return from;
+}
+
+/* ---- the check ---- */
 
 /* b's kernel may write over a, which it reads for the last time. */
 static bool may_overwrite(const Plan *p, const Node *a, const Node *b) {

@@ -132,7 +132,9 @@ static void place(dlc_session *s, const Plan *p) {
   s->parameters = base + p->parameters;
   s->gradients = s->mode == DLC_TRAINING ? base + p->gradients : NULL;
   s->arena = base + p->arena;
-  memset(base + p->inputs, 0, p->arena - p->inputs);
+  /* Gradients are written by backward before anything reads them; steps as a whole never touch
+   * them. */
+  memset(base + p->inputs, 0, p->gradients - p->inputs);
   place_sinks(s, base + p->sink_data);
 }
 
