@@ -236,7 +236,7 @@ static bool is_short(const char *text, int most) {
   return size_of(text) <= most && strlen(text) <= INLINE_ANY;
 }
 
-static Formula as_name(const char *name) { return (Formula){name, BIND_ATOM}; }
+static Formula as_name(const char *name) { return (Formula){.text = name, .binding = BIND_ATOM}; }
 
 /* The lines of the gradients that n is; where it is long it stands by the first one's name
  * afterwards. */
@@ -249,7 +249,7 @@ static bool put_gradients(Math *m, const Node *n, Formula f) {
     line(&m->gradients, name, "=", m->c.of[n->id].text);
     any = true;
     if (stands || m->name[n->id] || is_short(f.text, INLINE_GRADIENT)) continue;
-    m->c.of[n->id] = (Formula){name, BIND_POWER};
+    m->c.of[n->id] = (Formula){.text = name, .binding = BIND_POWER};
     m->named[n->id] = stands = true;
   }
   return any;
@@ -374,6 +374,8 @@ void math_print(const Graph *g, Str *out) {
   m.loss = loss_name(&m);
   name_nodes(&m);
   add_gradients(&m);
+  pass_simplify(m.g, a, &options);
+  if (!m.c.batch) one_sample(m.g, a); /* the sums over the batch of what is shared */
   pass_simplify(m.g, a, &options);
   put_all(&m);
   put_header(&m, out);

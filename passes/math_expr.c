@@ -6,12 +6,15 @@
 
 typedef Formula MathRule(const MathContext *c, const Node *n);
 
-static Formula formula(Binding b, const char *text) { return (Formula){text, b}; }
+static Formula formula(Binding b, const char *text) { return (Formula){.text = text, .binding = b}; }
+
+static const char *enclosed(const MathContext *c, Formula f, Binding least) {
+  return f.binding >= least ? f.text : arena_printf(c->arena, "(%s)", f.text);
+}
 
 /* x's formula, in parentheses where it binds less than `least`. */
 static const char *at_least(const MathContext *c, const Node *x, Binding least) {
-  Formula f = c->of[x->id];
-  return f.binding >= least ? f.text : arena_printf(c->arena, "(%s)", f.text);
+  return enclosed(c, c->of[x->id], least);
 }
 
 static const char *plain(const MathContext *c, const Node *x) { return c->of[x->id].text; }
@@ -33,6 +36,22 @@ static Formula number(const MathContext *c, double value) {
 }
 
 static const char *number_text(const MathContext *c, double value) { return number(c, value).text; }
+
+/* ---- numbers before products ---- */
+
+static Formula without_scale(Formula f) { return f.scale ? formula(f.rest_binding, f.rest) : f; }
+static double scale_of(Formula f) { return f.scale ? f.scale : 1; }
+
+/* scale times f, as one number before the rest. */
+static Formula scaled(const MathContext *c, double scale, Formula f) {
+  Formula rest = without_scale(f);
+  scale *= scale_of(f);
+  if (scale == 1) return rest;
+  Formula s = number(c, scale);
+  const char *form = s.binding == BIND_ATOM || scale < 0 ? "%s %s" : "(%s) %s";
+  const char *text = arena_printf(c->arena, form, s.text, enclosed(c, rest, BIND_MATRIX));
+  return (Formula){text, scale < 0 ? BIND_PRODUCT : BIND_MATRIX, scale, rest.text, rest.binding};
+}
 
 /* ---- arithmetic ---- */
 
@@ -80,6 +99,7 @@ static Formula rule_mul(const MathContext *c, const Node *n) {
   }
   Formula mean;
   if (is_number(a) && mean_of(c, node_float(a, "value"), b, &mean)) return mean;
+  if (is_number(a) && !is_number(b)) return scaled(c, node_float(a, "value"), c->of[b->id]);
   if (!is_number(a) && is_one_element(a) == is_one_element(b)) {
     return formula(BIND_PRODUCT,
                    arena_printf(c->arena, "%s * %s", at_least(c, n->in[0], BIND_PRODUCT),
@@ -242,38 +262,22 @@ static Formula rule_min(const MathContext *c, const Node *n) { return reduction(
 
 /* ---- products ---- */
 
-/* One factor: its number taken out, and its text in the place of a matrix. */
 typedef struct {
   const Node *node;
-  double scale;
   bool transposed;
 } Factor;
 
-static Factor factor_of(const MathContext *c, const Node *x) {
-  Factor f = {x, 1, false};
-  Formula mean;
-  if (x->op != OP_mul || c->named[x->id]) return f;
-  for (int i = 0; i < 2; i++) {
-    double value = is_number(x->in[i]) ? node_float(x->in[i], "value") : 1;
-    if (value != 1 && !mean_of(c, value, x->in[1 - i], &mean))
-      return (Factor){x->in[1 - i], value, false};
-  }
-  return f;
-}
-
 static const char *factor_text(const MathContext *c, const Factor *f) {
-  if (!f->transposed) return at_least(c, f->node, BIND_MATRIX);
-  return arena_printf(c->arena, "%s^T", at_least(c, f->node, BIND_ATOM));
+  Formula rest = without_scale(c->of[f->node->id]);
+  if (!f->transposed) return enclosed(c, rest, BIND_MATRIX);
+  return arena_printf(c->arena, "%s^T", enclosed(c, rest, BIND_ATOM));
 }
 
 static Formula product_text(const MathContext *c, Factor a, Factor b, bool summed) {
-  double scale = a.scale * b.scale;
   const char *text = arena_printf(c->arena, "%s %s", factor_text(c, &a), factor_text(c, &b));
-  Formula s = number(c, scale);
-  const char *form = s.binding == BIND_ATOM || scale < 0 ? "%s %s" : "(%s) %s";
-  if (scale != 1) text = arena_printf(c->arena, form, s.text, text);
-  if (summed && c->batch) return formula(BIND_ATOM, arena_printf(c->arena, "sum_n(%s)", text));
-  return formula(scale < 0 ? BIND_PRODUCT : BIND_MATRIX, text);
+  double scale = scale_of(c->of[a.node->id]) * scale_of(c->of[b.node->id]);
+  Formula f = scaled(c, scale, formula(BIND_MATRIX, text));
+  return summed && c->batch ? formula(BIND_ATOM, arena_printf(c->arena, "sum_n(%s)", f.text)) : f;
 }
 
 static Formula call(const MathContext *c, const Node *n);
@@ -287,7 +291,7 @@ static Formula product(const MathContext *c, const Node *n, bool turned) {
   bool plain_product = !node_attr(n, "batch_a")->n && ca->n <= 1 && ra <= 2 && rb <= 2 && ra &&
                        rb && ra - ca->n <= 1 && rb - cb->n <= 1;
   if (!plain_product) return call(c, n);
-  Factor a = factor_of(c, n->in[0]), b = factor_of(c, n->in[1]);
+  Factor a = {.node = n->in[0]}, b = {.node = n->in[1]};
   bool summed = node_bool(n, "sum_batch");
   /* as a matrix product [free a, contracted] [contracted, free b] */
   a.transposed = ca->n && (ra == 2 ? ca->v[0] == 0 : true);

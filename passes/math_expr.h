@@ -13,9 +13,13 @@ typedef enum {
   BIND_ATOM
 } Binding;
 
+/* A product that begins with a number says so, that the numbers of products within products become one. */
 typedef struct {
   const char *text;
   Binding binding;
+  double scale; /* 0: no number; else `rest` is the text without it */
+  const char *rest;
+  Binding rest_binding;
 } Formula;
 
 typedef struct {

@@ -143,6 +143,22 @@ static const char batch_norm[] =
     "dL/dimage = conv_input(dL/dconv1, W_conv1)\n"
     "dL/dW_conv1 = conv_weight(image, dL/dconv1)\n";
 
+static const char scaled[] =
+    "# scaled\n"
+    "# L is the loss of one sample; a batch takes the mean of it and of the gradients by "
+    "parameters\n"
+    "# a * b is elementwise, W x and x^T are of matrices, 1[c] is 1 where c holds and 0 elsewhere\n"
+    "\n"
+    "fc = W_fc x + b_fc\n"
+    "o = fc\n"
+    "L = 0.5 sum((fc - y)^2) + 0.005 sum(w^2) + 0.1 sum((2 W_fc^T fc)^2)\n"
+    "\n"
+    "dL/dw = 0.01 w\n"
+    "dL/dfc = 0.8 W_fc W_fc^T fc + fc - y\n"
+    "dL/db_fc = 0.8 W_fc W_fc^T fc + fc - y\n"
+    "dL/dx = W_fc^T (0.8 W_fc W_fc^T fc + fc - y)\n"
+    "dL/dW_fc = 0.8 fc (W_fc^T fc)^T + (0.8 W_fc W_fc^T fc + fc - y) x^T\n";
+
 static const char *formulas(Arena *a, const char *name) {
   Graph *g = program(a, net(a, name), PROGRAM_GRAD, "simplify", 2);
   const char *before = print(a, g);
@@ -173,6 +189,8 @@ static void test_conv_pool(void **state) {
 static void test_batch_norm(void **state) {
   assert_string_equal(formulas(*state, "batch_norm"), batch_norm);
 }
+
+static void test_scaled(void **state) { assert_string_equal(formulas(*state, "scaled"), scaled); }
 
 /* The formulas do not depend on what the program computes beside the loss. */
 static void test_evaluation_program(void **state) {
@@ -234,11 +252,17 @@ static void test_attributes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_regression_mlp),     TEST(test_concat_dropout),
-      TEST(test_sigmoid_regression), TEST(test_mixer),
-      TEST(test_conv_pool),          TEST(test_batch_norm),
-      TEST(test_evaluation_program), TEST(test_inference),
-      TEST(test_notation),           TEST(test_attributes),
+      TEST(test_regression_mlp),
+      TEST(test_concat_dropout),
+      TEST(test_sigmoid_regression),
+      TEST(test_mixer),
+      TEST(test_conv_pool),
+      TEST(test_batch_norm),
+      TEST(test_evaluation_program),
+      TEST(test_inference),
+      TEST(test_notation),
+      TEST(test_attributes),
+      TEST(test_scaled),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
