@@ -2,6 +2,7 @@
  * show as '?', and of a very long line only the part around the place is shown. */
 #include "base/diag.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -275,6 +276,11 @@ void diags_print(Diags *d, FILE *out, bool colour) {
 
 static int least(int a, int b) { return a < b ? a : b; }
 
+/* In whatever case: BatchNorm is near batch_norm. */
+static bool same_letter(char a, char b) {
+  return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
 /* Edit distance with transpositions of neighbours (optimal string alignment). */
 static int distance(const char *a, int n, const char *b, int m) {
   int row[3][LIMIT_NAME_BYTES + 1];
@@ -283,9 +289,9 @@ static int distance(const char *a, int n, const char *b, int m) {
     int *now = row[i % 3], *up = row[(i + 2) % 3], *upper = row[(i + 1) % 3];
     now[0] = i;
     for (int j = 1; j <= m; j++) {
-      int change = up[j - 1] + (a[i - 1] != b[j - 1]);
+      int change = up[j - 1] + !same_letter(a[i - 1], b[j - 1]);
       now[j] = least(change, least(up[j], now[j - 1]) + 1);
-      bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      bool swapped = i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) && same_letter(a[i - 2], b[j - 1]);
       if (swapped) now[j] = least(now[j], upper[j - 2] + 1);
     }
   }

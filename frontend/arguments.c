@@ -126,8 +126,7 @@ bool match_attr(Checker *c, const SigAttr *s, const ArgValue *x, const char *of,
                                    (long long)(v->i > 0 ? LIMIT_DIM : -LIMIT_DIM))
                     : kind_text(s, c->arena),
               value_text(c->arena, v));
-  if (v->kind == VALUE_FLOAT && v->f == floor(v->f))
-    check_note(c, no_place(), "a // b divides integers");
+  value_note_integer(c, v);
   return false;
 }
 
@@ -186,7 +185,7 @@ static void place_positional(Match *k, int *next, const ArgValue *x) {
     place_operand(k, i, x);
   } else if (i < s->noperands + s->nattrs) {
     place_attr(k, i - s->noperands, x);
-  } else {
+  } else if (!k->failed) {
     int most = plural_count(s);
     fail(k, x->span,
          most ? TEXT(k, "%s takes at most %d argument%s", k->call->what, most, most == 1 ? "" : "s")
@@ -197,11 +196,14 @@ static void place_positional(Match *k, int *next, const ArgValue *x) {
 static void unknown_argument(Match *k, const ArgValue *x) {
   const char *names[SIG_OPERANDS + SIG_ATTRS];
   int n = 0;
-  for (int i = 0; i < k->s->nattrs; i++) names[n++] = k->s->attr[i].name;
   for (int i = 0; i < k->s->noperands; i++) names[n++] = k->s->operand[i].name;
+  for (int i = 0; i < k->s->nattrs; i++) names[n++] = k->s->attr[i].name;
   fail(k, x->name_span, TEXT(k, "%s has no argument %s", k->call->what, x->name));
   const char *near = near_name(x->name, names, n);
-  if (near) check_note(k->c, no_place(), "did you mean %s?", near);
+  if (near)
+    check_note(k->c, no_place(), "did you mean %s?", near);
+  else if (n)
+    check_note(k->c, no_place(), "it takes %s", names_text(k->c->arena, names, n));
 }
 
 static void place_named(Match *k, const ArgValue *x) {

@@ -23,7 +23,10 @@ static Value unknown_formal(Checker *c, const Item *block, const ArgValue *x) {
     vec_push(c->arena, &names, block->formals.at[i].name.text);
   const char *near = near_name(x->name, names.at, names.count);
   check_error(c, x->name_span, "%s has no argument %s", block->name.text, x->name);
-  if (near) check_note(c, no_place(), "did you mean %s?", near);
+  if (near)
+    check_note(c, no_place(), "did you mean %s?", near);
+  else if (names.count)
+    check_note(c, no_place(), "it takes %s", names_text(c->arena, names.at, names.count));
   return value_failed();
 }
 

@@ -1,4 +1,6 @@
 /* Calls: what a name stands for, and its arguments evaluated. */
+#include <string.h>
+
 #include "frontend/check.h"
 
 static void add_arg(Checker *c, Call *call, const char *name, Span name_span, Span span, Value v,
@@ -38,11 +40,36 @@ static const char *near_function(Checker *c, const char *word) {
   return near ? near : check_near(c, word, &c->blocks);
 }
 
+/* What other libraries call it. */
+static const char *translation(const char *word) {
+  static const char *const words[][2] = {
+      {"range", "a loop is for i in 0..3 { ... }"},
+      {"len", "dim(x, i) is the size of a dimension"},
+      {"shape", "dim(x, i) is the size of a dimension, rank(x) their number"},
+      {"size", "dim(x, i) is the size of a dimension, rank(x) their number"},
+      {"view", "it is called reshape here"},
+      {"cat", "it is called concat here"},
+      {"Dense", "it is called linear here"},
+      {"mm", "it is called matmul here"},
+      {"bmm", "it is called matmul here"},
+      {"mse_loss", "it is called mse here"},
+      {"l1_loss", "it is called mae here"},
+      {"smooth_l1_loss", "it is called huber here"},
+      {"binary_cross_entropy", "it is called bce here"},
+      {"binary_cross_entropy_with_logits", "it is called bce_with_logits here"},
+  };
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (!strcmp(words[i][0], word)) return words[i][1];
+  return NULL;
+}
+
 static Value unknown_function(Checker *c, const Call *call) {
-  const char *near = near_function(c, call->what);
+  const char *near = near_function(c, call->what), *other = translation(call->what);
   check_error(c, call->name_span, "there is no function %s", call->what);
   if (metric_exists(call->what))
     check_note(c, no_place(), "%s is a metric: metric %s(...);", call->what, call->what);
+  else if (other)
+    check_note(c, no_place(), "%s", other);
   else if (near)
     check_note(c, no_place(), "did you mean %s?", near);
   return value_failed();

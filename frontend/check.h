@@ -105,10 +105,15 @@ typedef struct {
   bool stopped; /* a limit was passed: everything fails silently from here on */
 } Checker;
 
+/* Where an integer was wanted: the mend, if the number is whole. */
+void value_note_integer(Checker *c, const Value *v);
+
 /* Reports an error; the result is VALUE_FAILED. */
 Value check_error(Checker *c, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #define check_note(c, at, ...) diag_note((c)->diags, (at), __VA_ARGS__)
 static inline Span no_place(void) { return (Span){0}; }
+/* "a, b, c" */
+const char *names_text(Arena *a, const char *const *names, int count);
 /* The nearest of a table's names and `more` names, or NULL. */
 const char *check_near(Checker *c, const char *word, const Table *t);
 

@@ -13,7 +13,7 @@ static const char *near_value(Checker *c, const char *word) {
     const char *near = check_near(c, word, tables[i]);
     if (near) return near;
   }
-  return NULL;
+  return near_name(word, (const char *const[]){"true", "false"}, 2);
 }
 
 static Value unknown_name(Checker *c, const char *name, Span at) {
@@ -180,9 +180,11 @@ static Value list(Checker *c, const Expr *x) {
   Value *v = ARENA_ARRAY(c->arena, Value, n ? n : 1);
   for (int i = 0; i < n; i++) {
     v[i] = eval(c, x->list.at[i]);
-    if (v[i].kind == VALUE_TENSOR || v[i].kind == VALUE_TUPLE)
+    if (!failed && (v[i].kind == VALUE_TENSOR || v[i].kind == VALUE_TUPLE)) {
       v[i] = check_error(c, x->list.at[i]->span, "a list holds compile-time values, not %s",
                          value_kind_text(&v[i]));
+      check_note(c, no_place(), "concat(a, b) joins tensors");
+    }
     failed |= v[i].kind == VALUE_FAILED;
   }
   if (!failed && count_elements(v, n) > LIMIT_LIST_LENGTH) return long_list(c, x);
@@ -243,8 +245,7 @@ bool eval_int(Checker *c, const Expr *x, const char *what, int64_t low, int64_t 
   if (v.kind == VALUE_FAILED) return false;
   if (v.kind != VALUE_INT) {
     check_error(c, x->span, "%s must be an integer, not %s", what, value_text(c->arena, &v));
-    if (v.kind == VALUE_FLOAT && v.f == floor(v.f))
-      check_note(c, no_place(), "a // b divides integers");
+    value_note_integer(c, &v);
     return false;
   }
   *out = v.i;

@@ -15,9 +15,10 @@ typedef struct {
   Table const_names, block_names;
   int depth;
   bool broken; /* some statements; the others are checked */
+  bool lost;   /* what was to be included: nothing is checked */
 } Loader;
 
-static bool load_file(Loader *l, int file, bool main_file);
+static void load_file(Loader *l, int file, bool main_file);
 
 /* ---- paths ---- */
 
@@ -76,6 +77,7 @@ static const char *find_include(Loader *l, const Item *x) {
   } else {
     check_error(c, x->name.span, "there is no file '%s' to include", x->name.text);
   }
+  l->lost = true;
   return NULL;
 }
 
@@ -142,7 +144,10 @@ static bool enter_file(Loader *l, const char *path, Span at, bool **open) {
   char real[PATH_MAX];
   if (!realpath(path, real)) return true; /* reading it will say why */
   bool *state = table_get(&l->files, real);
-  if (state && *state) check_error(c, at, "'%s' includes itself", path);
+  if (state && *state) {
+    check_error(c, at, "'%s' includes itself", path);
+    l->lost = true;
+  }
   if (state) return false;
   *open = ARENA_NEW(c->arena, bool);
   **open = true;
@@ -150,19 +155,19 @@ static bool enter_file(Loader *l, const char *path, Span at, bool **open) {
   return true;
 }
 
-static bool read_file(Loader *l, const char *path, Span at, bool main_file) {
+static void read_file(Loader *l, const char *path, Span at, bool main_file) {
   Checker *c = l->checker;
   bool none = false, *open = &none;
   const char *why = NULL;
-  if (!enter_file(l, path, at, &open)) return true;
+  if (!enter_file(l, path, at, &open)) return;
   int file = sources_load(c->diags->sources, path, &why);
   if (!file) {
     check_error(c, at, "cannot read '%s': %s", path, why);
-    return false;
+    l->lost = true;
+    return;
   }
-  bool fine = load_file(l, file, main_file);
+  load_file(l, file, main_file);
   *open = false;
-  return fine;
 }
 
 static void take_include(Loader *l, const Item *x) {
@@ -170,6 +175,7 @@ static void take_include(Loader *l, const Item *x) {
   if (!path) return;
   if (l->depth >= LIMIT_NESTING) {
     check_error(l->checker, x->span, "includes are nested more than %d levels deep", LIMIT_NESTING);
+    l->lost = true;
     return;
   }
   l->depth++;
@@ -191,25 +197,22 @@ static void take(Loader *l, Item *x, bool main_file) {
     take_one(l, x, &c->train, "train block", main_file);
 }
 
-static bool load_file(Loader *l, int file, bool main_file) {
+static void load_file(Loader *l, int file, bool main_file) {
   Checker *c = l->checker;
   Items items;
   Parsed parsed = parse_source(c->arena, c->diags, file, &items);
   l->broken |= parsed == PARSED_BROKEN;
-  if (parsed == PARSED_NOT) {
-    c->reports++;
-    return false;
-  }
+  l->lost |= parsed == PARSED_NOT;
+  if (parsed == PARSED_NOT) return;
   for (int i = 0; i < items.count; i++) take(l, items.at[i], main_file);
   if (main_file && !c->network) check_error(c, (Span){file, 1, 1, 1, 1}, "the file has no network");
-  return true;
 }
 
 bool load_program(Checker *c, const char *path, Items *consts) {
   Loader l = {.checker = c, .consts = consts};
-  bool fine = read_file(&l, path, no_place(), true) && !c->reports;
+  read_file(&l, path, no_place(), true);
   c->reports += l.broken;
-  return fine;
+  return c->network && !l.lost;
 }
 
 /* ---- -D name=value ---- */

@@ -193,9 +193,6 @@ static void exec_outside(Checker *c, const Stmt *s) {
   Declared d;
   const Name *name = &s->names.at[0];
   Node *n = NULL;
-  if (s->value)
-    check_error(c, s->value->span, "%s %s comes from outside: it has no value here",
-                s->kind == STMT_INPUT ? "input" : "target", name->text);
   if (declared(c, s, &d) && unique_leaf(c, name)) {
     Attr attr[] = {attr_str(name->text), attr_int(d.classes), attr_ints(d.rank, d.dim),
                    attr_words(elem[d.elem])};
@@ -264,7 +261,7 @@ static void exec_output(Checker *c, const Stmt *s) {
     check_note(c, *other, "the other one is here");
     n = NULL;
   }
-  table_put(c->arena, &c->outputs, name->text, (void *)&name->span);
+  if (!other) table_put(c->arena, &c->outputs, name->text, (void *)&name->span);
   if (n) ir_result(c->graph, RESULT_OUTPUT, name->text, n, NULL);
   bind(c, name, value_tensor(n));
 }
@@ -303,7 +300,10 @@ static void unknown_metric(Checker *c, const Call *call) {
     if (metric_exists(metrics[i])) known[n++] = metrics[i];
   const char *near = near_name(call->what, known, n);
   check_error(c, call->name_span, "there is no metric %s", call->what);
-  if (near) check_note(c, no_place(), "did you mean %s?", near);
+  if (near)
+    check_note(c, no_place(), "did you mean %s?", near);
+  else
+    check_note(c, no_place(), "there are %s", names_text(c->arena, known, n));
 }
 
 static void exec_metric(Checker *c, const Stmt *s) {

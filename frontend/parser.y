@@ -21,6 +21,7 @@ int parse_token(YYSTYPE *value, Span *at, void *scanner); /* in lexer.l */
 %code {
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/str.h"
 
 #define YYLLOC_DEFAULT(to, from, n) (to) = span_join(from, n)
@@ -43,6 +44,7 @@ static Span span_join(const Span *from, int n) {
 /* The rest of the statement could not be parsed: its value fails without a word, and so does a place without a
  * type. */
 static Stmt *broken(Parse *p, Stmt *s, Span at) {
+  p->swallowed |= at.line != at.end_line && !p->resumed;
   if (s->kind != STMT_OUTPUT && s->kind != STMT_LOSS) s->kind = STMT_BIND;
   s->value = ast_expr(A, EXPR_FAILED, at);
   vec_push(A, &p->broken, at);
@@ -98,7 +100,7 @@ static void yyerror(const Span *at, void *scanner, Parse *p, const char *message
 %type <args> args args_opt
 %type <label> label
 %type <names> names
-%type <stmt> statement head place if
+%type <stmt> statement head place own if
 %type <stmts> statements body
 %type <type> type
 %type <formal> formal
@@ -177,7 +179,8 @@ statement:
       if ($7) $$->body = *$7;
     }
   | place ':' type ';'      { $$ = $1; $$->type = $3; $$->span = @$; }
-  | place ':' type '=' expr ';' {
+  | own ':' type ';'        { $$ = $1; $$->type = $3; $$->span = @$; }
+  | own ':' type '=' expr ';' {
       $$ = $1;
       $$->type = $3;
       $$->value = $5;
@@ -186,6 +189,7 @@ statement:
   | METRIC call ';'         { $$ = ast_stmt(A, STMT_METRIC, @$, $2); }
   | head error ';'          { $$ = broken(p, $1, @$); yyerrok; }
   | place error ';'         { $$ = broken(p, $1, @$); yyerrok; }
+  | own error ';'           { $$ = broken(p, $1, @$); yyerrok; }
   | FOR error body          { $$ = NULL; }
   | FOR error ';'           { $$ = NULL; }
   | IF error body           { $$ = NULL; }
@@ -204,7 +208,9 @@ head:
 place:
     INPUT NAME              { $$ = ast_stmt(A, STMT_INPUT, @$, NULL); $$->names = *ast_names(A, NULL, $2); }
   | TARGET NAME             { $$ = ast_stmt(A, STMT_TARGET, @$, NULL); $$->names = *ast_names(A, NULL, $2); }
-  | PARAM NAME              { $$ = ast_stmt(A, STMT_PARAM, @$, NULL); $$->names = *ast_names(A, NULL, $2); }
+  ;
+own:
+    PARAM NAME              { $$ = ast_stmt(A, STMT_PARAM, @$, NULL); $$->names = *ast_names(A, NULL, $2); }
   ;
 
 names:
@@ -385,6 +391,7 @@ static void put_expected(Str *s, const Expected *set) {
 
 /* ---- mends ---- */
 
+static bool is_item(int token) { return token >= NETWORK && token <= INCLUDE; }
 static bool is_keyword(int token) { return token >= NETWORK && token <= NOT; }
 
 static const char *symbol_text(Arena *a, yysymbol_kind_t symbol) {
@@ -430,10 +437,23 @@ static void note_mend(const Parse *p, const Expected *set, Span at, int token) {
     diag_note(p->diags, (Span){0}, "did you mean %s?", near);
   else if (begins && (token == FLOOR_DIV || token == '/'))
     diag_note(p->diags, (Span){0}, "a comment begins with #");
+  else if (begins && is_item(token))
+    diag_note(p->diags, (Span){0}, "it stands beside a network, not in one: is a '}' missing?");
+  else if (after_name(set) && token == '}')
+    diag_note(p->diags, (Span){0}, "a block ends with return ...;");
+  else if (token == '[')
+    diag_note(p->diags, (Span){0}, "nothing is indexed: slice(x, dim, start, end) is part of a tensor, and for k in list "
+                                   "takes a list's elements");
   else if (token == AS)
     diag_note(p->diags, (Span){0}, "as names the call right before it: linear(10) as fc");
   else if (expects(set, YYSYMBOL_PIPE) && arithmetic)
     diag_note(p->diags, (Span){0}, "|> binds loosest: (x |> f) + 1");
+  else if (token == '{' && expects(set, YYTRANSLATE('[')) && !expects(set, YYSYMBOL_INT))
+    diag_note(p->diags, (Span){0}, "as name[i] tells the layers of a loop apart");
+  else if (token == '(' && set->n == 1 && expects(set, YYTRANSLATE('{')) && p->previous == NAME)
+    diag_note(p->diags, (Span){0}, "what a network takes are its inputs: input x : f32[3];");
+  else if (token == ';' && set->n == 1 && expects(set, YYTRANSLATE('=')))
+    diag_note(p->diags, (Span){0}, "as in output name = expr;");
   else if (p->previous == FOR && token == '(')
     diag_note(p->diags, (Span){0}, "as in for i in 0..3 { ... }");
   else if (!begins && is_keyword(token) && expects(set, YYSYMBOL_NAME) && p->before.end_line == at.line)
@@ -448,9 +468,11 @@ static bool missed_before(const Parse *p, const Expected *set, Span at) {
   return expects(set, YYTRANSLATE(';')) && p->before.file && p->before.end_line < at.line;
 }
 
+static Span behind(Span end) {
+  return (Span){end.file, end.end_line, end.end_col, end.end_line, end.end_col};
+}
+
 static void report(Parse *p, const Expected *set, Span at, yysymbol_kind_t symbol) {
-  Span end = p->before;
-  Span behind = {end.file, end.end_line, end.end_col, end.end_line, end.end_col};
   Str s = str_new(A);
   put_expected(&s, set);
   if (p->token == '=' && is_keyword(p->previous)) {
@@ -459,20 +481,37 @@ static void report(Parse *p, const Expected *set, Span at, yysymbol_kind_t symbo
   } else if (p->token == ';' && (at_statement(set) || at_item(set))) {
     diag_error(p->diags, at, "this ';' ends nothing");
   } else if (missed_before(p, set, at)) {
-    diag_error(p->diags, behind, "%s", s.text);
+    diag_error(p->diags, behind(p->before), "expected ';'");
   } else {
     diag_error(p->diags, at, "%s, not %s", s.text, symbol_text(A, symbol));
-    note_mend(p, set, at, p->token);
+    if (p->diags->errors <= LIMIT_DIAGNOSTICS) note_mend(p, set, at, p->token);
   }
+}
+
+static bool begins_statement(int token) {
+  return token == NAME || (token >= INPUT && token <= METRIC) || token == RETURN || token == IF || token == FOR;
+}
+
+/* How the tokens that follow are to be read. */
+static void recover(Parse *p, const Expected *set, Span at) {
+  int token = p->token;
+  bool missed = missed_before(p, set, at) && p->nesting && begins_statement(token);
+  p->missed = missed ? 2 : 0;
+  p->resumed = missed;
+  p->in_header = p->previous == FOR && token == '(';
+  p->in_body = token == '{' && expects(set, YYTRANSLATE(';'));
+  p->without_body = (after_name(set) || at_statement(set)) && !is_mark(token, ";{}");
+  p->swallowed |= token == ',' || (token == '=' && is_keyword(p->previous));
+  p->unclosed |= is_item(token) && at_statement(set);
 }
 
 static int yyreport_syntax_error(const yypcontext_t *ctx, void *scanner, Parse *p) {
   (void)scanner;
   Expected set;
-  if (p->fatal) return 0;
+  Span at = *yypcontext_location(ctx);
+  if (p->fatal || (p->unclosed && p->token == YYEOF)) return 0;
   set.n = yypcontext_expected_tokens(ctx, set.kind, EXPECTED);
-  report(p, &set, *yypcontext_location(ctx), yypcontext_token(ctx));
-  p->in_header = p->previous == FOR && p->token == '(';
-  p->without_body = after_name(&set) || (at_statement(&set) && !is_mark(p->token, ";{"));
+  report(p, &set, at, yypcontext_token(ctx));
+  recover(p, &set, at);
   return 0;
 }

@@ -41,6 +41,7 @@ static bool same_place(Span a, Span b) {
 }
 
 static const char *node_name(Checker *c, const Node *n) {
+  if (n->op == OP_real) n = n->in[0];
   bool named = n->op == OP_input || n->op == OP_target || n->op == OP_param;
   const char *name = named ? node_str(n, "name") : n->label ? n->label : "this";
   return arena_printf(c->arena, "%s is %s", name, type_text(c->arena, &n->type));

@@ -71,13 +71,10 @@ static void unknown_item(Checker *c, TrainKind kind, const Call *call) {
     if (train_rows[i].kind == kind) vec_push(c->arena, &names, train_rows[i].name);
   const char *near = near_name(call->what, names.at, names.count);
   check_error(c, call->name_span, "there is no %s %s", what[kind], call->what);
-  if (near) {
+  if (near)
     check_note(c, no_place(), "did you mean %s?", near);
-    return;
-  }
-  Str s = str_new(c->arena);
-  for (int i = 0; i < names.count; i++) str_printf(&s, "%s%s", i ? ", " : "", names.at[i]);
-  check_note(c, no_place(), "there are %s", s.text);
+  else
+    check_note(c, no_place(), "there are %s", names_text(c->arena, names.at, names.count));
 }
 
 static bool item_call(Checker *c, const Expr *x, Call *call) {
@@ -150,15 +147,17 @@ static void set_clip(Checker *c, const Setting *s) {
 
 static void set_freeze(Checker *c, const Setting *s) {
   for (int i = 0; i < s->values.count; i++) {
-    Value v = eval(c, s->values.at[i]);
-    if (v.kind == VALUE_FAILED) continue;
+    const Expr *x = s->values.at[i];
+    bool bare = x->kind == EXPR_NAME && !table_get(&c->consts, x->text);
+    Value v = bare ? value_failed() : eval(c, x);
+    if (v.kind == VALUE_FAILED && !bare) continue;
     if (v.kind == VALUE_STRING) {
       vec_push(c->arena, &c->graph->train.freeze, v.s);
       vec_push(c->arena, &c->freeze_spans, s->values.at[i]->span);
       continue;
     }
     check_error(c, s->values.at[i]->span, "freeze takes a pattern in quotes, not %s",
-                value_kind_text(&v));
+                bare ? "a name" : value_kind_text(&v));
     check_note(c, no_place(), "as in freeze \"layer1.*\";");
   }
 }
@@ -166,9 +165,13 @@ static void set_freeze(Checker *c, const Setting *s) {
 static void unknown_word(Checker *c, const Setting *s) {
   static const char *const words[] = {"optimizer", "schedule", "augment", "batch",         "epochs",
                                       "seed",      "warmup",   "freeze",  "clip_grad_norm"};
-  const char *near = near_name(s->word.text, words, (int)(sizeof words / sizeof *words));
+  enum { WORDS = sizeof words / sizeof *words };
+  const char *near = near_name(s->word.text, words, WORDS);
   check_error(c, s->word.span, "a train block has no statement %s", s->word.text);
-  if (near) check_note(c, no_place(), "did you mean %s?", near);
+  if (near)
+    check_note(c, no_place(), "did you mean %s?", near);
+  else
+    check_note(c, no_place(), "there are %s", names_text(c->arena, words, WORDS));
 }
 
 static bool once(Checker *c, Table *seen, const Setting *s) {

@@ -1,6 +1,7 @@
 /* Values, and what every part of the walk uses: errors and limits. */
 #include "frontend/check.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -26,6 +27,17 @@ const char *value_text(Arena *a, const Value *v) {
   Str s = str_new(a);
   str_double(&s, v->f);
   if (!strpbrk(s.text, ".en")) str_put(&s, ".0");
+  return s.text;
+}
+
+void value_note_integer(Checker *c, const Value *v) {
+  if (v->kind != VALUE_FLOAT || v->f != rint(v->f) || fabs(v->f) > 1e15) return;
+  check_note(c, no_place(), "an integer is written %.0f; a // b divides integers", v->f);
+}
+
+const char *names_text(Arena *a, const char *const *names, int count) {
+  Str s = str_new(a);
+  for (int i = 0; i < count; i++) str_printf(&s, "%s%s", i ? ", " : "", names[i]);
   return s.text;
 }
 
