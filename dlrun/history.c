@@ -84,8 +84,11 @@ static bool write_file(const History *h, const char *dir, const char *name,
 }
 
 bool history_write(const History *h, const char *dir, Fault *f) {
-  return write_file(h, dir, "log.csv", write_csv, f) &&
-         write_file(h, dir, "curves.svg", write_svg, f) && write_png(h, dir, f);
+  return write_file(h, dir, "log.csv", write_csv, f);
+}
+
+bool history_draw(const History *h, const char *dir, Fault *f) {
+  return write_file(h, dir, "curves.svg", write_svg, f) && write_png(h, dir, f);
 }
 
 /* ---- reading ---- */

@@ -24,8 +24,9 @@ typedef struct {
   VEC(HistoryRow) rows;
 } History;
 
-/* Writes DIR/log.csv, DIR/curves.svg and DIR/curves.png anew. */
+/* Writes DIR/log.csv anew; DIR/curves.svg and DIR/curves.png. */
 bool history_write(const History *h, const char *dir, Fault *f);
+bool history_draw(const History *h, const char *dir, Fault *f);
 /* The rows of DIR/log.csv up to `epoch`, so that a resumed training goes on with them; none when
  * there is no file. */
 bool history_read(History *h, const char *dir, int64_t epoch, Fault *f);

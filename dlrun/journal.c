@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+enum { DRAW_EVERY = 1 }; /* seconds: a drawing takes longer than a short epoch */
+
 static double wall_time(void) {
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
@@ -31,6 +33,13 @@ static void put(Journal *j, int64_t step, const char *quantity, const char *part
   events_scalar(&j->events, wall_time(), step, tag, value);
 }
 
+static bool draw(Journal *j, Fault *f) {
+  if (!history_draw(j->history, j->dir, f)) return false;
+  j->stale = false;
+  j->drawn = wall_time();
+  return true;
+}
+
 bool journal_epoch(Journal *j, Fault *f) {
   if (!j->dir) return true;
   const History *h = j->history;
@@ -42,7 +51,12 @@ bool journal_epoch(Journal *j, Fault *f) {
     if (h->valid) put(j, row->step, h->model->metrics[i], "valid", row->valid_metric[i]);
   }
   put(j, row->step, "train", "lr", row->lr);
-  return events_flush(&j->events, f) && history_write(h, j->dir, f);
+  j->stale = true;
+  if (!events_flush(&j->events, f) || !history_write(h, j->dir, f)) return false;
+  return wall_time() < j->drawn + DRAW_EVERY || draw(j, f);
 }
 
-void journal_close(Journal *j) { events_close(&j->events); }
+bool journal_close(Journal *j, Fault *f) {
+  events_close(&j->events);
+  return !j->stale || draw(j, f);
+}

@@ -1,5 +1,5 @@
-/* The folder that --log names: log.csv, curves.svg and curves.png, anew after each epoch, and a
- * TensorBoard event file that grows with each step. */
+/* The folder that --log names: log.csv, anew after each epoch; curves.svg and curves.png, at most
+ * once a second and at the end; and a TensorBoard event file that grows with each step. */
 #ifndef DLC_DLRUN_JOURNAL_H
 #define DLC_DLRUN_JOURNAL_H
 
@@ -10,6 +10,8 @@ typedef struct {
   const char *dir; /* NULL: nothing is kept */
   const History *history;
   Events events;
+  double drawn; /* when */
+  bool stale;   /* the curves lack the last row */
 } Journal;
 
 /* Makes the folder. */
@@ -18,6 +20,6 @@ bool journal_open(Journal *j, const char *dir, const History *h, Fault *f);
 void journal_step(Journal *j, int64_t step, double loss);
 /* The history's last row. */
 bool journal_epoch(Journal *j, Fault *f);
-void journal_close(Journal *j);
+bool journal_close(Journal *j, Fault *f);
 
 #endif

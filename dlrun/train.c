@@ -338,7 +338,7 @@ static bool train(Tool *t, const TrainOptions *o) {
   say_resumed(&r);
   catch_interrupt();
   bool fine = train_epochs(&r, epoch);
-  journal_close(&r.journal);
+  fine = journal_close(&r.journal, &t->fault) && fine;
   if (fine) print_chart(&r);
   return fine;
 }

@@ -188,10 +188,25 @@ static void test_parts_of_weights(void **state) {
          dlrun("train %s --data " DATA " --only 'conv*'", B "three.so"));
 }
 
+/* Points of the first curve, drawn seldom but at the end for certain. */
+static int points_drawn(const char *path) {
+  char text[1 << 14];
+  FILE *f = fopen(path, "r");
+  assert_non_null(f);
+  text[fread(text, 1, sizeof text - 1, f)] = 0;
+  fclose(f);
+  const char *at = strstr(text, "<polyline class=\"i2\" points=\"");
+  assert_non_null(at);
+  int points = 0;
+  for (at = strstr(at, "points=") + 8; *at != '"'; at++) points += *at == ',';
+  return points;
+}
+
 static void test_log(void **state) {
   (void)state;
   expect(0, "", run_program("rm", "-rf " B "log2"));
-  train("--epochs 2 --quiet --log " B "log2");
+  train("--epochs 5 --quiet --log " B "log2");
+  assert_int_equal(points_drawn(B "log2/curves.svg"), 5);
   expect(0, "", run_program("ls", B "log2"));
   static const char files[] = "curves.png\ncurves.svg\nevents.out.tfevents.";
   assert_true(strncmp(output, files, strlen(files)) == 0);
