@@ -50,9 +50,9 @@ CONSTANT = lambda epoch, epochs: 1.0
 COSINE = lambda epoch, epochs: (1 + math.cos(math.pi * epoch / epochs)) / 2
 TASKS = {
     "mnist_cnn": (lambda k: models.MnistCnn(), mnist, 10, 1e-4, CONSTANT, 64, 12),
-    "cifar_mini_mlp": (models.CifarMiniMlp, cifar, 5, 1e-3, CONSTANT, 64, 10),
-    "cifar_mini_cnn": (models.CifarMiniCnn, cifar, 5, 1e-3, CONSTANT, 64, 10),
-    "cifar_mini_resnet": (models.CifarMiniResnet, cifar, 5, 1e-3, CONSTANT, 64, 10),
+    "cifar_mini_mlp": (models.CifarMiniMlp, cifar, 5, 1e-3, COSINE, 64, 10),
+    "cifar_mini_cnn": (models.CifarMiniCnn, cifar, 5, 1e-3, COSINE, 64, 10),
+    "cifar_mini_resnet": (models.CifarMiniResnet, cifar, 5, 1e-3, COSINE, 64, 10),
     "resnet18": (models.ResNet18, pathmnist, 9, 1e-3, COSINE, 64, 20),
     "densenet121": (models.DenseNet121, pathmnist, 9, 1e-3, COSINE, 64, 20),
 }
