@@ -53,3 +53,12 @@ double cost_kernel(const Graph *g, const Plan *p, int group, int real_bytes) {
              (is_product(k->members.at[i]) ? ns_per_product_flop : ns_per_flop);
   return batch * flops + ns_per_byte * moved_bytes(g, p, group, real_bytes);
 }
+
+int64_t cost_scratch(const PlanGroup *group, int real_bytes) {
+  int64_t bytes = 0;
+  for (int i = 0; i < group->members.count; i++) {
+    const Node *n = group->members.at[i];
+    if (n->op == OP_conv_input) bytes += plan_bytes(n->in[1], 1, real_bytes);
+  }
+  return bytes;
+}

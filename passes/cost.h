@@ -12,4 +12,8 @@ double cost_flops(const Node *n);
 /* Nanoseconds that a kernel of the plan takes on one core at the maximum batch. */
 double cost_kernel(const Graph *g, const Plan *p, int group, int real_bytes);
 
+/* Bytes of scratch memory that a kernel of these members is known to want: transposed weights.
+ * Others are small. */
+int64_t cost_scratch(const PlanGroup *group, int real_bytes);
+
 #endif

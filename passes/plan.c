@@ -1,12 +1,12 @@
 /* plan: the order in which kernels run, and where in the arena each result lies.
  *
  * Order: a kernel runs once what it reads is there; among those ready, kernels that store a new
- * parameter go first (their gradient dies at once), then the earliest in the graph. Gradient
- * programs run all of the forward part before the backward part. A new parameter value is written
- * over the old one, after every reader of the old one. Offsets: every storage lives from the kernel
- * that writes it to the last one that reads it; the largest are placed first, each at the lowest
- * offset that is free for its whole life. A sweep may write over an operand that dies there and is
- * read at the same element only.
+ * parameter go first (their gradient dies at once), then the earliest in the graph; then kernels
+ * move one at a time to where less lives at once. Gradient programs run all of the forward part
+ * before the backward part. A new parameter value is written over the old one, after every reader
+ * of the old one. Offsets: every storage lives from the kernel that writes it to the last one that
+ * reads it; the largest are placed first, each at the lowest offset that is free for its whole
+ * life. A sweep may write over an operand that dies there and is read at the same element only.
  *
  * Needs: order (layout) and groups (fuse). Keeps: the graph. Sets: group, renumbered in execution
  * order; offset. */
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "passes/cost.h"
 #include "passes/pass.h"
 #include "passes/plan_groups.h"
 
@@ -127,23 +128,74 @@ static void place_all(Offsets *o) {
   for (int i = 0; i < count; i++) nodes[i]->offset = o->at[o->storage_of[nodes[i]->id]].offset;
 }
 
-void pass_plan(Graph *g, Arena *scratch, const PassOptions *options) {
-  int real_bytes = options && options->real_bytes == 8 ? 8 : 4;
-  for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->offset = -1;
-  const int *number = groups_order(groups_build(g, scratch));
-  for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->group = number[g->nodes.at[i]->group];
+/* ---- the pass ---- */
 
-  Offsets o = {.graph = g,
-               .plan = plan_read(g, scratch, real_bytes),
-               .scratch = scratch,
-               .real_bytes = real_bytes,
-               .in_place = !options || options->level > 0};
-  o.at = ARENA_ARRAY(scratch, Storage, g->nodes.count + 1);
-  o.storage_of = ARENA_ARRAY(scratch, int, g->nodes.count + 1);
-  for (int i = 0; i < g->nodes.count; i++) o.storage_of[i] = -1;
+typedef struct {
+  Graph *graph;
+  Arena *scratch;
+  int real_bytes;
+  bool in_place;
+  int *group;      /* by node id: as fuse numbered it */
+  int64_t *offset; /* by node id: what groups_order left there */
+} Planning;
+
+/* With scratch memory where it finds a gap. */
+static int64_t peak_of(const Planning *p) {
+  const Plan *plan = plan_read(p->graph, p->scratch, p->real_bytes);
+  int64_t peak = plan->peak;
+  for (int k = 1; k <= plan->ngroups; k++) {
+    int64_t bytes = cost_scratch(&plan->groups[k], p->real_bytes);
+    if (!bytes) continue;
+    int64_t at = plan_gap(p->graph, plan, k, 0, bytes, p->real_bytes, p->scratch);
+    if (at + bytes > peak) peak = at + bytes;
+  }
+  return peak;
+}
+
+/* Offsets for the groups in this order. Returns the peak. */
+static int64_t place_groups(const Planning *p, const int *number) {
+  for (int i = 0; i < p->graph->nodes.count; i++) {
+    p->graph->nodes.at[i]->group = number[p->group[i]];
+    p->graph->nodes.at[i]->offset = p->offset[i];
+  }
+  Offsets o = {.graph = p->graph,
+               .plan = plan_read(p->graph, p->scratch, p->real_bytes),
+               .scratch = p->scratch,
+               .real_bytes = p->real_bytes,
+               .in_place = p->in_place};
+  o.at = ARENA_ARRAY(p->scratch, Storage, p->graph->nodes.count + 1);
+  o.storage_of = ARENA_ARRAY(p->scratch, int, p->graph->nodes.count + 1);
+  for (int i = 0; i < p->graph->nodes.count; i++) o.storage_of[i] = -1;
   place_all(&o);
+  return peak_of(p);
+}
 
-  const char *overlap = plan_check(g, scratch, real_bytes);
+/* What is shorter by parts may be longer as a whole, where it could be written in place before. */
+static void plan_best(Planning *p, Groups *groups) {
+  const int *number = groups_order(groups);
+  for (int i = 0; i < p->graph->nodes.count; i++) p->offset[i] = p->graph->nodes.at[i]->offset;
+  if (!p->in_place) {
+    place_groups(p, number);
+    return;
+  }
+  const int *better = groups_search(groups, number, p->real_bytes);
+  int64_t peak = place_groups(p, number);
+  if (place_groups(p, better) > peak) place_groups(p, number);
+}
+
+void pass_plan(Graph *g, Arena *scratch, const PassOptions *options) {
+  Planning p = {.graph = g,
+                .scratch = scratch,
+                .real_bytes = options && options->real_bytes == 8 ? 8 : 4,
+                .in_place = !options || options->level > 0};
+  p.group = ARENA_ARRAY(scratch, int, g->nodes.count + 1);
+  p.offset = ARENA_ARRAY(scratch, int64_t, g->nodes.count + 1);
+  for (int i = 0; i < g->nodes.count; i++) {
+    p.group[i] = g->nodes.at[i]->group;
+    g->nodes.at[i]->offset = -1;
+  }
+  plan_best(&p, groups_build(g, scratch));
+  const char *overlap = plan_check(g, scratch, p.real_bytes);
   if (overlap && options && options->diags)
     diag_error(options->diags, (Span){0}, "internal: plan: %s", overlap);
 }

@@ -30,6 +30,8 @@ Groups *groups_build(Graph *g, Arena *scratch);
  * parameters wait for each other in a circle, one gives up its place: its results go to the arena,
  * to be copied at the end. */
 int *groups_order(Groups *s);
+/* The same from `number`, changed where less lives at once that way. */
+int *groups_search(Groups *s, const int *number, int real_bytes);
 
 /* The members of each group, by id; *count is the largest number of a group. */
 PlanGroup *groups_members(const Graph *g, int *count, Arena *a);

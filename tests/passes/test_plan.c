@@ -359,6 +359,30 @@ static void the_peak_of_a_chain_is_its_widest_pair(void **state) {
   }
 }
 
+/* %7 is asked for first, but waits until the wide values are gone. */
+static void what_is_needed_late_comes_late(void **state) {
+  Arena *a = *state;
+  static const char text[] =
+      "graph g {\n train { optimizer sgd {lr=0.1} batch 4 }\n"
+      " %0 = input {name=\"x\", shape=[16], elem=\"f32\"}\n"
+      " %1 = param {name=\"w1\", shape=[16,64], init=constant(0)}\n"
+      " %2 = param {name=\"w2\", shape=[16,512], init=constant(0)}\n"
+      " %3 = param {name=\"w3\", shape=[512,512], init=constant(0)}\n"
+      " %4 = param {name=\"w4\", shape=[512,16], init=constant(0)}\n"
+      " %7 = dot_general(%0, %1) {contract_a=[0], contract_b=[0]} !late\n"
+      " %8 = dot_general(%0, %2) {contract_a=[0], contract_b=[0]}\n"
+      " %9 = dot_general(%8, %3) {contract_a=[0], contract_b=[0]}\n"
+      " %10 = dot_general(%9, %4) {contract_a=[0], contract_b=[0]} !narrow\n"
+      " %11 = concat(%7, %10) {dim=0}\n output y = %11\n}\n";
+  for (int level = 0; level <= 2; level += 2) {
+    Graph *g = planned(a, text, level);
+    simulate(a, g);
+    int64_t wide = 4 * REAL * (512 + 512), late = level ? 0 : 4 * REAL * 64;
+    assert_int_equal(plan_read(g, a, REAL)->peak, wide + late);
+    assert_true((labelled(g, "late")->group > labelled(g, "narrow")->group) == (level > 0));
+  }
+}
+
 static void results_live_past_the_last_kernel(void **state) {
   Arena *a = *state;
   Graph *g = planned(a,
@@ -411,6 +435,7 @@ int main(void) {
       TEST(sweeps_write_over_what_dies),
       TEST(values_read_elsewhere_are_kept),
       TEST(the_peak_of_a_chain_is_its_widest_pair),
+      TEST(what_is_needed_late_comes_late),
       TEST(results_live_past_the_last_kernel),
       TEST(forward_results_die_at_the_cut),
       TEST(bytes_are_rounded_to_blocks),
