@@ -1,22 +1,38 @@
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "netgen.h"
 
 enum { SECONDS = 120, SECONDS_ALL = 400 };
 
+typedef struct {
+  const char *text;
+  uint64_t seed;
+  CheckCount count;
+} Job;
+
+static void check(void **state) {
+  Job *j = *state;
+  netgen_check(netgen_read(arena_new(), j->text), j->seed, &j->count);
+}
+
+/* One test of a group, because cmocka tells what failed only there. */
 static void run_child(const char *text, uint64_t seed, bool all, int to) {
-  Arena *a = arena_new();
-  CheckCount count = {.all = all};
+  Job j = {text, seed, {.all = all}};
+  const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(check, &j)};
   dup2(to, 1);
   dup2(to, 2);
   alarm(all ? SECONDS_ALL : SECONDS); /* a hang is a failure */
-  netgen_check(netgen_read(a, text), seed, &count);
-  dprintf(to, "\ncompared %lld excused %lld\n", (long long)count.compared, (long long)count.excused);
-  _exit(0);
+  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  dprintf(to, "\ncompared %lld excused %lld\n", (long long)j.count.compared, (long long)j.count.excused);
+  _exit(failed);
 }
 
 /* The last part of what it wrote, and where that ends. */
