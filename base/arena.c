@@ -5,7 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A chunk is one malloc; objects are cut from it in order. With ARENA_MALLOC a chunk holds one object. */
+/* Under ASan the bytes of a chunk that no object has are poisoned, and each object is followed by some. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { GAP_BYTES = 16 };
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+enum { GAP_BYTES = 0 };
+#endif
+
+/* A chunk is one malloc; objects are cut from it in order. With ARENA_MALLOC a chunk holds one
+ * object. */
 typedef struct Chunk {
   struct Chunk *next;
   size_t used, size;
@@ -49,16 +65,18 @@ static Chunk *chunk_new(Arena *a, size_t size) {
   c->size = capacity;
   c->next = a->chunks;
   a->chunks = c;
+  ASAN_POISON_MEMORY_REGION(c->bytes, capacity);
   return c;
 }
 
 void *arena_alloc(Arena *a, size_t count, size_t size) {
   if (size && count > (SIZE_MAX / 2) / size) out_of_memory(SIZE_MAX);
-  size_t bytes = (count * size + 15) & ~(size_t)15;
+  size_t bytes = ((count * size + 15) & ~(size_t)15) + GAP_BYTES;
   Chunk *c = a->chunks;
   if (!c || c->size - c->used < bytes) c = chunk_new(a, bytes);
   void *p = c->bytes + c->used;
   c->used += bytes;
+  ASAN_UNPOISON_MEMORY_REGION(p, count * size);
   return p;
 }
 

@@ -56,6 +56,11 @@ int st_read_bytes(StFile *f, uint64_t at, void *out, size_t bytes) {
   return DLC_OK;
 }
 
+/* qsort takes no NULL, which the list of a file without tensors is. */
+static void sort(StFile *f, int (*order)(const void *, const void *)) {
+  if (f->count) qsort(f->tensor, (size_t)f->count, sizeof *f->tensor, order);
+}
+
 static int by_name(const void *a, const void *b) {
   return strcmp(((const StTensor *)a)->name, ((const StTensor *)b)->name);
 }
@@ -84,7 +89,7 @@ static const char *check_size(StTensor *t) {
 
 /* The tensors, in order of place, must cover [0, data_bytes) without overlap or hole. */
 static const char *check_tiling(StFile *f, uint64_t data_bytes) {
-  qsort(f->tensor, (size_t)f->count, sizeof *f->tensor, by_place);
+  sort(f, by_place);
   uint64_t at = 0;
   for (int64_t i = 0; i < f->count; i++) {
     const char *why = check_size(&f->tensor[i]);
@@ -98,7 +103,7 @@ static const char *check_tiling(StFile *f, uint64_t data_bytes) {
 }
 
 static const char *check_names(StFile *f) {
-  qsort(f->tensor, (size_t)f->count, sizeof *f->tensor, by_name);
+  sort(f, by_name);
   for (int64_t i = 1; i < f->count; i++)
     if (strcmp(f->tensor[i - 1].name, f->tensor[i].name) == 0) return "two tensors have one name";
   return NULL;
