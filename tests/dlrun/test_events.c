@@ -195,7 +195,7 @@ static void test_journal(void **state) {
   assert_true(scalar(e, n, "loss/train", 2) == 3.5 && scalar(e, n, "loss/valid", 2) == 3.25);
   assert_true(scalar(e, n, "accuracy/train", 2) == 0.5 && scalar(e, n, "auc/valid", 2) == 0.75);
   assert_true(scalar(e, n, "accuracy/valid", 2) == 0.25 && scalar(e, n, "train/lr", 2) == 0.5);
-  journal_close(&j);
+  assert_true(journal_close(&j, &f));
   unlink(j.events.path);
   arena_free(a);
 }
