@@ -86,6 +86,7 @@ typedef struct {
   Graph *graph;
   const FrontendOptions *options;
   Table consts;  /* Binding */
+  Items all_consts;
   Table blocks;  /* Item */
   Table params;  /* Span: full names of parameters and buffers */
   Table defines; /* Item: a const for each -D */
@@ -241,7 +242,7 @@ void check_names(Checker *c);
 /* ---- include.c ---- */
 
 /* Reads the file and what it includes: blocks, network and train, and the consts in order. */
-bool load_program(Checker *c, const char *path, Items *consts);
+bool load_program(Checker *c, const char *path);
 /* Parses the values of -D, each as if it stood in a file. */
 bool load_defines(Checker *c);
 

@@ -16,13 +16,23 @@ static const char *near_value(Checker *c, const char *word) {
   return near_name(word, (const char *const[]){"true", "false"}, 2);
 }
 
+/* The const of that name that is still to be evaluated. */
+static const Name *later_const(const Checker *c, const char *name) {
+  for (int i = 0; i < c->all_consts.count && !c->scope; i++)
+    if (!strcmp(c->all_consts.at[i]->name.text, name)) return &c->all_consts.at[i]->name;
+  return NULL;
+}
+
 static Value unknown_name(Checker *c, const char *name, Span at) {
   const char *near = c->scope ? near_value(c, name) : check_near(c, name, &c->consts);
+  const Name *later = later_const(c, name);
   check_error(c, at, "%s is not defined", name);
   Op op = op_by_name(name);
   bool function = (op < OP_COUNT && !op_info[op].internal) || table_get(&c->blocks, name);
   if (function)
     check_note(c, no_place(), "%s is a function: it takes arguments in parentheses", name);
+  else if (later)
+    check_note(c, later->span, "a const uses those above it");
   else if (near)
     check_note(c, no_place(), "did you mean %s?", near);
   return value_failed();

@@ -24,9 +24,9 @@ static Value overridden(Checker *c, const Item *x, Value own) {
   return value_failed();
 }
 
-static void check_consts(Checker *c, const Items *consts) {
-  for (int i = 0; i < consts->count; i++) {
-    const Item *x = consts->at[i];
+static void check_consts(Checker *c) {
+  for (int i = 0; i < c->all_consts.count; i++) {
+    const Item *x = c->all_consts.at[i];
     scope_bind(c, x->name.text, overridden(c, x, eval(c, x->value)), x->name.span);
   }
   for (int i = 0; i < c->defines.entries.count; i++) {
@@ -42,13 +42,12 @@ static void check_consts(Checker *c, const Items *consts) {
 
 Graph *frontend_load(Arena *a, Diags *d, const char *path, const FrontendOptions *o) {
   Checker c = {.arena = a, .diags = d, .options = o};
-  Items consts = {0};
   int errors = d->errors;
-  bool fine = load_program(&c, path, &consts);
+  bool fine = load_program(&c, path);
   fine = load_defines(&c) && fine;
   if (!fine) return NULL;
   c.graph = ir_graph_new(a, d->sources, c.network->name.text);
-  check_consts(&c, &consts);
+  check_consts(&c);
   check_train(&c);
   check_network(&c);
   check_train_end(&c);

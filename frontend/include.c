@@ -10,7 +10,6 @@
 
 typedef struct {
   Checker *checker;
-  Items *consts;
   Table files; /* bool *: by real path; true while its includes are being read */
   Table const_names, block_names;
   int depth;
@@ -92,7 +91,7 @@ static void take_const(Loader *l, Item *x) {
     return;
   }
   table_put(c->arena, &l->const_names, x->name.text, x);
-  vec_push(c->arena, l->consts, x);
+  vec_push(c->arena, &c->all_consts, x);
 }
 
 static void check_formals(Checker *c, const Item *x) {
@@ -112,9 +111,8 @@ static void take_block(Loader *l, Item *x) {
   Op op = op_by_name(name);
   bool function = (op < OP_COUNT && !op_info[op].internal) || init_exists(name) ||
                   !strcmp(name, "dim") || !strcmp(name, "rank");
-  if (function) {
-    check_error(c, x->name.span, "%s is a function of the language", name);
-  } else if (other) {
+  if (function) check_error(c, x->name.span, "%s is a function of the language", name);
+  if (other) {
     check_error(c, x->name.span, "block %s is defined twice", name);
     check_note(c, other->name.span, "the other one is here");
   } else {
@@ -208,8 +206,8 @@ static void load_file(Loader *l, int file, bool main_file) {
   if (main_file && !c->network) check_error(c, (Span){file, 1, 1, 1, 1}, "the file has no network");
 }
 
-bool load_program(Checker *c, const char *path, Items *consts) {
-  Loader l = {.checker = c, .consts = consts};
+bool load_program(Checker *c, const char *path) {
+  Loader l = {.checker = c};
   read_file(&l, path, no_place(), true);
   c->reports += l.broken;
   return c->network && !l.lost;

@@ -58,7 +58,9 @@ static bool check_bounds(Checker *c, const Call *call, const Signature *s, const
     double x = a->kind == ATTR_FLOAT ? a->f : (double)a->i;
     if (in_bounds(s->attr[i].name, x)) continue;
     Span at = m->attr_span[i].file ? m->attr_span[i] : call->span;
-    check_error(c, at, "%s of %s cannot be %g", s->attr[i].name, call->what, x);
+    check_error(c, at, "%s of %s cannot be %s", s->attr[i].name, call->what,
+                a->kind == ATTR_FLOAT ? arena_printf(c->arena, "%g", x)
+                                      : arena_printf(c->arena, "%lld", (long long)a->i));
     return false;
   }
   return true;
