@@ -1,5 +1,6 @@
 /* kernel_pool. Windows come from pool_window as constant tables, one an axis, so every padding,
- * dilation, ceiling and adaptive form is the same code. Vectors run over channels.
+ * dilation, ceiling and adaptive form is the same code. Vectors run over channels, and over the
+ * pixels of a row as well where windows move by one pixel: they are then channels of one window.
  *
  * Few taps are unrolled. Where windows at the edge have fewer than the others, a window for a
  * maximum repeats its last tap, which changes neither the maximum nor where it is first found; a
@@ -310,7 +311,39 @@ static const char *pool_key(Cg *cg, const PoolSpec *s) {
   return key.text;
 }
 
-KernelList kernel_pool(Cg *cg, const PoolSpec *spec) {
+/* The view of a row of pixels as one pixel of more channels; false where they do not lie in a run.
+ */
+static bool merge_view(View *v, int64_t channels) {
+  int64_t each = channels == 1 ? v->stride[2] : v->stride[3];
+  v->stride[3] = each;
+  return v->stride[2] == each * channels;
+}
+
+/* Windows of a row are the first one, moved by one pixel each. */
+static bool windows_slide(const PoolSpec *s) {
+  PoolWindow first = pool_window(s->node, 1, s->iw, 0);
+  for (int64_t o = 1; o < s->ow; o++) {
+    PoolWindow w = pool_window(s->node, 1, s->iw, o);
+    if (w.start != first.start + o || w.end != first.end + o || w.count != first.count)
+      return false;
+  }
+  return true;
+}
+
+/* Results at pixels (h, w), channels c become channels (w, c) of pixels (h, 0). */
+static PoolSpec merge_columns(const PoolSpec *s) {
+  PoolSpec m = *s;
+  if (is_put(s) || !windows_slide(s) || !merge_view(&m.x, s->channels) ||
+      !merge_view(&m.y, s->channels) ||
+      (s->kind == POOL_MAX_TAKE && !merge_view(&m.dy, s->channels)))
+    return *s;
+  m.channels *= s->ow;
+  m.ow = 1;
+  return m;
+}
+
+KernelList kernel_pool(Cg *cg, const PoolSpec *given) {
+  PoolSpec merged = merge_columns(given), *spec = &merged;
   const char *key = pool_key(cg, spec);
   const KernelList *known = cg_kernel_find(cg, key);
   if (known) return *known;

@@ -7,19 +7,34 @@ static const double ns_per_byte = 0.1, ns_per_product_flop = 0.012, ns_per_flop 
 
 /* ---- operations ---- */
 
+/* Pairs of an output and a tap along an axis of images that meet a pixel: not those in the padding.
+ */
+static int64_t conv_meetings(const Node *n, const Node *in, const Node *out, int64_t taps,
+                             int axis) {
+  int64_t stride = node_ints(n, "stride")[axis], dilation = node_ints(n, "dilation")[axis],
+          pad = node_ints(n, "pads")[2 * axis], count = 0;
+  for (int64_t o = 0; o < out->type.dim[1 + axis]; o++)
+    for (int64_t k = 0; k < taps; k++) {
+      int64_t i = o * stride + k * dilation - pad;
+      count += i >= 0 && i < in->type.dim[1 + axis];
+    }
+  return count;
+}
+
+static double conv_flops(const Node *n) {
+  const Node *weight = n->op == OP_conv_weight ? n : n->in[1];
+  const Node *in = n->op == OP_conv_input ? n : n->in[0];
+  const Node *out = n->op == OP_conv ? n : n->in[n->op == OP_conv_weight];
+  const int64_t *w = weight->type.dim;
+  return 2 * (double)(w[0] * w[1]) * (double)conv_meetings(n, in, out, w[2], 0) *
+         (double)conv_meetings(n, in, out, w[3], 1);
+}
+
 static double product_flops(const Node *n) {
+  if (n->op != OP_dot_general) return conv_flops(n);
   double result = (double)type_elements(&n->type);
-  const Node *a = n->in[0], *b = n->in[1];
-  if (n->op == OP_conv)
-    return 2 * result * (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
-  if (n->op == OP_conv_input)
-    return 2 * (double)type_elements(&a->type) *
-           (double)(b->type.dim[1] * b->type.dim[2] * b->type.dim[3]);
-  if (n->op == OP_conv_weight)
-    return 2 * (double)type_elements(&b->type) *
-           (double)(n->type.dim[1] * n->type.dim[2] * n->type.dim[3]);
   const Attr *c = node_attr(n, "contract_a");
-  for (int i = 0; i < c->n; i++) result *= (double)a->type.dim[c->v[i]];
+  for (int i = 0; i < c->n; i++) result *= (double)n->in[0]->type.dim[c->v[i]];
   return 2 * result;
 }
 
