@@ -84,9 +84,10 @@ static double magnitude(Gen *g, const Node *n) {
   return largest;
 }
 
+/* Neither huge nor, like the sum of what has been normalised, nothing but rounding. */
 static Node *tamed(Gen *g, Node *n) {
   double size = magnitude(g, n);
-  if (isinf(size)) return NULL;
+  if (isinf(size) || (size > 0 && size < 1e-9)) return NULL;
   if (size < 15) return n;
   if (rng_chance(&g->rng, 40)) return gen_node(g, OP_tanh, 1, &n, NULL);
   double factor = size > 1000 ? 1e-3 : size > 100 ? 0.01 : 0.1;
@@ -231,7 +232,8 @@ static void add_metric(Gen *g) {
   if (y)
     m = gen_node(g, rng_chance(&g->rng, 50) ? OP_mse : OP_mae, 2, (Node *[]){x, y}, NULL);
   else if ((y = gen_leaf(g, OP_target, ELEM_I32, x->type.rank - 1, x->type.dim, x->type.dim[x->type.rank - 1])))
-    m = gen_node(g, OP_accuracy, 2, (Node *[]){x, y}, NULL);
+    m = gen_node(g, rng_chance(&g->rng, 60) ? OP_accuracy : OP_top_k, 2, (Node *[]){x, y},
+                 (Attr[]){attr_int(rng_int(&g->rng, 1, x->type.dim[x->type.rank - 1]))});
   if (m) ir_result(g->graph, RESULT_METRIC, arena_printf(g->arena, "m%d", g->leaves), m, NULL);
 }
 
@@ -263,9 +265,14 @@ static void add_train(Gen *g) {
   if (rng_chance(&g->rng, 20)) t->warmup_steps = rng_int(&g->rng, 1, 9);
 }
 
+/* The smallest of three: most networks are quick, and every length comes. */
 static int draw_length(Gen *g) {
-  int64_t a = rng_int(&g->rng, 1, 40), b = rng_int(&g->rng, 1, 40);
-  return (int)(a < b ? a : b);
+  int64_t least = 40;
+  for (int i = 0; i < 3; i++) {
+    int64_t n = rng_int(&g->rng, 1, 40);
+    if (n < least) least = n;
+  }
+  return (int)least;
 }
 
 Graph *netgen_graph(Arena *a, uint64_t seed, bool *language) {

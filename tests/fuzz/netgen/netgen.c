@@ -1,11 +1,13 @@
 /* netgen [--seed N] [--count N] [--seconds N] [--jobs N] [--all] [--keep DIR] [--print] [FILE]
  *
- * Checks `count` networks (500) of rising seeds, in processes of their own; stops after `seconds` when that is given.
- * The first seed is --seed, or NETGEN_SEED, or follows from the date. A failure is printed with its seed and reduced
- * network, and both are kept in DIR. --print writes the network of the seed instead; a FILE is checked with the seed. */
+ * Checks `count` networks (500) of rising seeds, in processes of their own; each of the jobs stops after `seconds` of
+ * processor time when that is given, and after its third failure. The first seed is --seed, or NETGEN_SEED, or follows
+ * from the date. A failure is printed with its seed and reduced network, and both are kept in DIR. --print writes the
+ * network of the seed instead; a FILE is checked with the seed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +21,11 @@ typedef struct {
   const char *keep, *file;
 } Options;
 
+enum { FAILURES = 3 };
+
 typedef struct {
   int64_t networks, failures, compared, excused;
+  bool drawn[OP_COUNT];
 } Total;
 
 static const char *text_of(Arena *a, const Graph *g, bool language, uint64_t seed) {
@@ -59,16 +64,46 @@ static void check_seed(const Options *o, uint64_t seed, Total *t) {
   t->compared += v.compared;
   t->excused += v.excused;
   t->failures += v.failed;
+  for (int i = 0; i < g->nodes.count; i++) t->drawn[g->nodes.at[i]->op] = true;
   if (v.failed) report(o, a, g, language, seed, &v);
   arena_free(a);
 }
 
+/* Of this process and those that it has waited for. */
+static int64_t processor_seconds(void) {
+  struct rusage own, children;
+  getrusage(RUSAGE_SELF, &own);
+  getrusage(RUSAGE_CHILDREN, &children);
+  return own.ru_utime.tv_sec + own.ru_stime.tv_sec + children.ru_utime.tv_sec + children.ru_stime.tv_sec;
+}
+
 static void lane(const Options *o, int64_t job, int to) {
   Total t = {0};
-  time_t end = time(NULL) + o->seconds;
-  for (int64_t i = job; i < o->count && (!o->seconds || time(NULL) < end); i += o->jobs) check_seed(o, o->seed + (uint64_t)i, &t);
+  for (int64_t i = job; i < o->count && t.failures < FAILURES; i += o->jobs) {
+    if (o->seconds && processor_seconds() >= o->seconds) break;
+    check_seed(o, o->seed + (uint64_t)i, &t);
+  }
   if (write(to, &t, sizeof t) != sizeof t) _exit(1);
   _exit(0);
+}
+
+static void add(Total *sum, const Total *t) {
+  sum->networks += t->networks, sum->failures += t->failures;
+  sum->compared += t->compared, sum->excused += t->excused;
+  for (int op = 0; op < OP_COUNT; op++) sum->drawn[op] |= t->drawn[op];
+}
+
+static void print_total(const Total *t) {
+  int rows = 0, drawn = 0;
+  Str missing = str_new(arena_new());
+  for (int op = 0; op < OP_COUNT; op++) {
+    if (op_info[op].kind == KIND_LEAF) continue;
+    rows++, drawn += t->drawn[op];
+    if (!t->drawn[op]) str_printf(&missing, " %s", op_info[op].name);
+  }
+  printf("netgen: %lld networks, %lld numbers compared, %lld excused by conditioning, %lld failed\n", (long long)t->networks,
+         (long long)t->compared, (long long)t->excused, (long long)t->failures);
+  printf("netgen: %d of %d op rows drawn%s%s\n", drawn, rows, drawn < rows ? "; not" : "", missing.text);
 }
 
 static int run(const Options *o) {
@@ -81,13 +116,9 @@ static int run(const Options *o) {
     if (!fork()) lane(o, job, pipes[1]);
   close(pipes[1]);
   int64_t lanes = 0;
-  for (; read(pipes[0], &t, sizeof t) == sizeof t; lanes++) {
-    sum.networks += t.networks, sum.failures += t.failures;
-    sum.compared += t.compared, sum.excused += t.excused;
-  }
+  for (; read(pipes[0], &t, sizeof t) == sizeof t; lanes++) add(&sum, &t);
   while (wait(NULL) > 0) continue;
-  printf("netgen: %lld networks, %lld numbers compared, %lld excused by conditioning, %lld failed\n", (long long)sum.networks,
-         (long long)sum.compared, (long long)sum.excused, (long long)sum.failures);
+  print_total(&sum);
   return sum.failures || lanes < o->jobs || !sum.compared;
 }
 
