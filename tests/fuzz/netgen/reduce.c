@@ -94,6 +94,7 @@ static Graph *rebuild(Arena *a, const Graph *old, const Edit *edit) {
   }
   for (int i = 0; i < old->results.count; i++) {
     const Result *x = &old->results.at[i];
+    if (i != edit->drop_result && x->kind == RESULT_METRIC && r.map[x->node->id]->op != x->node->op) return NULL;
     if (i != edit->drop_result) ir_result(r.graph, x->kind, x->name, r.map[x->node->id], NULL);
   }
   if (!edit->drop_train) r.graph->train = old->train;

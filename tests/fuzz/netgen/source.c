@@ -162,8 +162,10 @@ static void put_result(Writer *w, const Result *r) {
   if (r->kind == RESULT_OUTPUT) str_printf(&w->out, "  output %s = %s;\n", r->name, text);
   if (r->kind == RESULT_LOSS) str_printf(&w->out, "  loss %s;\n", text);
   if (r->kind != RESULT_METRIC) return;
-  str_printf(&w->out, "  metric %s(%s, %s);\n", op_info[r->node->op].name, w->text[r->node->in[0]->id],
-             w->text[r->node->in[1]->id]);
+  Str args = str_new(w->arena);
+  for (int i = 0; i < 2; i++) put_argument(&args, NULL, w->text[r->node->in[i]->id]);
+  put_attrs(w, op_signature(r->node->op), r->node->attr, true, &args);
+  str_printf(&w->out, "  metric %s(%s);\n", op_info[r->node->op].name, args.text);
 }
 
 static void put_train(Writer *w, const Train *t) {
