@@ -23,6 +23,15 @@ static LLVMValueRef tile_address(const ConvWeight *w, const ConvWeightTile *tile
   return cg_at(cg, cg->real, w->dw, cg_add(cg, cg_mul(cg, row, cg_int(cg, w->spec.oc)), column));
 }
 
+/* The sums of a block start from zero and are added to those of the blocks before as a whole: so
+ * rounding grows with the length of a block and the number of blocks, not of pixels. */
+static void add_earlier(Cg *cg, Micro *t, LLVMValueRef address, const LLVMValueRef *sums) {
+  Micro before = *t;
+  micro_load(cg, &before, address, sums);
+  for (int i = 0; i < t->rows * t->vectors; i++)
+    t->acc[i] = LLVMBuildFAdd(cg->builder, before.acc[i], t->acc[i], "");
+}
+
 /* block NULL: clears the tile. */
 static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr,
                          const ConvColumns *columns, const ConvWeightBlock *block) {
@@ -39,8 +48,8 @@ static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr
     sums[r] = cg_int(cg, r * w->spec.oc);
   }
   if (block) {
-    micro_load(cg, &t, address, sums);
     conv_weight_sum(w, tile, &t, block);
+    add_earlier(cg, &t, address, sums);
   }
   micro_store(cg, &t, address, sums);
 }

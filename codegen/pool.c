@@ -153,6 +153,7 @@ void pool_taps(Pool *p, PoolTap *tap) {
   LLVMValueRef row = cg_mul(cg, lh.index, cg_int(cg, w->taps));
   tap(p, y, x, LLVMBuildAdd(cg->builder, row, lw.index, ""));
   close_taps(p, &lw, &inner);
+  if (p->row_end) p->row_end(p);
   close_taps(p, &lh, &outer);
 }
 

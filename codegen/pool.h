@@ -15,7 +15,7 @@ typedef struct {
   LLVMValueRef position[POOL_TAPS];    /* of its taps, when they are unrolled */
 } PoolAxis;
 
-typedef struct {
+typedef struct Pool {
   Cg *cg;
   const PoolSpec *spec;
   LLVMValueRef buffers;
@@ -25,6 +25,7 @@ typedef struct {
   LLVMValueRef sample, channel, mask;
   int lanes, vectors, states;
   LLVMValueRef state[POOL_STATES][POOL_VECTORS]; /* carried from tap to tap */
+  void (*row_end)(struct Pool *);                /* or NULL; called where taps are loops */
 } Pool;
 
 /* At one tap: input position (h, w), and its number in the window, all i64. */

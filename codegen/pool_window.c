@@ -103,17 +103,30 @@ void pool_max_put(Pool *p) {
 
 /* ---- means ---- */
 
+/* Rows are summed apart, so that rounding grows with the sides of a window, not with its area. */
+enum { TOTAL, ROW };
+
 static void tap_sum(Pool *p, LLVMValueRef h, LLVMValueRef w, LLVMValueRef number) {
   (void)number;
   for (int j = 0; j < p->vectors; j++)
-    p->state[0][j] =
-        LLVMBuildFAdd(p->cg->builder, p->state[0][j], pool_load(p, &p->spec->x, h, w, j), "");
+    p->state[ROW][j] =
+        LLVMBuildFAdd(p->cg->builder, p->state[ROW][j], pool_load(p, &p->spec->x, h, w, j), "");
+}
+
+static void add_row(Pool *p) {
+  for (int j = 0; j < p->vectors; j++) {
+    p->state[TOTAL][j] = LLVMBuildFAdd(p->cg->builder, p->state[TOTAL][j], p->state[ROW][j], "");
+    p->state[ROW][j] = pool_constant(p, 0);
+  }
 }
 
 void pool_mean(Pool *p) {
-  p->states = 1;
-  for (int j = 0; j < p->vectors; j++) p->state[0][j] = pool_constant(p, 0);
+  p->states = 2;
+  for (int j = 0; j < p->vectors; j++) p->state[TOTAL][j] = p->state[ROW][j] = pool_constant(p, 0);
+  p->row_end = add_row;
   pool_taps(p, tap_sum);
+  p->row_end = NULL;
+  add_row(p); /* of unrolled taps, which are one row */
   LLVMValueRef divisor = pool_divisor(p);
   for (int j = 0; j < p->vectors; j++)
     p->state[0][j] = LLVMBuildFDiv(p->cg->builder, p->state[0][j], divisor, "");
