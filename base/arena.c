@@ -39,7 +39,7 @@ enum { CHUNK_BYTES = 64 << 10 };
 #endif
 
 static _Noreturn void out_of_memory(size_t size) {
-  fprintf(stderr, "fatal: out of memory (%zu bytes wanted)\n", size);
+  fprintf(stderr, "error: out of memory (%zu bytes wanted)\n", size);
   exit(70);
 }
 

@@ -4,6 +4,7 @@
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/BitWriter.h>
+#include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
 static const char *const pipeline =
@@ -59,3 +60,5 @@ LLVMMemoryBufferRef object_memory(Cg *cg, ObjectKind kind, const char **why) {
   }
   return out;
 }
+
+void object_on_fatal(void (*handler)(const char *reason)) { LLVMInstallFatalErrorHandler(handler); }

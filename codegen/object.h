@@ -16,4 +16,7 @@ bool object_emit(Cg *cg, ObjectKind kind, const char *path, const char **why);
  * with *why. */
 LLVMMemoryBufferRef object_memory(Cg *cg, ObjectKind kind, const char **why);
 
+/* Calls `handler` before LLVM ends the process with an error of its own. */
+void object_on_fatal(void (*handler)(const char *reason));
+
 #endif

@@ -250,7 +250,8 @@ static bool finish_epoch(Trainer *r, int64_t epoch, const Sums *s, double start)
   if (!validate(r, &row)) return false;
   vec_push(t->arena, &r->history.rows, row);
   if (!r->options->quiet) progress_row(&r->progress, &r->history);
-  return keep_last(&r->keep) && journal_epoch(&r->journal, &t->fault);
+  /* The journal first: after a crash between them the epoch is done again, and its row replaced. */
+  return journal_epoch(&r->journal, &t->fault) && keep_last(&r->keep);
 }
 
 /* The first interrupt ends training after the step in progress, with everything saved; a second one

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "driver/fatal.h"
 #include "driver/output.h"
 #include "frontend/frontend.h"
 
@@ -115,8 +116,9 @@ static int run(const Options *o, Arena *a) {
 }
 
 int main(int argc, char **argv) {
-  Arena *a = arena_new();
   Options o;
+  fatal_install();
+  Arena *a = arena_new();
   const char *why = NULL;
   int status;
   if (!options_parse(a, argc, argv, &o, &why)) {
@@ -128,6 +130,7 @@ int main(int argc, char **argv) {
   } else {
     status = run(&o, a);
   }
+  fatal_forget();
   arena_free(a);
   return status;
 }

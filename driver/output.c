@@ -7,13 +7,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "driver/fatal.h"
+
 static bool refuse(Compilation *c, const char *path, const char *why) {
   diag_error(c->diags, (Span){0}, "cannot write '%s': %s", path, why);
   return false;
 }
 
 const char *output_fresh(Compilation *c, const char *path) {
-  return arena_printf(c->arena, "%s.tmp%ld", path, (long)getpid());
+  const char *fresh = arena_printf(c->arena, "%s.tmp%ld", path, (long)getpid());
+  fatal_remove(fresh);
+  return fresh;
 }
 
 /* ---- before the work ---- */

@@ -96,6 +96,7 @@ void st_abort(StWriter *w);
 
 /* ---- inside ---- */
 
+#define ST_NO_MEMORY "out of memory"
 /* Reads the JSON of f->header (which is changed in place) into f->tensor and f->meta; NULL or what
  * is wrong. */
 const char *st_parse_header(StFile *f, size_t length);

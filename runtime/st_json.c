@@ -199,7 +199,7 @@ static int metadata(Json *j, StFile *f) {
   if (accept(j, '}')) return 1;
   do {
     StPair *list = grow(f->meta, f->meta_count, sizeof *list);
-    if (!list) return json_fail(j, "out of memory");
+    if (!list) return json_fail(j, ST_NO_MEMORY);
     f->meta = list;
     StPair *pair = &list[f->meta_count];
     pair->key = string(j);
@@ -219,7 +219,7 @@ static int entry(Json *j, StFile *f) {
     return metadata(j, f);
   }
   StTensor *list = grow(f->tensor, f->count, sizeof *list);
-  if (!list) return json_fail(j, "out of memory");
+  if (!list) return json_fail(j, ST_NO_MEMORY);
   f->tensor = list;
   memset(&list[f->count], 0, sizeof *list);
   list[f->count].name = name;

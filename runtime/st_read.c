@@ -119,12 +119,13 @@ static int read_header(StFile *f, const char *path, uint64_t file_bytes) {
     return open_fail(f, DLC_EFORMAT, path,
                      "not a safetensors file: the header's length is impossible");
   f->header = malloc((size_t)length + 1);
-  if (!f->header) return open_fail(f, DLC_ENOMEM, path, "out of memory");
+  if (!f->header) return open_fail(f, DLC_ENOMEM, path, ST_NO_MEMORY);
   if (st_read_bytes(f, 8, f->header, (size_t)length) != DLC_OK)
     return open_fail(f, DLC_EIO, path, "cannot be read");
   f->header[length] = 0;
   f->data_at = 8 + length;
   const char *why = st_parse_header(f, (size_t)length);
+  if (why && strcmp(why, ST_NO_MEMORY) == 0) return open_fail(f, DLC_ENOMEM, path, why);
   if (!why) why = check_tiling(f, file_bytes - f->data_at);
   if (!why) why = check_names(f);
   return why ? open_fail(f, DLC_EFORMAT, path, why) : DLC_OK;

@@ -1,0 +1,51 @@
+#include "driver/fatal.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codegen/object.h"
+#include "driver/driver.h"
+
+enum { MOST_NAMES = 8 };
+static const char *name[MOST_NAMES];
+static volatile sig_atomic_t names;
+
+void fatal_remove(const char *temporary) {
+  if (names == MOST_NAMES) return;
+  name[names] = temporary;
+  names++;
+}
+
+void fatal_forget(void) { names = 0; }
+
+static void clean_up(void) {
+  for (int i = 0; i < names; i++) unlink(name[i]);
+}
+
+/* C++ without memory aborts, in the middle of anything. */
+static void on_abort(int signal_number) {
+  static const char text[] =
+      "dlc: error: out of memory, or a fault of dlc. If memory is enough, please report it with "
+      "the "
+      ".net file and this command line.\n";
+  (void)signal_number;
+  clean_up();
+  if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(EXIT_DIAGNOSED);
+  _exit(EXIT_FAULT);
+}
+
+/* What LLVM cannot go on from: the disk is full, an operation that the target lacks. */
+static void on_fatal(const char *reason) {
+  fprintf(stderr, "dlc: error: %s\n", reason);
+  exit(EXIT_FAULT);
+}
+
+void fatal_install(void) {
+  struct sigaction action = {.sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGABRT, &action, NULL);
+  object_on_fatal(on_fatal);
+  atexit(clean_up); /* an arena without memory exits */
+}
