@@ -14,7 +14,7 @@
 
 #define CHECKPOINT_FORMAT "dlc-checkpoint-1"
 
-enum { CHUNK = 1 << 10 };
+enum { CHUNK = 1 << 13, ROWS = 16 };
 
 /* ---- saving ---- */
 
@@ -60,6 +60,7 @@ static int write_all(StWriter *w, const dlc_session *s, int full) {
 static int save(const dlc_session *s, const char *path, int full, const StPair *meta,
                 int64_t meta_count) {
   const dlc_model *m = s->model;
+  param_ensure(s);
   StTensor *table = calloc((size_t)m->parameter_count + 1, sizeof *table);
   if (!table) return rt_error(s, DLC_ENOMEM, "out of memory");
   int32_t count = 0;
@@ -145,6 +146,30 @@ static int check_tensor(dlc_session *s, const StFile *f, const dlc_parameter *p)
                   there, here);
 }
 
+/* Up to ROWS rows of values go out side by side: where the layout is a transposed one, what they
+ * write lies next to each other. Gives how many values went. */
+static int64_t store_rows(char *stored, int real, LayoutCursor *c, const double *values,
+                          int64_t count) {
+  LayoutRun run[ROWS];
+  int64_t first[ROWS], done = 0;
+  int rows = 0;
+  for (; rows < ROWS && done < count; done += run[rows++].count) {
+    first[rows] = done;
+    run[rows] = layout_run(c, count - done);
+  }
+  for (int64_t k = 0, longest = run[0].count; k < longest; k++)
+    for (int r = 0; r < rows; r++) {
+      int64_t at = run[r].at + k * run[r].stride;
+      if (run[r].count > longest) longest = run[r].count;
+      if (k >= run[r].count) continue;
+      if (real == 8)
+        ((double *)stored)[at] = values[first[r] + k];
+      else
+        ((float *)stored)[at] = (float)values[first[r] + k];
+    }
+  return done;
+}
+
 static int load_tensor(dlc_session *s, StFile *f, const dlc_parameter *p) {
   const StTensor *t = st_find(f, p->name);
   double chunk[CHUNK];
@@ -154,12 +179,8 @@ static int load_tensor(dlc_session *s, StFile *f, const dlc_parameter *p) {
     int64_t now = p->elements - i < CHUNK ? p->elements - i : CHUNK;
     int code = st_read_doubles(f, t, i, now, chunk);
     if (code != DLC_OK) return rt_error(s, code, "%.160s: %.120s", p->name, f->error);
-    for (int64_t k = 0; k < now; k++, layout_next(&c)) {
-      if (s->model->real_bytes == 8)
-        ((double *)stored)[c.at] = chunk[k];
-      else
-        ((float *)stored)[c.at] = (float)chunk[k];
-    }
+    for (int64_t k = 0; k < now;)
+      k += store_rows(stored, s->model->real_bytes, &c, chunk + k, now - k);
     i += now;
   }
   return DLC_OK;
@@ -197,9 +218,12 @@ static int load_from(dlc_session *s, StFile *f) {
   for (int32_t i = 0; i < m->parameter_count && code == DLC_OK; i++)
     if (full || m->parameters[i].role != DLC_STATE) code = check_tensor(s, f, &m->parameters[i]);
   if (full && code == DLC_OK) code = load_position(s, f);
-  if (code == DLC_OK) session_forget_forward(s);
+  if (code != DLC_OK) return code;
+  if (!full && s->mode == DLC_TRAINING) param_ensure(s); /* the file has no optimizer state */
+  session_forget_forward(s);
   for (int32_t i = 0; i < m->parameter_count && code == DLC_OK; i++)
     if (full || m->parameters[i].role != DLC_STATE) code = load_tensor(s, f, &m->parameters[i]);
+  if (code == DLC_OK) s->undrawn = 0;
   return code;
 }
 

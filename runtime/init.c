@@ -107,8 +107,7 @@ static int fill_orthogonal(const dlc_parameter *p, int real, const Draw *d, void
   return DLC_OK;
 }
 
-int param_initialize(dlc_session *s, uint64_t seed) {
-  if (!s) return DLC_EINVAL;
+static int draw(dlc_session *s, uint64_t seed) {
   const dlc_model *m = s->model;
   int training = s->mode == DLC_TRAINING;
   memset(s->parameters, 0, (size_t)m->parameter_bytes + (size_t)(training ? m->state_bytes : 0));
@@ -121,8 +120,31 @@ int param_initialize(dlc_session *s, uint64_t seed) {
     else if (fill_orthogonal(p, m->real_bytes, &d, s->parameters + p->offset) != DLC_OK)
       return rt_error(s, DLC_ENOMEM, "no memory to make %.100s orthogonal", p->name);
   }
+  s->undrawn = 0;
+  return DLC_OK;
+}
+
+int param_initialize(dlc_session *s, uint64_t seed) {
+  if (!s) return DLC_EINVAL;
+  int code = draw(s, seed);
+  if (code != DLC_OK) return code;
   s->step = 0;
   session_forget_forward(s);
   s->gradient_state = GRADIENTS_NONE;
   return DLC_OK;
+}
+
+static int needs_memory(const dlc_model *m) {
+  for (int32_t i = 0; i < m->parameter_count; i++)
+    if (m->parameters[i].init == INIT_ORTHOGONAL_Q) return 1;
+  return 0;
+}
+
+int param_start(dlc_session *s) {
+  s->undrawn = !needs_memory(s->model);
+  return s->undrawn ? DLC_OK : param_initialize(s, 0);
+}
+
+void param_ensure(const dlc_session *s) {
+  if (s->undrawn) draw((dlc_session *)(uintptr_t)s, 0);
 }

@@ -27,6 +27,20 @@ void layout_next(LayoutCursor *c) {
   }
 }
 
+LayoutRun layout_run(LayoutCursor *c, int64_t most) {
+  int last = c->rank - 1;
+  LayoutRun r = {.at = c->at, .count = 1};
+  if (c->rank) {
+    int64_t left = c->dim[last] - c->coord[last];
+    r.count = left < most ? left : most;
+    r.stride = c->stride[last];
+    c->coord[last] += r.count - 1;
+    c->at += (r.count - 1) * r.stride;
+  }
+  layout_next(c);
+  return r;
+}
+
 int layout_is_plain(const dlc_parameter *p) {
   for (int k = 0; k < p->store_rank; k++)
     if (p->store_order[k] != k) return 0;

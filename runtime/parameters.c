@@ -12,6 +12,7 @@ static const dlc_parameter *entry(const dlc_session *s, int32_t index) {
                     s->model->name, (int)s->model->parameter_count),
            NULL;
   const dlc_parameter *p = &s->model->parameters[index];
+  param_ensure(s);
   if (p->role != DLC_STATE || s->mode == DLC_TRAINING) return p;
   return rt_error(s, DLC_EINVAL, "%.200s is optimizer state: an inference session has none",
                   p->name),

@@ -46,6 +46,7 @@ struct dlc_session {
   const dlc_model *model;
   dlc_mode mode;
   int owns_memory;
+  int undrawn; /* parameters have no values yet */
   char *parameters, *gradients, *arena;
   const void **inputs; /* inputs, then targets, of the call in progress */
   void **outputs, **sinks, **input_gradients, **no_gradients;
@@ -113,6 +114,10 @@ int param_set(dlc_session *s, int32_t index, const void *in);
 int param_get_gradient(const dlc_session *s, int32_t index, void *out);
 void *param_data(dlc_session *s, int32_t index);
 int param_initialize(dlc_session *s, uint64_t seed);
+/* A new session's parameters are drawn, with seed 0, when first needed: loading a file does without.
+ * Where that could fail they are drawn at once. */
+int param_start(dlc_session *s);
+void param_ensure(const dlc_session *s);
 
 /* Walks a stored tensor in the order of its row-major PyTorch form: `at` is the element's place in
  * the block. */
@@ -122,6 +127,12 @@ typedef struct {
 } LayoutCursor;
 LayoutCursor layout_start(const dlc_parameter *p);
 void layout_next(LayoutCursor *c);
+/* The elements from the cursor on that lie `stride` apart, at most `most`; the cursor goes behind
+ * them. */
+typedef struct {
+  int64_t at, stride, count;
+} LayoutRun;
+LayoutRun layout_run(LayoutCursor *c, int64_t most);
 int layout_is_plain(const dlc_parameter *p);
 /* Between the block (stored) and row-major reals, of `real` bytes each. */
 void layout_unpack(const dlc_parameter *p, int real, const void *stored, void *out);

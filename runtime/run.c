@@ -54,6 +54,7 @@ static void set_hyper(const dlc_session *s, dlc_call *call) {
 }
 
 static void execute(dlc_session *s, int program, int64_t n, void *const *input_gradients) {
+  param_ensure(s);
   memset(s->scalars, 0, (1 + (size_t)s->model->metric_count) * sizeof(double));
   dlc_call call = {
       .n = n,

@@ -165,7 +165,7 @@ static int build(const dlc_model *m, dlc_mode mode, void *memory, const Plan *pl
   s->lr = m->training ? m->training->lr : 0;
   pool_init(&s->pool);
   place(s, plan);
-  int code = param_initialize(s, 0);
+  int code = param_start(s);
   if (code != DLC_OK) {
     create_failed(code, "%s", session_error_text(s, code));
     pool_stop(&s->pool);

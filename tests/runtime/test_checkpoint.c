@@ -58,6 +58,52 @@ static void test_weights(void **state) {
   api->destroy(b);
 }
 
+/* A new session's values are drawn when first needed: a file takes their place, a load that fails
+ * does not. */
+static void test_fresh(void **state) {
+  (void)state;
+  dlc_session *drawn = session(&dlc_v1_fake32, DLC_TRAINING, 0), *other, *fresh;
+  assert_int_equal(api->create(&dlc_v1_fake32, DLC_TRAINING, &fresh), DLC_OK);
+  assert_int_not_equal(api->load(fresh, TEST_BINARY_DIR "/not.there"), DLC_OK);
+  assert_non_null(api->parameter_data(fresh, FAKE_WEIGHT));
+  assert_memory_equal(fresh->parameters, drawn->parameters, block_bytes(drawn));
+  api->destroy(fresh);
+  other = session(&dlc_v1_fake32, DLC_TRAINING, 7);
+  assert_int_equal(api->save(other, path), DLC_OK);
+  for (int mode = DLC_INFERENCE; mode <= DLC_TRAINING; mode++) {
+    float was[12], is[12];
+    assert_int_equal(api->create(&dlc_v1_fake32, (dlc_mode)mode, &fresh), DLC_OK);
+    assert_int_equal(api->load(fresh, path), DLC_OK);
+    assert_int_equal(api->get_parameter(other, FAKE_WEIGHT, was), DLC_OK);
+    assert_int_equal(api->get_parameter(fresh, FAKE_WEIGHT, is), DLC_OK);
+    assert_memory_equal(was, is, sizeof was);
+    api->destroy(fresh);
+  }
+  assert_int_equal(api->create(&dlc_v1_fake32, DLC_TRAINING, &fresh), DLC_OK);
+  api->train_step(fresh, 8, inputs, targets, NULL, NULL);
+  api->train_step(drawn, 8, inputs, targets, NULL, NULL);
+  assert_memory_equal(fresh->parameters, drawn->parameters, block_bytes(drawn));
+  api->destroy(fresh);
+  api->destroy(drawn);
+  api->destroy(other);
+}
+
+/* Runs pass over the same elements in the same order as single steps. */
+static void test_runs(void **state) {
+  (void)state;
+  const dlc_parameter p = {.store_rank = 3, .store_dim = {5, 3, 20}, .store_order = {2, 0, 1}};
+  LayoutCursor runs = layout_start(&p), steps = layout_start(&p);
+  for (int64_t done = 0, most = 1; done < 5 * 3 * 20; most = most % 33 + 4) {
+    LayoutRun r = layout_run(&runs, most);
+    assert_in_range(r.count, 1, most);
+    for (int64_t k = 0; k < r.count; k++, done++, layout_next(&steps))
+      assert_int_equal(r.at + k * r.stride, steps.at);
+  }
+  const dlc_parameter scalar = {0};
+  runs = layout_start(&scalar);
+  assert_int_equal(layout_run(&runs, 9).count, 1);
+}
+
 /* The session's own entries go into both kinds of file. */
 static void test_metadata(void **state) {
   (void)state;
@@ -195,7 +241,8 @@ static void test_bad_positions(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_weights), cmocka_unit_test(test_metadata),
+      cmocka_unit_test(test_weights), cmocka_unit_test(test_fresh),
+      cmocka_unit_test(test_runs),    cmocka_unit_test(test_metadata),
       cmocka_unit_test(test_resume),  cmocka_unit_test(test_precisions),
       cmocka_unit_test(test_misfits), cmocka_unit_test(test_bad_positions),
   };
