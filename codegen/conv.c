@@ -52,12 +52,13 @@ static void fold_rows(ConvPlan *p) {
 /* Rows of a unit: enough work for a thread to be worth waking, some ten microseconds. */
 static int64_t rows_of_unit(const ConvPlan *p) {
   const ConvGrid *g = &p->grid[0];
-  int64_t row = p->ngrids * g->gw * g->taps_h * g->taps_w * (p->depthwise ? 1 : p->ak) * p->cc;
+  int64_t row = p->ngrids * g->gw * g->taps_h * g->taps_w * (p->depthwise ? 1 : p->ak) * p->cc *
+                (p->side ? p->side : 1);
   int64_t rows = row > 0 ? 2000000 / row : g->gh, most = g->gh;
   for (int i = 1; i < p->ngrids; i++) most = conv_max_int(most, p->grid[i].gh);
   if (p->depthwise) rows = (32 << 10) / (g->gw * p->cc * p->cg->real_bytes);
   if (rows < 1) rows = 1;
-  if (rows * 2 > most || p->side) return most;
+  if (rows * 2 > most) return most;
   int64_t blocks = (most + rows - 1) / rows;
   return (most + blocks - 1) / blocks;
 }

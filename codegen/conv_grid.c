@@ -1,9 +1,9 @@
 /* Forward and backward-data: the kernel over one or more grids (conv.h).
  *
- * A unit is a block of rows of one sample. A row is cut into tiles of neighbouring pixels
- * (conv_rows.c), which know what taps q reach them; for p the range is found at run time. Images of
- * few pixels are done the other way ("side"): a tile is one pixel of several samples, which all
- * have the same taps, found at run time; a unit is that many samples. */
+ * A unit is a block of rows of one sample, or of a few. A row is cut into tiles of neighbouring
+ * pixels (conv_rows.c), which know what taps q reach them; for p the range is found at run time.
+ * Images of few pixels are done the other way ("side"): a tile is one pixel of several samples,
+ * which all have the same taps, found at run time; a unit is that many samples. */
 #include "codegen/conv.h"
 
 /* [lo, hi), of taps */
@@ -323,10 +323,16 @@ static void set_sample(Site *s, LLVMValueRef sample) {
   s->c_sample = conv_move(s->cg, s->c, sample, p->ch * p->cw * p->cc);
 }
 
-static void rows_of_samples(Site *s, LLVMValueRef sample, int side) {
+/* The unit's rows, of `side` samples at once; 0: of one, along the row. */
+static void unit_rows(Site *s, LLVMValueRef sample, int side) {
   Cg *cg = s->cg;
   set_sample(s, sample);
-  CgLoop l = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->grid->gh), 1);
+  LLVMValueRef begin = cg_int(cg, 0), end = cg_int(cg, s->grid->gh);
+  if (s->blocks > 1) {
+    begin = cg_mul(cg, s->block, cg_int(cg, s->plan->rows));
+    end = conv_min(cg, cg_add(cg, begin, cg_int(cg, s->plan->rows)), end);
+  }
+  CgLoop l = cg_loop(cg, begin, end, 1);
   s->row = l.index;
   emit_row(s, side);
   cg_loop_end(cg, &l);
@@ -339,36 +345,25 @@ static void emit_side(Site *s) {
   LLVMValueRef first = s->sample, left = conv_sub(cg, s->n, first), zero = cg_int(cg, 0);
   LLVMValueRef all = LLVMBuildICmp(cg->builder, LLVMIntSGE, left, cg_int(cg, side), "");
   CgIf whole = cg_if(cg, all);
-  rows_of_samples(s, first, side);
+  unit_rows(s, first, side);
   cg_if_end(cg, &whole);
   left = LLVMBuildSelect(cg->builder, all, zero, left, "");
   for (int size = 8; size >= 1; size /= 2) {
     if (size >= side) continue;
     LLVMValueRef bit = LLVMBuildAnd(cg->builder, left, cg_int(cg, size), "");
     CgIf some = cg_if(cg, LLVMBuildICmp(cg->builder, LLVMIntNE, bit, zero, ""));
-    rows_of_samples(
-        s, cg_add(cg, first, LLVMBuildAnd(cg->builder, left, cg_int(cg, -2 * size), "")), size);
+    unit_rows(s, cg_add(cg, first, LLVMBuildAnd(cg->builder, left, cg_int(cg, -2 * size), "")),
+              size);
     cg_if_end(cg, &some);
   }
   s->sample = first;
 }
 
 static void emit_unit(Site *s) {
-  Cg *cg = s->cg;
-  if (s->plan->side) {
+  if (s->plan->side)
     emit_side(s);
-    return;
-  }
-  set_sample(s, s->sample);
-  LLVMValueRef begin = cg_int(cg, 0), end = cg_int(cg, s->grid->gh);
-  if (s->blocks > 1) {
-    begin = cg_mul(cg, s->block, cg_int(cg, s->plan->rows));
-    end = conv_min(cg, cg_add(cg, begin, cg_int(cg, s->plan->rows)), end);
-  }
-  CgLoop l = cg_loop(cg, begin, end, 1);
-  s->row = l.index;
-  emit_row(s, 0);
-  cg_loop_end(cg, &l);
+  else
+    unit_rows(s, s->sample, 0);
 }
 
 static void over_units(Site *s, void body(Site *)) {
@@ -376,7 +371,7 @@ static void over_units(Site *s, void body(Site *)) {
   CgLoop l = cg_loop(cg, s->begin, s->end, 1);
   s->sample = l.index;
   s->block = conv_split(cg, &s->sample, s->blocks);
-  if (s->plan->side) s->sample = cg_mul(cg, l.index, cg_int(cg, s->plan->side));
+  if (s->plan->side) s->sample = cg_mul(cg, s->sample, cg_int(cg, s->plan->side));
   body(s);
   cg_loop_end(cg, &l);
 }
@@ -459,6 +454,9 @@ Kernel conv_grids(const ConvPlan *plan) {
     over_units(&s, over_grids);
   }
   LLVMBuildRetVoid(cg->builder);
-  return (Kernel){
-      .function = f, .units = {s.blocks, 0}, .per = plan->side, .work = unit_work(plan)};
+  return (Kernel){.function = f,
+                  .units = {1, 0},
+                  .per = plan->side,
+                  .parts = s.blocks,
+                  .work = unit_work(plan)};
 }

@@ -21,8 +21,8 @@ typedef struct {
 
 typedef struct {
   LLVMValueRef function;
-  Extent units;         /* how many units; rounded up after dividing by `per` */
-  int64_t per;          /* 0 counts as 1 */
+  Extent units;         /* how many units: parts * ceil(units / per) */
+  int64_t per, parts;   /* 0 counts as 1 */
   double work;          /* rough cost of one unit in nanoseconds on one core */
 } Kernel;
 

@@ -207,12 +207,13 @@ static void emit_buffers(Lower *l) {
   }
 }
 
-/* The units of a stage at run time: ceil((n * each + fixed) / per). */
+/* The units of a stage at run time: parts * ceil((n * each + fixed) / per). */
 static LLVMValueRef stage_units(Lower *l, const Kernel *k) {
   int64_t per = k->per ? k->per : 1;
   LLVMValueRef units = cg_add(l->cg, cg_mul(l->cg, l->n, cg_int(l->cg, k->units.each)),
                               cg_int(l->cg, k->units.fixed + per - 1));
-  return per == 1 ? units : LLVMBuildUDiv(l->cg->builder, units, cg_int(l->cg, per), "units");
+  if (per > 1) units = LLVMBuildUDiv(l->cg->builder, units, cg_int(l->cg, per), "units");
+  return cg_mul(l->cg, units, cg_int(l->cg, k->parts ? k->parts : 1));
 }
 
 static LLVMTypeRef kernel_type(Cg *cg) {
@@ -289,7 +290,7 @@ static void emit_stage(Lower *l, const Kernel *k) {
   LLVMValueRef units = stage_units(l, k);
   double total = k->work *
                  ((double)k->units.each * (double)cg->max_batch + (double)k->units.fixed) /
-                 (double)(k->per ? k->per : 1);
+                 (double)(k->per ? k->per : 1) * (double)(k->parts ? k->parts : 1);
   if (total < PARALLEL_NANOSECONDS) {
     LLVMBuildCall2(cg->builder, kernel_type(cg), k->function,
                    (LLVMValueRef[]){l->buffers, l->n, cg_int(cg, 0), units}, 4, "");

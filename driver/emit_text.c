@@ -44,6 +44,11 @@ static bool print_math(Compilation *c, Str *out) {
   return g;
 }
 
+static bool is_picture(const char *path) {
+  size_t n = path ? strlen(path) : 0;
+  return n > 4 && !strcmp(path + n - 4, ".svg");
+}
+
 /* Where the program's kernels are emitted too, to know their scratch: the arena that a session has.
  */
 static bool print_plan(Compilation *c, Str *out) {
@@ -54,6 +59,10 @@ static bool print_plan(Compilation *c, Str *out) {
   if (!cg) return false;
   cg_free(cg);
   if (!art.program[p]) return run_until(c, p, NULL); /* which says why there is none */
+  if (is_picture(c->options->output)) {
+    plan_svg(art.program[p], art.arena_bytes[p], out, c->arena, c->options->real_bytes);
+    return true;
+  }
   plan_print(art.program[p], out, c->arena, c->options->real_bytes);
   str_printf(out, "arena %lld bytes, with the scratch of kernels\n", (long long)art.arena_bytes[p]);
   return true;

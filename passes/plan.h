@@ -26,6 +26,9 @@ typedef struct {
 /* Reads the annotations of a planned graph. `real_bytes` is 4 or 8. In `a`. */
 Plan *plan_read(const Graph *g, Arena *a, int real_bytes);
 
+/* The last kernel that the loss, a metric or an output needs. */
+int plan_boundary(const Graph *g, const Plan *p);
+
 /* What is wrong with a plan, as text: two nodes whose storage overlaps while both are live, a node
  * that runs before what it reads, a parameter read after it was overwritten; NULL for nothing.
  * Works from the annotations alone. */
@@ -41,5 +44,7 @@ int64_t plan_gap(const Graph *g, const Plan *p, int group, int64_t from, int64_t
 
 /* --emit=plan: a line a kernel with its results and their places; then the peak. */
 void plan_print(const Graph *g, Str *out, Arena *scratch, int real_bytes);
+/* The same as an SVG picture; `arena` bytes are its height. */
+void plan_svg(const Graph *g, int64_t arena, Str *out, Arena *scratch, int real_bytes);
 
 #endif

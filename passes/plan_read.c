@@ -68,6 +68,16 @@ Plan *plan_read(const Graph *g, Arena *a, int real_bytes) {
   return p;
 }
 
+int plan_boundary(const Graph *g, const Plan *p) {
+  int last = 0;
+  for (int i = 0; i < g->results.count; i++) {
+    const Result *r = &g->results.at[i];
+    int group = p->memory[r->node->id].owner->group;
+    if (!r->target && group > last) last = group;
+  }
+  return last;
+}
+
 /* ---- scratch ---- */
 
 typedef struct {

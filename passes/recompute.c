@@ -59,16 +59,6 @@ static int64_t bytes_of(const Recompute *r, const Node *n) {
 
 /* ---- what is kept for the backward part ---- */
 
-static int find_boundary(const Recompute *r) {
-  int last = 0;
-  for (int i = 0; i < r->graph->results.count; i++) {
-    const Result *x = &r->graph->results.at[i];
-    int group = r->plan->memory[x->node->id].owner->group;
-    if (!x->target && group > last) last = group;
-  }
-  return last;
-}
-
 static void find_late(Recompute *r) {
   for (int k = r->boundary + 1; k <= r->plan->ngroups; k++) {
     const PlanGroup *g = &r->plan->groups[k];
@@ -267,7 +257,7 @@ void pass_recompute(Graph *g, Arena *scratch, const PassOptions *options) {
   r.plan = plan_read(g, scratch, r.real_bytes);
   if (r.plan->peak <= options->memory_budget) return;
   int n = g->nodes.count + 1;
-  r.boundary = find_boundary(&r);
+  r.boundary = plan_boundary(g, r.plan);
   r.late = ARENA_ARRAY(scratch, bool, n);
   r.dropped = ARENA_ARRAY(scratch, bool, n);
   r.kernel_time = ARENA_ARRAY(scratch, double, r.plan->ngroups + 1);

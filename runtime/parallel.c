@@ -1,6 +1,6 @@
 /* A small thread pool behind dlc_parallel_for.
  *
- * A loop is cut into pieces (four a thread, so that a late thread does not hold up the rest),
+ * A loop is cut into pieces (eight a thread, so that a late thread does not hold up the rest),
  * published by one atomic store of the ticket and taken by compare-and-swap; the caller takes
  * pieces too. Workers spin briefly for the next loop, since a network is a run of loops
  * microseconds apart, then sleep. Which thread does which piece is left open: compiled code
@@ -10,7 +10,7 @@
 
 #include "runtime/rt.h"
 
-enum { PIECES_PER_THREAD = 4, SPINS = 4000 };
+enum { PIECES_PER_THREAD = 8, SPINS = 4000 };
 
 static void pause_cpu(void) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -83,7 +83,7 @@ void *harness_address(Harness *h, LLVMValueRef function) {
 
 int64_t harness_units(const Kernel *k, int64_t n) {
   int64_t per = k->per ? k->per : 1;
-  return (k->units.each * n + k->units.fixed + per - 1) / per;
+  return (k->parts ? k->parts : 1) * ((k->units.each * n + k->units.fixed + per - 1) / per);
 }
 
 static void run_pieces(KernelFunction *f, void **buffers, int64_t n, int64_t units, unsigned seed) {

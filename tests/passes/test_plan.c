@@ -411,6 +411,45 @@ static void forward_results_die_at_the_cut(void **state) {
   }
 }
 
+/* ---- the picture ---- */
+
+/* Every tag is closed by its own, and text holds no stray mark. Returns the tags named `wanted`. */
+static int count_tags(Arena *a, const char *svg, const char *wanted) {
+  VEC(const char *) open = {0};
+  int count = 0;
+  for (const char *s = strchr(svg, '<'); s; s = strchr(s, '<')) {
+    const char *end = strchr(s, '>');
+    assert_non_null(end);
+    bool closing = s[1] == '/', alone = end[-1] == '/';
+    const char *name = arena_strndup(a, s + 1 + closing, strcspn(s + 1 + closing, " />"));
+    assert_true(*name >= 'a' && *name <= 'z');
+    if (closing) assert_string_equal(open.at[--open.count], name);
+    if (!closing && !alone) vec_push(a, &open, name);
+    count += !closing && !strcmp(name, wanted);
+    int quotes = 0;
+    for (s++; s < end; s++) quotes += *s == '"';
+    assert_int_equal(quotes % 2, 0);
+  }
+  assert_int_equal(open.count, 0);
+  for (const char *s = strchr(svg, '&'); s; s = strchr(s + 1, '&')) assert_int_equal(s[1], '#');
+  return count;
+}
+
+static void the_picture_has_a_box_a_result(void **state) {
+  Arena *a = *state;
+  Graph *g = program(a, net(a, "conv_pool"), PROGRAM_TRAIN, NULL, 2);
+  Plan *p = plan_read(g, a, REAL);
+  int boxes = 1; /* the background */
+  for (int i = 0; i < g->nodes.count; i++) {
+    if (p->stored[i] && !p->placed[i] && boxes++ == 1) g->nodes.at[i]->label = "a<b&c\n";
+  }
+  Str svg = str_new(a);
+  plan_svg(g, p->peak, &svg, a, REAL);
+  assert_int_equal(count_tags(a, svg.text, "rect"), boxes);
+  assert_int_equal(count_tags(a, svg.text, "title"), boxes - 1);
+  assert_non_null(strstr(svg.text, "a&#60;b&#38;c"));
+}
+
 static void bytes_are_rounded_to_blocks(void **state) {
   Arena *a = *state;
   Graph *g = parse(a,
@@ -438,6 +477,7 @@ int main(void) {
       TEST(what_is_needed_late_comes_late),
       TEST(results_live_past_the_last_kernel),
       TEST(forward_results_die_at_the_cut),
+      TEST(the_picture_has_a_box_a_result),
       TEST(bytes_are_rounded_to_blocks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
