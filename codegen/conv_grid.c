@@ -28,7 +28,7 @@ typedef struct {
   LLVMValueRef shelf; /* results that wait for a long epilogue, or NULL */
 } Site;
 
-enum { FEW_VALUES = 5, SHELF_BYTES = 128 << 10 };
+enum { FEW_VALUES = 5, SHELF_BYTES = 128 << 10, FEW_PIXELS = 1024, WEIGHT_STEPS = 8 };
 
 /* ---- the results of a tile ---- */
 
@@ -258,6 +258,15 @@ static void prefetch_image(const Site *s, Micro *m) {
   m->prefetch = 2 * m->rows * s->grid->sw * p->ac;
 }
 
+/* Weights that few pixels share come from far, and in pieces too short for the processor to
+ * foresee.
+ */
+static void prefetch_weights(const Site *s, Micro *m) {
+  const ConvPlan *p = s->plan;
+  int64_t pixels = s->cg->max_batch * s->grid->gh * s->grid->gw;
+  if (p->outside && !p->packed && pixels <= FEW_PIXELS) m->prefetch_b = WEIGHT_STEPS;
+}
+
 static void emit_tile(Site *s, int size, const ConvRun *run) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
@@ -269,6 +278,7 @@ static void emit_tile(Site *s, int size, const ConvRun *run) {
   int64_t step = p->side ? p->ah * p->aw * p->ac : g->sw * p->ac;
   for (int r = 0; r < size; r++) m.row[r] = cg_int(cg, r * step);
   prefetch_image(s, &m);
+  prefetch_weights(s, &m);
   Range q = {NULL, NULL};
   if (!run) q = valid_taps(cg, s->pixel, g->gw, g->taps_w, g->sw, g->dw, g->w0, p->aw);
   if (p->sparse) {
