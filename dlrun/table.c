@@ -38,7 +38,7 @@ static void print_row(const Table *t, const int *width, const char **row, FILE *
 }
 
 void table_print(const Table *t, FILE *out) {
-  int width[TABLE_COLUMNS];
+  int width[TABLE_COLUMNS] = {0};
   for (int c = 0; c < t->columns; c++) width[c] = column_width(t, c);
   for (int r = 0; r < t->rows.count; r++) {
     if (t->rows.at[r])

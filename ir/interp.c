@@ -30,7 +30,8 @@ static Node **expand_all(Graph *flat, bool training, OpError *e) {
     Node *n = flat->nodes.at[i], *r = NULL;
     if (n->op == OP_grad) return op_error(e, "grad() is not resolved in this graph"), NULL;
     ir_at(flat, n->span);
-    if (!is_flat(n) && !(r = op_info[n->op].expand(&x, n, n->in, e))) return NULL;
+    if (!is_flat(n)) r = op_info[n->op].expand(&x, n, n->in, e);
+    if (!is_flat(n) && !r) return NULL;
     vec_push(flat->arena, &to, r);
   }
   return to.at;

@@ -26,9 +26,11 @@ static const char section_at[1000][20] = {
 };
 #pragma GCC diagnostic pop
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): initialisers, in which a string or NULL stands alone */
 #define BASE(n, d, sig, m, k)                                                                  \
   .name = #n, .signature = sig, .meaning = m, .section = section_at[__LINE__], .kind = KIND_##k, \
   .domain = DOMAIN_##d, .internal = __builtin_strncmp(m, "internal", 8) == 0
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const OpInfo op_info[OP_COUNT] = {
 #define SECTION(name)

@@ -92,7 +92,8 @@ static void put_value(Str *out, const Attr *a) {
 
 bool attr_equal(const Attr *a, const Attr *b) {
   if (a->kind != b->kind || a->n != b->n || a->i != b->i) return false;
-  if (memcmp(&a->f, &b->f, sizeof a->f) != 0) return false; /* bits: -0 is not 0, and NaN is NaN */
+  /* The bits: -0 is not 0, and NaN is NaN. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+  if (memcmp(&a->f, &b->f, sizeof a->f) != 0) return false;
   if (!a->s != !b->s || (a->s && strcmp(a->s, b->s) != 0)) return false;
   if (a->n > 0 && memcmp(a->v, b->v, (size_t)a->n * sizeof *a->v) != 0) return false;
   return a->kind != ATTR_INIT ||

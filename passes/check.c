@@ -17,9 +17,10 @@ struct Check {
 /* The data of `like`, where it has a leaf of that name: what is drawn for indices depends on the graph. */
 static void bind_leaves(Interp *i, const Graph *g, Interp *like, const Graph *old) {
   for (int k = 0; k < old->nodes.count; k++) {
-    const Node *n = old->nodes.at[k], *same;
+    const Node *n = old->nodes.at[k];
     if (n->op != OP_input && n->op != OP_target && n->op != OP_param && n->op != OP_buffer) continue;
-    if (!(same = ir_find_leaf(g, n->op, node_str(n, "name"))) || !type_equal(&same->type, &n->type)) continue;
+    const Node *same = ir_find_leaf(g, n->op, node_str(n, "name"));
+    if (!same || !type_equal(&same->type, &n->type)) continue;
     int64_t count;
     double *to = interp_leaf(i, same, &count);
     memcpy(to, interp_leaf(like, n, NULL), (size_t)count * sizeof *to);
