@@ -196,6 +196,26 @@ typedef struct {
   double loss, metric[HISTORY_METRICS]; /* sums over the samples here */
 } Sums;
 
+static bool all_finite(const dlc_tensor *t, const void *data, int64_t count) {
+  bool fine = true;
+  for (int64_t i = 0; t->elem == DLC_F32 && fine && i < count; i++)
+    fine = isfinite(((const float *)data)[i]);
+  for (int64_t i = 0; t->elem == DLC_F64 && fine && i < count; i++)
+    fine = isfinite(((const double *)data)[i]);
+  return fine;
+}
+
+/* What may be behind a loss that is no number: the data, or else the rate. */
+static const char *loss_hint(const Trainer *r, const Batch *b, int64_t n) {
+  const dlc_model *m = r->tool->model;
+  for (int32_t i = 0; i < m->input_count + m->target_count; i++) {
+    const dlc_tensor *t = words_tensor(&r->words, i);
+    if (!all_finite(t, b->inputs[i], n * t->elements))
+      return arena_printf(r->tool->arena, "%s of the data is not finite everywhere", t->name);
+  }
+  return "a smaller --lr may help";
+}
+
 static bool step(Trainer *r, int64_t epoch, Sums *s) {
   Tool *t = r->tool;
   int64_t at = t->api->step(t->session), n;
@@ -205,8 +225,8 @@ static bool step(Trainer *r, int64_t epoch, Sums *s) {
       !tool_ok(t, t->api->train_step(t->session, n, b->inputs, b->targets, &loss, r->metrics)))
     return false;
   if (!isfinite(loss))
-    return fault(&t->fault, "the loss is %g at step %lld; a smaller --lr may help", loss,
-                 (long long)at + 1);
+    return fault(&t->fault, "the loss is %g at step %lld; %s", loss, (long long)at + 1,
+                 loss_hint(r, b, n));
   s->done += n;
   s->here += n;
   s->loss += loss * (double)n;

@@ -40,12 +40,13 @@ bool bytes_start_with(Bytes b, const void *prefix, size_t n) {
 
 /* Reads to the end into a buffer that doubles: memory follows what really came, not what a header
  * says. */
-static bool read_all(gzFile file, const char *path, Bytes *out, void **owner, Fault *f) {
+static bool read_all(gzFile file, const char *path, size_t most, Bytes *out, void **owner,
+                     Fault *f) {
   size_t capacity = 1 << 16, used = 0;
   uint8_t *buffer = malloc(capacity);
-  for (int got = 1; buffer && got > 0; used += (size_t)(got > 0 ? got : 0)) {
+  for (int got = 1; buffer && got > 0 && used <= most; used += (size_t)(got > 0 ? got : 0)) {
     if (used == capacity) {
-      uint8_t *bigger = capacity < LIMIT_DATA_BYTES ? realloc(buffer, capacity *= 2) : NULL;
+      uint8_t *bigger = realloc(buffer, capacity *= 2);
       if (!bigger) break;
       buffer = bigger;
     }
@@ -64,7 +65,15 @@ static bool read_all(gzFile file, const char *path, Bytes *out, void **owner, Fa
     }
   }
   free(buffer);
-  return fault(f, "%s: too large", path);
+  if (used <= most) return fault(f, "%s: out of memory", path);
+  return fault(f, "%s: unpacks to more than %zu MB; unpack it first, if that is right", path,
+               most >> 20);
+}
+
+/* Deflate packs at most 1032 to 1; what comes near that is no data. */
+static size_t most_bytes(size_t packed) {
+  if (packed > (LIMIT_DATA_BYTES - LIMIT_GZIP_FREE) / LIMIT_GZIP_RATIO) return LIMIT_DATA_BYTES;
+  return LIMIT_GZIP_FREE + LIMIT_GZIP_RATIO * packed;
 }
 
 bool bytes_load(const char *path, Bytes *out, void **owner, Fault *f) {
@@ -82,7 +91,7 @@ bool bytes_load(const char *path, Bytes *out, void **owner, Fault *f) {
     return fault(f, "%s: out of memory", path);
   }
   gzbuffer(file, 1 << 17);
-  bool fine = read_all(file, path, out, owner, f);
+  bool fine = read_all(file, path, most_bytes((size_t)st.st_size), out, owner, f);
   gzclose(file);
   return fine;
 }

@@ -144,6 +144,7 @@ static const char *role_of(const dlc_model *m, const char *name, const char *par
 
 static bool read_directory(RawSet *s, const char *path, const char *part, Bytes whole,
                            Bytes directory, uint64_t entries, Fault *f) {
+  int before = s->list.count;
   for (uint64_t i = 0; i < entries; i++) {
     Member m;
     if (!next_member(&directory, &m))
@@ -152,6 +153,9 @@ static bool read_directory(RawSet *s, const char *path, const char *part, Bytes 
     if (!dot || strcmp(dot, ".npy")) continue;
     *dot = 0;
     const char *role = role_of(s->model, m.name, part);
+    for (int k = before; role && k < s->list.count; k++)
+      if (strcmp(s->list.at[k].name, role) == 0)
+        return fault(f, "%s: %s is there twice", path, m.name);
     if (role && !read_member(s, path, role, &m, whole, f)) return false;
   }
   return true;

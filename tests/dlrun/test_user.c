@@ -2,6 +2,7 @@
  * must not or cannot be written, files that are no network, what a resumed training takes over. */
 #include "tests/dlrun/run.h"
 
+#include <math.h>
 #include <sys/stat.h>
 
 #include "runtime/safetensors.h"
@@ -103,6 +104,26 @@ static void test_suffix(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     expect(1, "FILE.csv or FILE.safetensors can be written",
            dlrun("predict %s --inputs " WORDS " -o %s", B "logits.so", bad[i]));
+}
+
+/* Numbers that are none, in formats that have them. */
+static void test_nan(void **state) {
+  (void)state;
+  static const float x[4] = {1, 2, NAN, 4}, y[6] = {0};
+  StTensor t[] = {{.name = "x", .type = ST_F32, .rank = 2, .dim = {2, 2}},
+                  {.name = "y", .type = ST_F32, .rank = 2, .dim = {2, 3}}};
+  StWriter w;
+  assert_int_equal(st_create(&w, B "nan.safetensors", t, 2, NULL, 0), 0);
+  st_write(&w, x, sizeof x);
+  st_write(&w, y, sizeof y);
+  assert_int_equal(st_commit(&w), 0);
+  compile("trained",
+          "network plain {\n%s  input x : f32[2];\n  target y : f32[3];\n"
+          "  output z = x |> linear(3) as fc;\n  loss mse(z, y);\n}\n"
+          "train { optimizer sgd(lr=0.1); batch 2; }\n",
+          "");
+  expect(1, "the loss is nan at step 1; x of the data is not finite everywhere",
+         dlrun("train %s --data %s", B "trained.so", B "nan.safetensors"));
 }
 
 /* ---- words ---- */
@@ -246,9 +267,10 @@ static void test_resume(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_printed_classes), cmocka_unit_test(test_printed_outputs),
-      cmocka_unit_test(test_suffix),          cmocka_unit_test(test_words),
-      cmocka_unit_test(test_unwritable),      cmocka_unit_test(test_not_a_network),
-      cmocka_unit_test(test_cut_library),     cmocka_unit_test(test_resume),
+      cmocka_unit_test(test_suffix),          cmocka_unit_test(test_nan),
+      cmocka_unit_test(test_words),           cmocka_unit_test(test_unwritable),
+      cmocka_unit_test(test_not_a_network),   cmocka_unit_test(test_cut_library),
+      cmocka_unit_test(test_resume),
   };
   return cmocka_run_group_tests(tests, prepare, NULL);
 }
