@@ -10,15 +10,16 @@ typedef struct {
   Arena *arena;
   Diags *diags;
   int file, line, col;
-  int nesting;       /* open brackets */
-  bool fatal;        /* no more tokens, and no more errors */
+  int nesting; /* open brackets */
+  bool fatal;  /* no more tokens, and no more errors */
+  int quiet;   /* the line of a broken statement, on which no more errors of tokens are reported */
   bool in_header;    /* of a broken `for`: a ';' is no end there */
   bool without_body; /* in a broken statement: { ... } belongs to it */
   bool in_body;      /* the same, with the { read */
-  bool unclosed;       /* an item began in a body: a '}' is missing, or it stands in the wrong place */
-  bool resumed;      /* the broken statement ends where its ';' was missed */
-  int missed; /* tokens to be read once more: the ';' that was missing, what came in its place */
-  Name name;  /* of the last token, when that was a name */
+  bool unclosed; /* an item began in a body: a '}' is missing, or it stands in the wrong place */
+  bool resumed;  /* the broken statement ends where its ';' was missed */
+  int missed;    /* tokens to be read once more: the ';' that was missing, what came in its place */
+  Name name;     /* of the last token, when that was a name */
   bool swallowed;   /* a broken statement may have swallowed another, or bound more than is known */
   Span now, before; /* the last token read, and the one before it */
   int token, previous; /* their kinds */

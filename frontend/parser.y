@@ -444,6 +444,8 @@ static void note_mend(const Parse *p, const Expected *set, Span at, int token) {
   else if (token == '[')
     diag_note(p->diags, (Span){0}, "nothing is indexed: slice(x, dim, start, end) is part of a tensor, and for k in list "
                                    "takes a list's elements");
+  else if (token == '=' && expects(set, YYSYMBOL_EQ))
+    diag_note(p->diags, (Span){0}, "equal is written ==");
   else if (token == AS)
     diag_note(p->diags, (Span){0}, "as names the call right before it: linear(10) as fc");
   else if (expects(set, YYSYMBOL_PIPE) && arithmetic)
@@ -496,6 +498,7 @@ static bool begins_statement(int token) {
 static void recover(Parse *p, const Expected *set, Span at) {
   int token = p->token;
   bool missed = missed_before(p, set, at) && p->nesting && begins_statement(token);
+  p->quiet = at.line;
   p->missed = missed ? 2 : 0;
   p->resumed = missed;
   p->in_header = p->previous == FOR && token == '(';

@@ -14,7 +14,7 @@ Node *tensor_real(Checker *c, Node *n, Span at) {
   if (!n || n->type.elem == ELEM_F32) return n;
   if (is_label(n)) {
     check_error(c, at, "a class label is not a number to compute with");
-    check_note(c, no_place(), "cross_entropy, nll_loss and accuracy take labels");
+    check_note(c, no_place(), "cross_entropy, nll_loss and accuracy take labels, after the scores");
     return NULL;
   }
   while (c->real.count <= n->id) vec_push(c->arena, &c->real, NULL);
@@ -147,6 +147,26 @@ static void warn_of_shapes(Checker *c, Op op, const Call *call, const Matched *m
   check_note(c, no_place(), "reshape or squeeze makes them the same");
 }
 
+/* Losses that begin with a function, and that function applied before: it is learned with all the
+ * same, but badly. */
+static void warn_of_twice(Checker *c, Op op, const Call *call, const Matched *m) {
+  static const struct {
+    Op loss, before;
+    const char *mend;
+  } rows[] = {
+      {OP_cross_entropy, OP_softmax, "takes logits: softmax is a part of it"},
+      {OP_bce_with_logits, OP_sigmoid, "takes logits: sigmoid is a part of it"},
+      {OP_nll_loss, OP_softmax, "takes log probabilities, as log_softmax gives them"},
+      {OP_kl_div, OP_softmax, "takes log probabilities first, as log_softmax gives them"},
+  };
+  if (m->operand[0].kind != VALUE_TENSOR) return;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    if (rows[i].loss != op || rows[i].before != m->operand[0].node->op) continue;
+    diag_warning(c->diags, m->operand_span[0], "this is the output of %s, and %s %s",
+                 op_info[rows[i].before].name, call->what, rows[i].mend);
+  }
+}
+
 Value tensor_call(Checker *c, Op op, const Call *call) {
   const Signature *s = op_signature(op);
   Matched m;
@@ -160,6 +180,7 @@ Value tensor_call(Checker *c, Op op, const Call *call) {
   Node *n = tensor_make(c, op, o.n, o.in, m.attr, call->span, o.span, m.attr_span);
   if (n && name) n->label = name;
   if (n) warn_of_shapes(c, op, call, &m);
+  if (n) warn_of_twice(c, op, call, &m);
   return value_tensor(n);
 }
 
