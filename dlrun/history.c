@@ -80,7 +80,10 @@ static bool write_file(const History *h, const char *dir, const char *name,
   write(h, file);
   bool bad = ferror(file);
   bad = fclose(file) || bad;
-  return (!bad && !rename(temporary, path)) || fault(f, "%s: %s", path, strerror(errno));
+  if (!bad && !rename(temporary, path)) return true;
+  int why = errno;
+  unlink(temporary);
+  return fault(f, "%s: %s", path, strerror(why));
 }
 
 bool history_write(const History *h, const char *dir, Fault *f) {

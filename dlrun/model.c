@@ -84,6 +84,20 @@ static bool no_library(const char *path, Fault *f) {
   return fault(f, "%s: not a shared library: dlc FILE.net -o FILE.so makes one", path);
 }
 
+/* Whether the file has all of it. */
+static bool read_at(int fd, void *to, size_t size, uint64_t at) {
+  char *p = to;
+  while (size) {
+    ssize_t got = pread(fd, p, size, (off_t)at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    p += got;
+    at += (uint64_t)got;
+    size -= (size_t)got;
+  }
+  return true;
+}
+
 /* The loader maps what the program headers say, and a file that ends before it kills the process
  * once it is touched. The section headers, at the end of a file, tell that it was cut off anywhere.
  */
@@ -95,8 +109,8 @@ static bool check_headers(const char *path, int fd, const ElfW(Ehdr) * e, uint64
     return fault(f, "%s: the library is cut off", path);
   for (int i = 0; i < e->e_phnum; i++) {
     ElfW(Phdr) p;
-    ssize_t got = pread(fd, &p, sizeof p, (off_t)(e->e_phoff + (uint64_t)i * sizeof p));
-    if (got != sizeof p || p.p_offset > size || p.p_filesz > size - p.p_offset)
+    if (!read_at(fd, &p, sizeof p, e->e_phoff + (uint64_t)i * sizeof p) || p.p_offset > size ||
+        p.p_filesz > size - p.p_offset)
       return fault(f, "%s: the library is cut off", path);
   }
   return true;
@@ -104,9 +118,9 @@ static bool check_headers(const char *path, int fd, const ElfW(Ehdr) * e, uint64
 
 static bool check_header(const char *path, int fd, uint64_t size, Fault *f) {
   ElfW(Ehdr) e = {0};
-  ssize_t got = pread(fd, &e, sizeof e, 0);
-  if (got < SELFMAG || memcmp(e.e_ident, ELFMAG, SELFMAG) != 0) return no_library(path, f);
-  if (got != sizeof e) return fault(f, "%s: the library is cut off", path);
+  if (!read_at(fd, e.e_ident, SELFMAG, 0) || memcmp(e.e_ident, ELFMAG, SELFMAG) != 0)
+    return no_library(path, f);
+  if (!read_at(fd, &e, sizeof e, 0)) return fault(f, "%s: the library is cut off", path);
   if (e.e_type == ET_REL)
     return fault(f, "%s: an object file; dlrun needs a shared library (dlc -o FILE.so)", path);
   return check_headers(path, fd, &e, size, f);

@@ -170,10 +170,15 @@ int fsync(int fd) {
 
 static ssize_t cookie_read(void *fd, char *to, size_t n) { return read((int)(intptr_t)fd, to, n); }
 
-/* 0 is an error here. */
+/* Goes on after a short write, as stdio does on files of its own; fewer than n is an error. */
 static ssize_t cookie_write(void *fd, const char *from, size_t n) {
-  ssize_t done = write((int)(intptr_t)fd, from, n);
-  return done < 0 ? 0 : done;
+  size_t done = 0;
+  while (done < n) {
+    ssize_t now = write((int)(intptr_t)fd, from + done, n - done);
+    if (now < 0) break;
+    done += (size_t)now;
+  }
+  return (ssize_t)done;
 }
 
 static int cookie_seek(void *fd, off64_t *offset, int whence) {
