@@ -202,20 +202,36 @@ static LLVMValueRef place_at(const Body *b, int value, const LLVMValueRef *index
   return place;
 }
 
+static void compute_at(const Body *b, int i, const LLVMValueRef *index, int lanes,
+                       LLVMValueRef mask, LLVMValueRef result, LLVMValueRef *values) {
+  bool along = body_along(b, i);
+  BodyPoint at = {place_at(b, i, index), along ? mask : NULL, result, values, along ? lanes : 1};
+  values[i] = body_value(b, i, &at);
+}
+
+void body_common(const Body *b, const LLVMValueRef *index, int lanes, LLVMValueRef mask,
+                 LLVMValueRef *values) {
+  for (int i = 0; i < b->spec->nvalues; i++)
+    if (!(b->depends[i] & ~(1u << b->vdim))) compute_at(b, i, index, lanes, mask, NULL, values);
+}
+
+void body_complete(const Body *b, const LLVMValueRef *index, int lanes, LLVMValueRef mask,
+                   LLVMValueRef result, LLVMValueRef *values) {
+  const PointwiseSpec *spec = b->spec;
+  for (int i = 0; i < spec->nvalues; i++)
+    if (!values[i]) compute_at(b, i, index, lanes, mask, result, values);
+  for (int s = 0; s < spec->nstores; s++) {
+    const View *view = &spec->store[s].view;
+    LLVMValueRef address = view_origin(b->cg, b->buffers, view);
+    for (int d = 0; d < spec->rank; d++) address = view_move(b->cg, view, address, d, index[d]);
+    view_store(b->cg, view->elem, values[spec->store[s].value], address, view->stride[b->vdim],
+               lanes, mask);
+  }
+}
+
 void body_emit(Cg *cg, const PointwiseSpec *spec, LLVMValueRef buffers, const LLVMValueRef *index,
                int lanes, LLVMValueRef mask, LLVMValueRef result) {
   Body b = body_new(cg, spec, buffers, spec->rank - 1);
-  LLVMValueRef *values = ARENA_ARRAY(cg->arena, LLVMValueRef, spec->nvalues + 1);
-  for (int i = 0; i < spec->nvalues; i++) {
-    bool along = body_along(&b, i);
-    BodyPoint at = {place_at(&b, i, index), along ? mask : NULL, result, values, along ? lanes : 1};
-    values[i] = body_value(&b, i, &at);
-  }
-  for (int s = 0; s < spec->nstores; s++) {
-    const View *view = &spec->store[s].view;
-    LLVMValueRef address = view_origin(cg, buffers, view);
-    for (int d = 0; d < spec->rank; d++) address = view_move(cg, view, address, d, index[d]);
-    view_store(cg, view->elem, values[spec->store[s].value], address, view->stride[b.vdim], lanes,
-               mask);
-  }
+  body_complete(&b, index, lanes, mask, result,
+                ARENA_ARRAY(cg->arena, LLVMValueRef, spec->nvalues + 1));
 }

@@ -39,6 +39,14 @@ typedef struct {
 } BodyPoint;
 LLVMValueRef body_value(const Body *b, int value, const BodyPoint *at);
 
+/* At `lanes` elements along vdim from `index` (i64, by dimension): the values that depend on no other
+ * dimension; all others stay NULL. */
+void body_common(const Body *b, const LLVMValueRef *index, int lanes, LLVMValueRef mask,
+                 LLVMValueRef *values);
+/* Those that are NULL, then the stores. */
+void body_complete(const Body *b, const LLVMValueRef *index, int lanes, LLVMValueRef mask,
+                   LLVMValueRef result, LLVMValueRef *values);
+
 /* Views: the element type; the address of the origin; loading and storing along vdim with a stride.
  */
 LLVMTypeRef view_type(Cg *cg, MemElem elem);

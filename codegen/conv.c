@@ -97,15 +97,31 @@ static bool worth_packing(const ConvPlan *p) {
          p->channels.run[0].width < p->cc;
 }
 
+/* Behind the packed weights. */
+static Partials plan_partials(const ConvPlan *p) {
+  int64_t packed = p->packed ? weight_bytes(p->spec, p->cg) : 0;
+  return (Partials){.units = {1, 0},
+                    .per = p->side,
+                    .parts = conv_blocks(p),
+                    .kept = p->cc,
+                    .offset = conv_ceil_div(packed, 64) * 8};
+}
+
 static KernelList run_plan(ConvPlan *p) {
   KernelList list = {0};
+  const PointwiseSpec *e = p->spec->epilogue;
   if (p->packed) {
     p->b = p->spec->scratch;
     p->b_offset = 0;
     list.scratch_bytes = weight_bytes(p->spec, p->cg);
     list.stage[list.count++] = conv_pack(p);
   }
+  if (e && e->nreduces) {
+    p->partials = plan_partials(p);
+    list.scratch_bytes = reduce_partial_bytes(p->cg, e, &p->partials);
+  }
   list.stage[list.count++] = conv_grids(p);
+  if (e && e->nreduces) list.stage[list.count++] = reduce_combine(p->cg, e, &p->partials);
   return list;
 }
 

@@ -14,6 +14,7 @@
 
 #include "codegen/kernel.h"
 #include "codegen/microkernel.h"
+#include "codegen/pointwise.h"
 
 /* Taps [q, end) of a row of taps, which reach the tile's `pixels` (bits). */
 typedef struct {
@@ -83,6 +84,7 @@ typedef struct {
   int side;     /* > 0: a tile is one pixel of `side` samples; otherwise pixels of a row */
   bool sparse;  /* backward-data by a large stride: one grid of all pixels, most taps reach none */
   bool outside; /* the loop over tiles of channels is around that over units */
+  Partials partials; /* of the epilogue's sums, if it has any */
 } ConvPlan;
 
 bool conv_is_depthwise(const ConvSpec *spec); /* as many groups as channels, in and out */
@@ -100,6 +102,7 @@ bool conv_cut_row(const ConvPlan *plan, ConvGrid *grid);
 
 /* The kernel of all grids. */
 Kernel conv_grids(const ConvPlan *plan);
+int64_t conv_blocks(const ConvPlan *plan); /* units of a sample */
 
 /* Writes packed weights to scratch: of forward from [tap][k][channel], of backward-data from
  * [tap][channel][k] with the taps in reverse order. */

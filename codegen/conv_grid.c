@@ -4,127 +4,9 @@
  * pixels (conv_rows.c), which know what taps q reach them; for p the range is found at run time.
  * Images of few pixels are done the other way ("side"): a tile is one pixel of several samples,
  * which all have the same taps, found at run time; a unit is that many samples. */
-#include "codegen/conv.h"
+#include "codegen/conv_site.h"
 
-/* [lo, hi), of taps */
-typedef struct {
-  LLVMValueRef lo, hi;
-} Range;
-
-typedef struct {
-  const ConvPlan *plan;
-  Cg *cg;
-  const ConvGrid *grid;
-  const ConvColumns *columns;
-  int64_t blocks; /* units of a sample */
-  LLVMValueRef buffers, n, begin, end;
-  LLVMValueRef a, b, c;       /* the buffers */
-  LLVMValueRef sample, block; /* of the unit */
-  LLVMValueRef a_sample, c_sample;
-  LLVMValueRef group, channel; /* first channel of the tile in the image written */
-  LLVMValueRef row, pixel;     /* of the grid */
-  Range p;
-  LLVMValueRef a_row, c_row, b_tile;
-  LLVMValueRef shelf; /* results that wait for a long epilogue, or NULL */
-} Site;
-
-enum { FEW_VALUES = 5, SHELF_BYTES = 128 << 10, FEW_PIXELS = 1024, WEIGHT_STEPS = 8 };
-
-/* ---- the results of a tile ---- */
-
-/* Joined rows back to the image's own: `row` and `column` of a [.][cw] image as those of a
- * [.][folded] one. */
-static void unfold(Site *s, LLVMValueRef *row, LLVMValueRef *column) {
-  Cg *cg = s->cg;
-  LLVMValueRef width = cg_int(cg, s->plan->folded);
-  LLVMValueRef flat = cg_add(cg, cg_mul(cg, *row, cg_int(cg, s->plan->cw)), *column);
-  *row = LLVMBuildUDiv(cg->builder, flat, width, "");
-  *column = LLVMBuildURem(cg->builder, flat, width, "");
-}
-
-static LLVMValueRef linear(Cg *cg, LLVMValueRef i, int64_t step, int64_t origin) {
-  return cg_add(cg, cg_mul(cg, i, cg_int(cg, step)), cg_int(cg, origin));
-}
-
-/* The epilogue for a vector of results: `row` rows of the tile and `column` channels from where the
- * site is. */
-static void apply_epilogue(Site *s, LLVMValueRef row, LLVMValueRef column, LLVMValueRef mask,
-                           LLVMValueRef value) {
-  Cg *cg = s->cg;
-  const ConvGrid *g = s->grid;
-  LLVMValueRef sample = s->sample, pixel = s->pixel;
-  if (s->plan->side) {
-    sample = cg_add(cg, sample, row);
-  } else {
-    pixel = cg_add(cg, pixel, row);
-  }
-  LLVMValueRef index[4] = {sample, linear(cg, s->row, g->osh, g->oh0),
-                           linear(cg, pixel, g->osw, g->ow0), cg_add(cg, s->channel, column)};
-  if (s->plan->folded) unfold(s, &index[1], &index[2]);
-  body_emit(cg, s->plan->spec->epilogue, s->buffers, index, s->columns->lanes, mask, value);
-}
-
-static void store_epilogue(Cg *cg, void *user, int row, int column, LLVMValueRef mask,
-                           LLVMValueRef value) {
-  apply_epilogue(user, cg_int(cg, row), cg_int(cg, column), mask, value);
-}
-
-typedef struct {
-  LLVMValueRef to; /* of the tile's first pixel and channel */
-  int64_t step;    /* elements from row to row of the tile */
-} Dense;
-
-static void store_dense(Cg *cg, void *user, int row, int column, LLVMValueRef mask,
-                        LLVMValueRef value) {
-  const Dense *d = user;
-  cg_store(cg, value, conv_at(cg, d->to, row * d->step + column), mask);
-}
-
-static void store_tile(Site *s, const Micro *m) {
-  Cg *cg = s->cg;
-  const ConvPlan *p = s->plan;
-  const ConvGrid *g = s->grid;
-  Dense d;
-  if (s->shelf) {
-    d.step = s->columns->width;
-    d.to = p->side ? s->shelf : conv_move(cg, s->shelf, s->pixel, d.step);
-  } else if (p->spec->epilogue) {
-    micro_each(cg, m, store_epilogue, s);
-    return;
-  } else {
-    d.step = p->side ? p->ch * p->cw * p->cc : g->osw * p->cc;
-    d.to = conv_move(cg, s->c_row, linear(cg, s->pixel, g->osw, g->ow0), p->cc);
-    d.to = cg_at(cg, cg->real, d.to, s->channel);
-  }
-  micro_each(cg, m, store_dense, &d);
-}
-
-static void finish_vector(Site *s, LLVMValueRef row, LLVMValueRef column, LLVMValueRef mask) {
-  Cg *cg = s->cg;
-  LLVMValueRef at = cg_add(cg, cg_mul(cg, row, cg_int(cg, s->columns->width)), column);
-  apply_epilogue(s, row, column, mask,
-                 cg_load(cg, cg->real, cg_at(cg, cg->real, s->shelf, at), s->columns->lanes, mask));
-}
-
-/* A long epilogue is emitted once, not for every vector of every kind of tile: the results of
- * `count` pixels (of as many samples) have been put on a shelf. */
-static void finish_shelf(Site *s, int64_t count) {
-  Cg *cg = s->cg;
-  const ConvColumns *columns = s->columns;
-  bool masked = columns->active < columns->lanes;
-  int64_t whole = (int64_t)(columns->vectors - masked) * columns->lanes;
-  s->pixel = s->plan->side ? s->pixel : cg_int(cg, 0);
-  CgLoop row = cg_loop(cg, cg_int(cg, 0), cg_int(cg, count), 1);
-  if (whole) {
-    CgLoop column = cg_loop(cg, cg_int(cg, 0), cg_int(cg, whole), columns->lanes);
-    finish_vector(s, row.index, column.index, NULL);
-    cg_loop_end(cg, &column);
-  }
-  if (masked)
-    finish_vector(s, row.index, cg_int(cg, whole),
-                  cg_mask(cg, cg_int(cg, columns->active), columns->lanes));
-  cg_loop_end(cg, &row);
-}
+enum { FEW_PIXELS = 1024, WEIGHT_STEPS = 8 };
 
 /* ---- the taps of a tile ---- */
 
@@ -286,8 +168,8 @@ static void emit_tile(Site *s, int size, const ConvRun *run) {
   } else if (g->taps_h && g->taps_w) {
     run_taps(s, &m, run, q);
   }
-  store_tile(s, &m);
-  if (s->shelf && p->side) finish_shelf(s, size);
+  conv_store_tile(s, &m);
+  if (s->shelf && p->side) conv_finish_shelf(s, size);
 }
 
 /* ---- loops around it ---- */
@@ -312,10 +194,10 @@ static void emit_row(Site *s, int side) {
   const ConvPlan *p = s->plan;
   const ConvGrid *g = s->grid;
   s->p = valid_taps(cg, s->row, g->gh, g->taps_h, g->sh, g->dh, g->h0, p->ah);
-  LLVMValueRef line = cg_mul(cg, linear(cg, s->row, g->sh, g->h0), cg_int(cg, p->aw * p->ac));
+  LLVMValueRef line = cg_mul(cg, conv_linear(cg, s->row, g->sh, g->h0), cg_int(cg, p->aw * p->ac));
   line = cg_add(cg, line, p->depthwise ? s->channel : cg_mul(cg, s->group, cg_int(cg, p->ak)));
   s->a_row = cg_at(cg, cg->real, s->a_sample, line);
-  s->c_row = conv_move(cg, s->c_sample, linear(cg, s->row, g->osh, g->oh0), p->cw * p->cc);
+  s->c_row = conv_move(cg, s->c_sample, conv_linear(cg, s->row, g->osh, g->oh0), p->cw * p->cc);
   if (side) {
     over_pixels(s, 0, g->gw, side, NULL);
     return;
@@ -323,7 +205,7 @@ static void emit_row(Site *s, int side) {
   for (int i = 0; i < g->nruns; i++) {
     over_pixels(s, g->run[i].first, g->run[i].tiles, g->run[i].size, &g->run[i]);
   }
-  if (s->shelf) finish_shelf(s, g->gw);
+  if (s->shelf) conv_finish_shelf(s, g->gw);
 }
 
 static void set_sample(Site *s, LLVMValueRef sample) {
@@ -379,7 +261,7 @@ static void emit_unit(Site *s) {
 static void over_units(Site *s, void body(Site *)) {
   Cg *cg = s->cg;
   CgLoop l = cg_loop(cg, s->begin, s->end, 1);
-  s->sample = l.index;
+  s->unit = s->sample = l.index;
   s->block = conv_split(cg, &s->sample, s->blocks);
   if (s->plan->side) s->sample = cg_mul(cg, s->sample, cg_int(cg, s->plan->side));
   body(s);
@@ -417,6 +299,13 @@ static void over_grids(Site *s) {
   }
 }
 
+int64_t conv_blocks(const ConvPlan *p) {
+  int64_t blocks = 1;
+  for (int i = 0; i < p->ngrids; i++)
+    blocks = conv_max_int(blocks, (p->grid[i].gh + p->rows - 1) / p->rows);
+  return blocks;
+}
+
 /* Taps that fall on padding are counted; storing a vector counts as two more. */
 static double unit_work(const ConvPlan *p) {
   double sum = 0;
@@ -431,16 +320,6 @@ static double unit_work(const ConvPlan *p) {
   return conv_work((p->side ? p->side : 1) * sum, p->depthwise);
 }
 
-static void make_shelf(Site *s) {
-  const ConvPlan *p = s->plan;
-  const PointwiseSpec *e = p->spec->epilogue;
-  int64_t pixels = p->side;
-  for (int i = 0; i < p->ngrids && !p->side; i++) pixels = conv_max_int(pixels, p->grid[i].gw);
-  int64_t size = pixels * p->nr * s->cg->lanes;
-  if (!e || e->nvalues <= FEW_VALUES || size * s->cg->real_bytes > SHELF_BYTES) return;
-  s->shelf = LLVMBuildArrayAlloca(s->cg->builder, s->cg->real, cg_int(s->cg, size), "shelf");
-}
-
 Kernel conv_grids(const ConvPlan *plan) {
   Cg *cg = plan->cg;
   LLVMValueRef f = cg_function(cg, plan->spec->direction == CONV_FORWARD ? "conv" : "conv_input");
@@ -450,14 +329,11 @@ Kernel conv_grids(const ConvPlan *plan) {
             .n = LLVMGetParam(f, 1),
             .begin = LLVMGetParam(f, 2),
             .end = LLVMGetParam(f, 3),
-            .blocks = 1};
-  for (int i = 0; i < plan->ngrids; i++) {
-    s.blocks = conv_max_int(s.blocks, (plan->grid[i].gh + plan->rows - 1) / plan->rows);
-  }
+            .blocks = conv_blocks(plan)};
   s.a = conv_at(cg, cg_buffer(cg, s.buffers, plan->a), plan->a_offset);
   s.b = conv_at(cg, cg_buffer(cg, s.buffers, plan->b), plan->b_offset);
   s.c = plan->spec->epilogue ? s.a : conv_at(cg, cg_buffer(cg, s.buffers, plan->c), plan->c_offset);
-  make_shelf(&s);
+  conv_make_shelf(&s);
   if (plan->outside) {
     over_grids(&s);
   } else {

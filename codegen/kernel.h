@@ -76,16 +76,18 @@ typedef struct {
   View view;
 } BodyStore;
 
-typedef enum { REDUCE_SUM, REDUCE_MAX, REDUCE_MIN } ReduceKind;
+/* REDUCE_WIDE: a sum in f64 from the first term on. REDUCE_VAR: the variance; among the specification's
+ * reductions there is a REDUCE_WIDE of the same value. */
+typedef enum { REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_WIDE, REDUCE_VAR } ReduceKind;
 
 typedef struct {
   ReduceKind kind;
   int value;
-  View view; /* strides along reduced dimensions are not read */
+  View view; /* strides along reduced dimensions are not read; slot < 0: not stored */
 } BodyReduce;
 
 /* A loop nest over a domain, outermost dimension first, computing values at every element, in order; then stores
- * and reductions. All reductions share `reduced`. Order of dimensions is the memory order of most operands;
+ * and reductions. All reductions share `reduced`; with a variance among them they are at most NEST_REDUCES. Order of dimensions is the memory order of most operands;
  * any strides are correct, unit stride in the last dimension is fast. Stores may alias loads of equal strides. */
 typedef struct {
   int rank;
@@ -102,7 +104,8 @@ KernelList kernel_pointwise(Cg *cg, const PointwiseSpec *spec);
 
 /* For epilogues: emits the body at one vector of `lanes` consecutive elements along the last dimension (active
  * lanes per `mask`, NULL = all), then its stores. index[d] are i64 values of the element's coordinates.
- * `result` is what BODY_RESULT stands for. Epilogues have no reductions. */
+ * `result` is what BODY_RESULT stands for. Reductions are the caller's: only those of convolutions are taken, sums
+ * over all but the last dimension. */
 void body_emit(Cg *cg, const PointwiseSpec *spec, LLVMValueRef buffers, const LLVMValueRef *index, int lanes,
                LLVMValueRef mask, LLVMValueRef result);
 

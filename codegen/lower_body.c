@@ -113,9 +113,35 @@ static int elementwise(Body *b, const Node *n) {
   return body_add(b, v);
 }
 
+/* A variance needs the sum of the same value in f64 from the first term on, stored or not. */
+static void add_wide_sum(Body *b, int value) {
+  for (int i = 0; i < b->reduces.count; i++) {
+    BodyReduce *r = &b->reduces.at[i];
+    if (r->value != value || (r->kind != REDUCE_SUM && r->kind != REDUCE_WIDE)) continue;
+    r->kind = REDUCE_WIDE;
+    return;
+  }
+  vec_push(b->l->arena, &b->reduces,
+           ((BodyReduce){.kind = REDUCE_WIDE, .value = value, .view.slot = -1}));
+}
+
+/* A sum joins one that a variance already needs. */
+static void put_reduction(Body *b, BodyReduce r) {
+  for (int i = 0; r.kind == REDUCE_SUM && i < b->reduces.count; i++) {
+    BodyReduce *other = &b->reduces.at[i];
+    if (other->kind != REDUCE_WIDE || other->value != r.value || other->view.slot >= 0) continue;
+    other->view = r.view;
+    return;
+  }
+  if (r.kind == REDUCE_VAR) add_wide_sum(b, r.value);
+  vec_push(b->l->arena, &b->reduces, r);
+}
+
 static void reduction(Body *b, const Node *n) {
-  static const ReduceKind kind[OP_COUNT] = {
-      [OP_reduce_sum] = REDUCE_SUM, [OP_reduce_max] = REDUCE_MAX, [OP_reduce_min] = REDUCE_MIN};
+  static const ReduceKind kind[OP_COUNT] = {[OP_reduce_sum] = REDUCE_SUM,
+                                            [OP_reduce_max] = REDUCE_MAX,
+                                            [OP_reduce_min] = REDUCE_MIN,
+                                            [OP_reduce_var] = REDUCE_VAR};
   const Attr *dims = node_attr(n, "dims");
   Memory own = memory_own(n);
   BodyReduce r = {.kind = kind[n->op], .value = body_load(b, n->in[0])};
@@ -128,7 +154,7 @@ static void reduction(Body *b, const Node *n) {
     for (int k = 0; k < d; k++) kept += !dropped[k];
     if (!b->reduced[i]) r.view.stride[i] = d < 0 ? own.batch : own.stride[kept];
   }
-  vec_push(b->l->arena, &b->reduces, r);
+  put_reduction(b, r);
 }
 
 void body_members(Body *b, const PlanGroup *g, const Node *product) {

@@ -54,7 +54,7 @@ static void run_image(Lower *l, const PlanGroup *g, const Node *n, ConvSpec *s, 
   } else {
     *out = lower_storage(l, n);
   }
-  s->scratch = lower_scratch(l, 0);
+  s->scratch = epilogue.scratch = lower_scratch(l, 0);
   KernelList list = lower_conv_kernel(l, s);
   lower_run_scratch(l, &list, s->scratch);
 }

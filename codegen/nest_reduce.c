@@ -1,9 +1,8 @@
 /* Accumulators of loop nests: one vector for each of the step's vectors when the vectors' dimension
  * is kept; when it is reduced, `unroll` of them to hide latency, added together and across lanes at
  * the end. */
+#include "codegen/accumulate.h"
 #include "codegen/nest.h"
-
-#include <math.h>
 
 static bool along_kept(const Nest *n) {
   for (int pos = 0; pos < n->plan.nkept; pos++)
@@ -12,29 +11,6 @@ static bool along_kept(const Nest *n) {
 }
 
 static int acc_lanes(const Nest *n) { return along_kept(n) ? n->lanes : n->cg->lanes; }
-
-static double identity(ReduceKind kind) {
-  return kind == REDUCE_SUM ? 0 : kind == REDUCE_MAX ? -INFINITY : INFINITY;
-}
-
-/* Sums are f64 on the wide level. */
-static LLVMTypeRef acc_type(const Nest *n, ReduceKind kind, bool narrow) {
-  return !narrow && kind == REDUCE_SUM ? n->cg->f64 : n->cg->real;
-}
-
-static LLVMValueRef initial(const Nest *n, ReduceKind kind, bool narrow, int lanes) {
-  return cg_splat(n->cg, LLVMConstReal(acc_type(n, kind, narrow), identity(kind)), lanes);
-}
-
-/* NaN in either operand stays. */
-static LLVMValueRef combine(Cg *cg, ReduceKind kind, LLVMValueRef acc, LLVMValueRef v) {
-  LLVMBuilderRef b = cg->builder;
-  if (kind == REDUCE_SUM) return LLVMBuildFAdd(b, acc, v, "");
-  LLVMValueRef better =
-      LLVMBuildFCmp(b, kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT, v, acc, "");
-  LLVMValueRef best = LLVMBuildSelect(b, better, v, acc, "");
-  return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealUNO, v, v, ""), v, best, "");
-}
 
 /* ---- carrying ---- */
 
@@ -60,7 +36,7 @@ void nest_carry_end(Nest *n, CgLoop *l, NestCarry *c) {
  * into lane 0. */
 static LLVMValueRef term(Nest *n, ReduceKind kind, LLVMValueRef v, int vector) {
   Cg *cg = n->cg;
-  LLVMValueRef none = initial(n, kind, true, acc_lanes(n));
+  LLVMValueRef none = accumulate_nothing(cg, kind, acc_lanes(n));
   if (n->lanes < acc_lanes(n))
     return LLVMBuildInsertElement(cg->builder, none, v, LLVMConstInt(cg->i32, 0, false), "");
   LLVMValueRef mask = nest_mask(n, vector);
@@ -74,7 +50,7 @@ void nest_accumulate(Nest *n) {
       const BodyReduce *reduce = &n->spec->reduce[r];
       LLVMValueRef v = body_widen(n->cg, nest_get(n, reduce->value, j), n->lanes);
       if (!kept) v = term(n, reduce->kind, v, j);
-      n->acc[r][j] = combine(n->cg, reduce->kind, n->acc[r][j], v);
+      n->acc[r][j] = accumulate_term(n->cg, reduce->kind, n->acc[r][j], v, acc_lanes(n));
     }
 }
 
@@ -82,7 +58,7 @@ void nest_accumulate(Nest *n) {
 static void gather_vectors(Nest *n, int r, ReduceKind kind) {
   for (int width = n->naccs / 2; width; width /= 2)
     for (int j = 0; j < width; j++)
-      n->acc[r][j] = combine(n->cg, kind, n->acc[r][j], n->acc[r][j + width]);
+      n->acc[r][j] = accumulate_combine(n->cg, kind, n->acc[r][j], n->acc[r][j + width]);
 }
 
 /* Across the lanes of one vector, halving. */
@@ -96,7 +72,7 @@ static LLVMValueRef across(Cg *cg, ReduceKind kind, LLVMValueRef v, int lanes) {
       LLVMValueRef select = LLVMConstVector(index, (unsigned)(lanes / 2));
       half[h] = LLVMBuildShuffleVector(cg->builder, v, LLVMGetPoison(LLVMTypeOf(v)), select, "");
     }
-    v = combine(cg, kind, half[0], half[1]);
+    v = accumulate_combine(cg, kind, half[0], half[1]);
   }
   return LLVMBuildExtractElement(cg->builder, v, LLVMConstInt(cg->i32, 0, false), "");
 }
@@ -108,7 +84,7 @@ static void start(Nest *n, bool narrow) {
   n->naccs = along_kept(n) ? n->vectors : narrow ? n->plan.unroll : 1;
   for (int r = 0; r < n->spec->nreduces; r++)
     for (int j = 0; j < n->naccs; j++)
-      n->acc[r][j] = initial(n, n->spec->reduce[r].kind, narrow, acc_lanes(n));
+      n->acc[r][j] = accumulate_initial(n->cg, n->spec->reduce[r].kind, narrow, acc_lanes(n));
 }
 
 /* The f32 level's sums added to the f64 ones. */
@@ -117,12 +93,9 @@ static void narrow_into(Nest *n, LLVMValueRef (*wide)[NEST_VECTORS], int nwide) 
   for (int r = 0; r < n->spec->nreduces; r++) {
     ReduceKind kind = n->spec->reduce[r].kind;
     if (!along_kept(n)) gather_vectors(n, r, kind);
-    LLVMTypeRef type = cg_vector(n->cg, acc_type(n, kind, false), lanes);
-    for (int j = 0; j < nwide; j++) {
-      LLVMValueRef v = n->acc[r][j];
-      if (LLVMTypeOf(v) != type) v = LLVMBuildFPExt(n->cg->builder, v, type, "");
-      n->acc[r][j] = combine(n->cg, kind, wide[r][j], v);
-    }
+    for (int j = 0; j < nwide; j++)
+      n->acc[r][j] = accumulate_combine(n->cg, kind, wide[r][j],
+                                        accumulate_widen(n->cg, kind, n->acc[r][j], lanes));
   }
   n->naccs = nwide;
   n->narrow = false;
@@ -177,15 +150,23 @@ static void store_result(Nest *n, int r, LLVMValueRef v, int vector, bool kept) 
              kept ? nest_mask(n, vector) : NULL);
 }
 
+/* Of reduction r in vector j: the value, or what is known of it so far. */
+static LLVMValueRef result_of(Nest *n, int r, int j, int lanes) {
+  LLVMValueRef acc[NEST_REDUCES];
+  for (int i = 0; i < n->spec->nreduces; i++) acc[i] = n->acc[i][j];
+  return n->result_offset ? acc[r] : accumulate_result(n->cg, n->spec, r, acc, n->terms, lanes);
+}
+
 static void finish(Nest *n) {
   bool kept = along_kept(n);
-  for (int r = 0; r < n->spec->nreduces; r++) {
+  for (int r = 0; r < n->spec->nreduces && !kept; r++) {
     ReduceKind kind = n->spec->reduce[r].kind;
-    if (!kept) gather_vectors(n, r, kind);
-    LLVMValueRef v = kept ? NULL : across(n->cg, kind, n->acc[r][0], acc_lanes(n));
-    for (int j = 0; j < (kept ? n->naccs : 1); j++)
-      store_result(n, r, kept ? n->acc[r][j] : v, j, kept);
+    gather_vectors(n, r, kind);
+    n->acc[r][0] = across(n->cg, kind, n->acc[r][0], acc_lanes(n));
   }
+  for (int r = 0; r < n->spec->nreduces; r++)
+    for (int j = 0; n->result[r].slot >= 0 && j < (kept ? n->naccs : 1); j++)
+      store_result(n, r, result_of(n, r, j, kept ? n->lanes : 1), j, kept);
 }
 
 void nest_open(Nest *n, int pos) {

@@ -2,6 +2,8 @@
  * reduction of much into little is done in two kernels (reduce.c). */
 #include "codegen/pointwise.h"
 
+#include "codegen/accumulate.h"
+
 static LLVMValueRef extent_value(Cg *cg, Extent e, LLVMValueRef n) {
   return cg_add(cg, cg_mul(cg, n, cg_int(cg, e.each)), cg_int(cg, e.fixed));
 }
@@ -16,6 +18,7 @@ void pointwise_whole(Nest *n, LLVMValueRef batch) {
     n->lo[d] = cg_int(n->cg, 0);
     n->hi[d] = extent_value(n->cg, n->spec->extent[d], batch);
   }
+  if (n->spec->nreduces) n->terms = accumulate_count(n->cg, n->spec, batch);
 }
 
 /* [index * chunk, at most (index + count) * chunk) of dimension d. */

@@ -6,6 +6,8 @@
  * whose values then stay in registers. */
 #include "codegen/pointwise_plan.h"
 
+#include "codegen/accumulate.h"
+
 enum {
   UNIT_ELEMENTS = 8192, /* wanted in a unit */
   UNIT_LIMIT = 16384,   /* above it a unit is cut along the next dimension */
@@ -137,8 +139,10 @@ static void plan_levels(Cg *cg, const PointwiseSpec *s, NestPlan *p) {
              (p->order[p->split] == p->vdim ? (int64_t)cg->lanes * p->unroll : 1);
 }
 
-static int reduce_unroll(const PointwiseSpec *s) {
-  int most = 8 / s->nreduces, wanted = operations(s) <= 6 ? 4 : 2;
+static int reduce_unroll(const Cg *cg, const PointwiseSpec *s) {
+  int registers = 0, wanted = operations(s) <= 6 ? 4 : 2;
+  for (int r = 0; r < s->nreduces; r++) registers += accumulate_registers(cg, s->reduce[r].kind);
+  int most = 8 / registers;
   return power_below(most < 1 ? 1 : most < wanted ? most : wanted);
 }
 
@@ -148,7 +152,7 @@ static void put(NestPlan *p, int d) { p->order[p->count++] = d; }
 
 static NestPlan plan_reduction(Cg *cg, const PointwiseSpec *s) {
   NestPlan p = {.vdim = choose_vector_dim(cg, s)};
-  p.unroll = clip_unroll(cg, s, p.vdim, reduce_unroll(s));
+  p.unroll = clip_unroll(cg, s, p.vdim, reduce_unroll(cg, s));
   for (int reduced = 0; reduced < 2; reduced++) {
     for (int d = 0; d < s->rank; d++)
       if (s->reduced[d] == reduced && d != p.vdim) put(&p, d);

@@ -1,8 +1,7 @@
 /* Reductions of much into little, in two kernels. Partial result r of kept element k in block b is
  * at scratch[(b * nreduces + r) * kept + k], with k by the extents at the maximum batch. */
+#include "codegen/accumulate.h"
 #include "codegen/pointwise.h"
-
-#include <math.h>
 
 enum {
   STAGE_ELEMENTS = 32768, /* wanted in a block */
@@ -95,15 +94,6 @@ static Kernel emit_blocks(Cg *cg, const PointwiseSpec *s, const NestPlan *nest,
 
 /* ---- combining ---- */
 
-static LLVMValueRef combine(Cg *cg, ReduceKind kind, LLVMValueRef acc, LLVMValueRef v) {
-  LLVMBuilderRef b = cg->builder;
-  if (kind == REDUCE_SUM) return LLVMBuildFAdd(b, acc, v, "");
-  LLVMValueRef better =
-      LLVMBuildFCmp(b, kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT, v, acc, "");
-  LLVMValueRef best = LLVMBuildSelect(b, better, v, acc, "");
-  return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealUNO, v, v, ""), v, best, "");
-}
-
 /* The address of kept element k of reduction r's result. */
 static LLVMValueRef result_at(Cg *cg, const PointwiseSpec *s, LLVMValueRef buffers, int r,
                               LLVMValueRef k) {
@@ -129,40 +119,65 @@ static int single_kept(const PointwiseSpec *s) {
   return kept;
 }
 
-static void combine_at(Cg *cg, const PointwiseSpec *s, const StagePlan *p, LLVMValueRef f,
-                       LLVMValueRef k, int lanes, LLVMValueRef mask) {
-  LLVMValueRef buffers = LLVMGetParam(f, 0), n = LLVMGetParam(f, 1),
-               scratch = cg_buffer(cg, buffers, s->scratch);
-  Extent e = s->extent[p->dim];
+/* How many units have left something at run-time batch n. */
+static LLVMValueRef units_at(Cg *cg, const Partials *p, LLVMValueRef n) {
+  int64_t per = p->per ? p->per : 1;
   LLVMValueRef extent =
-      cg_add(cg, cg_mul(cg, n, cg_int(cg, e.each)), cg_int(cg, e.fixed + p->block - 1));
-  LLVMValueRef blocks = LLVMBuildUDiv(cg->builder, extent, cg_int(cg, p->block), "");
+      cg_add(cg, cg_mul(cg, n, cg_int(cg, p->units.each)), cg_int(cg, p->units.fixed + per - 1));
+  LLVMValueRef units = LLVMBuildUDiv(cg->builder, extent, cg_int(cg, per), "");
+  return cg_mul(cg, units, cg_int(cg, p->parts));
+}
+
+LLVMValueRef reduce_partial(Cg *cg, const PointwiseSpec *s, const Partials *p, LLVMValueRef buffers,
+                            LLVMValueRef unit, int r, LLVMValueRef k) {
+  LLVMValueRef row = cg_add(cg, cg_mul(cg, unit, cg_int(cg, s->nreduces)), cg_int(cg, r));
+  LLVMValueRef at = cg_add(cg, cg_mul(cg, row, cg_int(cg, p->kept)), k);
+  return cg_at(cg, cg->f64, cg_buffer(cg, buffers, s->scratch),
+               cg_add(cg, at, cg_int(cg, p->offset)));
+}
+
+int64_t reduce_partial_bytes(const Cg *cg, const PointwiseSpec *s, const Partials *p) {
+  int64_t per = p->per ? p->per : 1, units = (extent_at(p->units, cg->max_batch) + per - 1) / per;
+  return (p->offset + units * p->parts * s->nreduces * p->kept) * 8;
+}
+
+static void combine_at(Cg *cg, const PointwiseSpec *s, const Partials *p, LLVMValueRef f,
+                       LLVMValueRef k, int lanes, LLVMValueRef mask) {
+  LLVMValueRef buffers = LLVMGetParam(f, 0), n = LLVMGetParam(f, 1), acc[NEST_REDUCES];
+  LLVMValueRef units = units_at(cg, p, n), count = accumulate_count(cg, s, n);
   for (int r = 0; r < s->nreduces; r++) {
     ReduceKind kind = s->reduce[r].kind;
-    double none = kind == REDUCE_SUM ? 0 : kind == REDUCE_MAX ? -INFINITY : INFINITY;
-    CgLoop l = cg_loop(cg, cg_int(cg, 0), blocks, 1);
-    LLVMValueRef acc = cg_carry(cg, &l, cg_splat(cg, LLVMConstReal(cg->f64, none), lanes));
-    LLVMValueRef row = cg_add(cg, cg_mul(cg, l.index, cg_int(cg, s->nreduces)), cg_int(cg, r));
-    LLVMValueRef at =
-        cg_at(cg, cg->f64, scratch, cg_add(cg, cg_mul(cg, row, cg_int(cg, p->kept)), k));
-    cg_carry_next(&l, acc, combine(cg, kind, acc, cg_load(cg, cg->f64, at, lanes, mask)));
+    CgLoop l = cg_loop(cg, cg_int(cg, 0), units, 1);
+    LLVMValueRef none = LLVMConstReal(cg->f64, accumulate_identity(kind));
+    acc[r] = cg_carry(cg, &l, cg_splat(cg, none, lanes));
+    LLVMValueRef at = reduce_partial(cg, s, p, buffers, l.index, r, k);
+    cg_carry_next(&l, acc[r],
+                  accumulate_combine(cg, kind, acc[r], cg_load(cg, cg->f64, at, lanes, mask)));
     cg_loop_end(cg, &l);
-    int d = single_kept(s);
-    int64_t stride = d < 0 ? 1 : s->reduce[r].view.stride[d];
-    view_store(cg, s->reduce[r].view.elem, acc, result_at(cg, s, buffers, r, k), stride, lanes,
-               mask);
+  }
+  int d = single_kept(s);
+  for (int r = 0; r < s->nreduces; r++) {
+    const View *view = &s->reduce[r].view;
+    if (view->slot < 0) continue;
+    view_store(cg, view->elem, accumulate_result(cg, s, r, acc, count, lanes),
+               result_at(cg, s, buffers, r, k), d < 0 ? 1 : view->stride[d], lanes, mask);
   }
 }
 
-/* Units are COMBINE_UNIT kept elements. Elements past the run-time batch hold nothing and are not
- * stored. */
-static Kernel emit_combine(Cg *cg, const PointwiseSpec *s, const StagePlan *p) {
-  LLVMValueRef f = cg_function(cg, arena_printf(cg->arena, "%s_combine", pointwise_name(cg, s)));
+static Extent kept_extent(const PointwiseSpec *s) {
   Extent kept = {0, 1};
   for (int d = 0; d < s->rank; d++)
     if (!s->reduced[d])
       kept = (Extent){kept.each * s->extent[d].fixed + kept.fixed * s->extent[d].each,
                       kept.fixed * s->extent[d].fixed};
+  return kept;
+}
+
+/* Units are COMBINE_UNIT kept elements. Elements past the run-time batch hold nothing and are not
+ * stored. */
+Kernel reduce_combine(Cg *cg, const PointwiseSpec *s, const Partials *p) {
+  LLVMValueRef f = cg_function(cg, "reduce_combine");
+  Extent kept = kept_extent(s);
   bool vectors = single_kept(s) >= 0 && cg->masks;
   int lanes = vectors ? cg->lanes : 1;
   LLVMValueRef total =
@@ -176,14 +191,16 @@ static Kernel emit_combine(Cg *cg, const PointwiseSpec *s, const StagePlan *p) {
   combine_at(cg, s, p, f, l.index, lanes, mask);
   cg_loop_end(cg, &l);
   LLVMBuildRetVoid(cg->builder);
-  double work = 0.3 * (double)(p->blocks * s->nreduces) * COMBINE_UNIT;
-  return (Kernel){.function = f, .units = kept, .per = COMBINE_UNIT, .work = work};
+  double partials = (double)reduce_partial_bytes(cg, s, p) / (8.0 * (double)p->kept);
+  return (Kernel){
+      .function = f, .units = kept, .per = COMBINE_UNIT, .work = 0.3 * partials * COMBINE_UNIT};
 }
 
 KernelList reduce_staged(Cg *cg, const PointwiseSpec *s, const NestPlan *nest, const StagePlan *p) {
+  Partials partials = {.units = s->extent[p->dim], .per = p->block, .parts = 1, .kept = p->kept};
   KernelList list = {.count = 2};
   list.stage[0] = emit_blocks(cg, s, nest, p);
-  list.stage[1] = emit_combine(cg, s, p);
-  list.scratch_bytes = p->blocks * s->nreduces * p->kept * 8;
+  list.stage[1] = reduce_combine(cg, s, &partials);
+  list.scratch_bytes = reduce_partial_bytes(cg, s, &partials);
   return list;
 }

@@ -3,18 +3,21 @@
  * A kernel (group) is one of
  *   - a sweep: elementwise nodes over one domain, any number of results, with reductions at its
  * end;
- *   - a product or convolution with the elementwise nodes that follow it as its epilogue;
+ *   - a product or convolution with the elementwise nodes that follow it as its epilogue, and sums
+ * over a convolution's pixels;
  *   - any other primitive alone.
  * Walking the nodes in the order of demand, a node joins the group of an operand when the group
  * computes the same domain in the same memory order and nothing it needs from outside waits for the
  * group itself; groups that meet in a node become one. Views belong to no group.
  *
- * Needs: final orders (layout). Keeps: the graph. Sets: group, from 1, in no particular order (plan
- * sorts them). At -O0 every node is a group of its own. */
+ * Needs: final orders (layout). Keeps: all values; nodes are added where a kernel computes again
+ * what another does (fuse_repeat.c). Sets: group, from 1, in no particular order (plan sorts them).
+ * At -O0 every node is a group of its own. */
 #include <string.h>
 
 #include "ir/op.h"
 #include "passes/demand.h"
+#include "passes/fuse_repeat.h"
 #include "passes/fusible.h"
 #include "passes/memory.h"
 #include "passes/pass.h"
@@ -27,6 +30,7 @@ typedef struct {
   const Node *reduce; /* a reduction of the group, or NULL */
   bool product;       /* its first member is a product or a convolution */
   int reads;          /* operands from outside, each as often as it is read */
+  int reduces;        /* how many reductions */
   int min_id;
   int reach; /* no node of it, and of all groups that it waits for, has a higher id */
 } Group;
@@ -42,7 +46,8 @@ typedef struct {
   int search, visits;
   VEC(const Node *) stack; /* of the search */
   bool *stored;            /* by node id: another kernel reads it as it is, so it lies in memory */
-  int *user_at;            /* by node id: where its users begin in `user`; they end where the next one's begin */
+  int *user_at; /* by node id: where its users begin in `user`; they end where the next one's begin
+                 */
   Node **user;
   VEC(int) raised; /* groups whose users must still hear of their reach */
 } Fuse;
@@ -134,7 +139,8 @@ static void tell_users(Fuse *f, const Node *n, int reach) {
   }
 }
 
-/* n is new in the group: the group reaches what n needs, and all that wait for the group reach that too. */
+/* n is new in the group: the group reaches what n needs, and all that wait for the group reach that
+ * too. */
 static void extend_reach(Fuse *f, const Node *n, Group *g) {
   int before = g->reach;
   if (n->id > g->reach) g->reach = n->id;
@@ -155,6 +161,7 @@ static void join(Fuse *f, Node *n, int group) {
   if (!g->members.count) g->min_id = n->id;
   vec_push(f->scratch, &g->members, n);
   if (n->id < g->min_id) g->min_id = n->id;
+  g->reduces += fusible_reduction(n->op);
   n->group = group;
   extend_reach(f, n, g);
   for (int i = 0; i < n->nin; i++) {
@@ -233,6 +240,7 @@ static bool can_merge(Fuse *f, int from, int into, const Node *n) {
   if (!has_room(a, b->members.count + 1, b->reads + n->nin)) return false;
   if (b->product && !only_elementwise(a)) return false;
   if (a->reduce && b->reduce && !same_reduction(a->reduce, b->reduce)) return false;
+  if (a->reduces + b->reduces > FUSIBLE_REDUCES) return false;
   return !group_waits(f, from, into) && !group_waits(f, into, from);
 }
 
@@ -292,13 +300,41 @@ static void place_elementwise(Fuse *f, Node *n) {
 
 /* ---- reductions ---- */
 
+/* A convolution's epilogue takes sums over all pixels of all samples, one a channel: its units
+ * leave partial ones. */
+static bool is_sum_of_channels(const Node *n) {
+  const Node *x = n->in[0];
+  const Attr *dims = node_attr(n, "dims");
+  bool sum = n->op == OP_reduce_sum || n->op == OP_reduce_var;
+  return sum && x->type.rank == 3 && dims->n == 2 && dims->v[0] == 1 && dims->v[1] == 2 &&
+         node_bool(n, "batch") == x->type.batched && x->type.dim[2] <= FUSIBLE_ROW;
+}
+
+static bool is_image_order(const Node *n) {
+  return memory_dim(n, 0) == 1 && memory_dim(n, 1) == 2 && memory_dim(n, 2) == 0;
+}
+
+/* Why reduction n cannot end the group, which computes its operand or reads it, or NULL when it
+ * can. */
+static const char *why_not_reduce(const Group *g, const Node *n) {
+  const Node *x = n->in[0];
+  if (!g->domain) return "its operand's kernel takes no epilogue";
+  if (!has_room(g, 1, 1) || g->reduces == FUSIBLE_REDUCES) return "the kernel is full";
+  if (!same_domain(g->domain, x)) return "it has another shape or memory order";
+  if (g->reduce && !same_reduction(g->reduce, n)) return "the kernel reduces other dimensions";
+  if (!g->product) return NULL;
+  if (g->domain->op == OP_dot_general) return "the epilogue of a product has no sums";
+  if (!is_sum_of_channels(n) || !is_image_order(x))
+    return "an epilogue has only sums over all pixels, one a channel";
+  return NULL;
+}
+
 /* A sweep that already reads n's operand over the same domain: one pass over memory serves both. */
 static int sweep_reading(Fuse *f, const Node *n) {
   const Node *x = n->in[0];
   for (int k = f->groups.count - 1; k > 0 && k > f->groups.count - 32; k--) {
     Group *g = f->groups.at[k];
-    if (!g->domain || g->product || !same_domain(g->domain, x) || !has_room(g, 1, 1)) continue;
-    if (g->reduce && !same_reduction(g->reduce, n)) continue;
+    if (g->product || why_not_reduce(g, n)) continue;
     for (int i = 0; i < g->members.count; i++) {
       Node *m = g->members.at[i];
       for (int j = 0; j < m->nin; j++)
@@ -310,13 +346,11 @@ static int sweep_reading(Fuse *f, const Node *n) {
 
 static int reduction_candidate(Fuse *f, Node *n) {
   const Node *x = n->in[0];
-  if (x->group) {
-    Group *g = f->groups.at[x->group];
-    if (g->domain && !g->product && has_room(g, 1, 1) &&
-        (!g->reduce || same_reduction(g->reduce, n)) && same_domain(g->domain, x))
-      return x->group;
-  }
-  return sweep_reading(f, n);
+  const char *why = "its operand is a view or comes from outside";
+  if (x->group) why = why_not_reduce(f->groups.at[x->group], n);
+  int other = why ? sweep_reading(f, n) : 0;
+  if (!other) remark(f, n, x, why);
+  return why ? other : x->group;
 }
 
 static void place_reduction(Fuse *f, Node *n) {
@@ -364,12 +398,13 @@ static void place_constants(Fuse *f) {
 }
 
 /* Groups that were merged away leave no gap in the numbers. */
-static void renumber(Fuse *f) {
+static int renumber(Fuse *f) {
   int *number = ARENA_ARRAY(f->scratch, int, f->groups.count + 1), count = 0;
   for (int k = 1; k < f->groups.count; k++)
     if (f->groups.at[k]->members.count) number[k] = ++count;
   for (int i = 0; i < f->graph->nodes.count; i++)
     f->graph->nodes.at[i]->group = number[f->graph->nodes.at[i]->group];
+  return count;
 }
 
 void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
@@ -383,5 +418,6 @@ void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
   for (int i = 0; i < g->nodes.count; i++) g->nodes.at[i]->group = 0;
   for (int i = 0; i < g->nodes.count; i++) place(&f, g->nodes.at[i]);
   place_constants(&f);
-  renumber(&f);
+  int groups = renumber(&f);
+  if (!options || options->level > 0) fuse_repeat(g, f.memory, groups, scratch);
 }

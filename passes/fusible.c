@@ -3,7 +3,7 @@
 static const bool pointwise[OP_COUNT] = {
     [OP_one_hot] = true, [OP_random_mask] = true, [OP_random_uniform] = true, [OP_iota] = true};
 static const bool reduction[OP_COUNT] = {
-    [OP_reduce_sum] = true, [OP_reduce_max] = true, [OP_reduce_min] = true};
+    [OP_reduce_sum] = true, [OP_reduce_max] = true, [OP_reduce_min] = true, [OP_reduce_var] = true};
 static const bool product[OP_COUNT] = {
     [OP_dot_general] = true, [OP_conv] = true, [OP_conv_input] = true};
 

@@ -259,6 +259,10 @@ static Formula reduction(const MathContext *c, const Node *n, const char *word) 
 static Formula rule_sum(const MathContext *c, const Node *n) { return reduction(c, n, "sum"); }
 static Formula rule_max(const MathContext *c, const Node *n) { return reduction(c, n, "max"); }
 static Formula rule_min(const MathContext *c, const Node *n) { return reduction(c, n, "min"); }
+static Formula rule_var(const MathContext *c, const Node *n) {
+  return formula(BIND_ATOM,
+                 arena_printf(c->arena, "var%s(%s)", summed_text(c, n), plain(c, n->in[0])));
+}
 
 /* ---- products ---- */
 
@@ -390,6 +394,7 @@ static MathRule *const rule[OP_COUNT] = {
     [OP_reduce_sum] = rule_sum,
     [OP_reduce_max] = rule_max,
     [OP_reduce_min] = rule_min,
+    [OP_reduce_var] = rule_var,
     [OP_dot_general] = rule_dot_general,
     [OP_one_hot] = rule_one_hot,
     [OP_random_mask] = rule_mask,

@@ -21,6 +21,7 @@ typedef struct {
   Common *common;
   VEC(Node *) to;   /* by id */
   VEC(Node *) relu; /* by id: the relu of this node */
+  VEC(int) uses;    /* by id: operands of others, when the round began */
   bool changed, lowered;
   Arena *scratch;
 } Simplify;
@@ -68,7 +69,16 @@ static Node *first_of(Rewrite *const *list, Graph *g, Node *n) {
   return r;
 }
 
+/* A sum of a sum, of which others need the inner one: of its few elements, not of all from the
+ * start. A new node's operand had its other users before. */
+static bool sums_what_others_need(const Simplify *s, const Node *n) {
+  if (n->op != OP_reduce_sum || n->in[0]->op != OP_reduce_sum) return false;
+  int inner = n->in[0]->id, own = n->id < s->uses.count;
+  return inner < s->uses.count && s->uses.at[inner] > own;
+}
+
 static Node *rewritten(Simplify *s, Node *n) {
+  if (sums_what_others_need(s, n)) return NULL;
   Node *r = fold(s->g, n);
   if (!r) r = rules_apply(s->rules, s->g, n);
   if (!r) r = first_of(simplify_rewrite[n->op], s->g, n);
@@ -99,12 +109,17 @@ static void visit(Simplify *s, Node *n) {
 
 /* ---- rounds ---- */
 
-static void find_relus(Simplify *s) {
-  s->relu.count = 0;
-  for (int i = 0; i < s->g->nodes.count; i++) vec_push(s->scratch, &s->relu, NULL);
+static void look_around(Simplify *s) {
+  s->relu.count = s->uses.count = 0;
+  for (int i = 0; i < s->g->nodes.count; i++) {
+    vec_push(s->scratch, &s->relu, NULL);
+    vec_push(s->scratch, &s->uses, 0);
+  }
   for (int i = 0; i < s->g->nodes.count; i++) {
     Node *n = s->g->nodes.at[i];
     if (n->op == OP_relu && n->in[0]->op != OP_relu) s->relu.at[n->in[0]->id] = n;
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k]) s->uses.at[n->in[k]->id]++;
   }
 }
 
@@ -112,7 +127,7 @@ static bool simplify_round(Simplify *s) {
   s->changed = false;
   s->to.count = 0;
   s->common = common_new(s->scratch, s->g->nodes.count);
-  find_relus(s);
+  look_around(s);
   int most = 16 * s->g->nodes.count + 4096;
   for (int i = 0; i < s->g->nodes.count && i < most; i++) {
     while (s->to.count < s->g->nodes.count) vec_push(s->scratch, &s->to, NULL);

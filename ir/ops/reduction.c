@@ -1,6 +1,6 @@
 /* Reductions: reduce_* drop the dimensions they reduce, and with `batch` the batch; everything else
- * here is made of them. The moments of standardize are taken in two passes, mean first: exact for a
- * mean far from 0. */
+ * here is made of them. Moments over the batch are a reduction of their own, which compiled code
+ * takes in one pass; those of a sample, which lies in cache, take two, mean first. */
 #include "ir/ops/common.h"
 
 #include <math.h>
@@ -28,6 +28,7 @@ static bool reduce_shape(Node *n, Type *out, OpError *e) {
 bool op_reduce_sum_shape(Node *n, Type *out, OpError *e) { return reduce_shape(n, out, e); }
 bool op_reduce_max_shape(Node *n, Type *out, OpError *e) { return reduce_shape(n, out, e); }
 bool op_reduce_min_shape(Node *n, Type *out, OpError *e) { return reduce_shape(n, out, e); }
+bool op_reduce_var_shape(Node *n, Type *out, OpError *e) { return reduce_shape(n, out, e); }
 
 /* ---- evaluation ---- */
 
@@ -79,6 +80,42 @@ void op_reduce_min_eval(const Node *n, const Tensor *const *in, Tensor *out, con
   reduce_eval(n, in[0], out, smaller, INFINITY);
 }
 
+/* The dimensions that stay and those that are reduced, apart. */
+static void split_walk(const Node *n, const Tensor *x, Odometer *kept, Odometer *reduced) {
+  int64_t stride[LIMIT_RANK];
+  row_strides(&x->type, stride);
+  const Attr *dims = node_attr(n, "dims");
+  odometer_add(node_bool(n, "batch") ? reduced : kept, x->n, type_elements(&x->type), 0);
+  for (int d = 0, i = 0; d < x->type.rank; d++) {
+    bool drop = i < dims->n && dims->v[i] == d;
+    i += drop;
+    odometer_add(drop ? reduced : kept, x->type.dim[d], stride[d], 0);
+  }
+}
+
+/* The mean of (x - from)^power */
+static double mean_power(const double *x, Odometer walk, double from, int power) {
+  double sum = 0, count = 0;
+  do {
+    double d = x[walk.at[0]] - from;
+    sum += power == 2 ? d * d : d;
+    count++;
+  } while (odometer_next(&walk));
+  return sum / count;
+}
+
+void op_reduce_var_eval(const Node *n, const Tensor *const *in, Tensor *out, const EvalContext *c) {
+  (void)c;
+  Odometer kept = {0}, reduced = {0};
+  split_walk(n, in[0], &kept, &reduced);
+  int64_t k = 0;
+  do {
+    const double *x = in[0]->data + kept.at[0];
+    double mean = mean_power(x, reduced, 0, 1);
+    out->data[k++] = mean_power(x, reduced, mean, 2);
+  } while (odometer_next(&kept));
+}
+
 /* ---- gradients ---- */
 
 /* A value of the reduction's type, repeated over what was reduced. */
@@ -100,6 +137,19 @@ static void extreme_grad(Graph *g, Node *n, Node *dy, Node **dx) {
 
 void op_reduce_max_grad(Graph *g, Node *n, Node *dy, Node **dx) { extreme_grad(g, n, dy, dx); }
 void op_reduce_min_grad(Graph *g, Node *n, Node *dy, Node **dx) { extreme_grad(g, n, dy, dx); }
+
+/* dx = dy 2 (x - mean) / N */
+void op_reduce_var_grad(Graph *g, Node *n, Node *dy, Node **dx) {
+  Node *x = n->in[0];
+  const Attr *dims = node_attr(n, "dims");
+  bool batch = node_bool(n, "batch");
+  double count = 1;
+  for (int i = 0; i < dims->n; i++) count *= (double)x->type.dim[dims->v[i]];
+  Node *slope = ir_scale(g, dy, 2 / count);
+  if (batch) slope = quotient(g, slope, ir_make(g, OP_batch_size, 0, NULL, NULL));
+  Node *mean = ir_mean(g, x, dims->n, dims->v, batch);
+  dx[0] = mul(g, spread(g, n, slope), sub(g, x, spread(g, n, mean)));
+}
 
 /* ---- argmax ---- */
 
@@ -219,7 +269,9 @@ Moments moments(Graph *g, Node *x, int ndims, const int64_t *dims, bool batch) {
   Moments m;
   m.mean = ir_mean(g, x, ndims, dims, batch);
   m.centred = sub(g, x, ir_keepdims(g, m.mean, &x->type, ndims, dims));
-  m.var = ir_mean(g, ir_unary(g, OP_square, m.centred), ndims, dims, batch);
+  m.var = batch && x->type.batched
+              ? ir_with(g, OP_reduce_var, x, attr_ints(ndims, dims), attr_bool(true))
+              : ir_mean(g, ir_unary(g, OP_square, m.centred), ndims, dims, false);
   return m;
 }
 

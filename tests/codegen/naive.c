@@ -64,8 +64,11 @@ static double compute(const PointwiseSpec *s, int k, const double *value, const 
   }
 }
 
+static bool is_sum(ReduceKind kind) { return kind != REDUCE_MAX && kind != REDUCE_MIN; }
+
 static double merge(ReduceKind kind, double acc, double x) {
-  if (kind == REDUCE_SUM) return acc + x;
+  if (kind == REDUCE_VAR) return acc + x * x;
+  if (is_sum(kind)) return acc + x;
   if (isnan(acc) || isnan(x)) return NAN;
   return kind == REDUCE_MAX ? fmax(acc, x) : fmin(acc, x);
 }
@@ -93,13 +96,23 @@ static void walk_next(Walk *w, int rank) {
   for (int d = rank - 1; d >= 0 && ++w->i[d] == w->extent[d]; d--) w->i[d] = 0;
 }
 
+static double result(const PointwiseSpec *s, int r, const double *acc, const int64_t *extent) {
+  if (s->reduce[r].kind != REDUCE_VAR) return acc[r];
+  double terms = 1;
+  for (int d = 0; d < s->rank; d++) terms *= s->reduced[d] ? (double)extent[d] : 1;
+  int sum = 0;
+  while (s->reduce[sum].kind != REDUCE_WIDE || s->reduce[sum].value != s->reduce[r].value) sum++;
+  double mean = acc[sum] / terms, square = mean * mean;
+  return acc[r] / terms - square;
+}
+
 void naive_pointwise(const PointwiseSpec *s, void **buffers, int64_t n, int real_bytes) {
   Walk w = walk_start(s, n);
   double *value = calloc((size_t)s->nvalues + 1, sizeof *value);
   double *acc = malloc(((size_t)w.count * (size_t)s->nreduces + 1) * sizeof *acc);
   for (int64_t k = 0; k < w.count * s->nreduces; k++) {
     ReduceKind kind = s->reduce[k % s->nreduces].kind;
-    acc[k] = kind == REDUCE_SUM ? 0 : kind == REDUCE_MAX ? -INFINITY : INFINITY;
+    acc[k] = is_sum(kind) ? 0 : kind == REDUCE_MAX ? -INFINITY : INFINITY;
   }
   for (int64_t e = 0; e < w.count; e++, walk_next(&w, s->rank)) {
     for (int k = 0; k < s->nvalues; k++) value[k] = compute(s, k, value, w.i, buffers, real_bytes);
@@ -114,8 +127,9 @@ void naive_pointwise(const PointwiseSpec *s, void **buffers, int64_t n, int real
   w = walk_start(s, n);
   for (int64_t e = 0; e < w.count; e++, walk_next(&w, s->rank))
     for (int r = 0; r < s->nreduces; r++)
-      write_at(&s->reduce[r].view, buffers, element(&s->reduce[r].view, w.i, s, true), real_bytes,
-               acc[kept_number(s, w.i, w.extent) * s->nreduces + r]);
+      if (s->reduce[r].view.slot >= 0)
+        write_at(&s->reduce[r].view, buffers, element(&s->reduce[r].view, w.i, s, true), real_bytes,
+                 result(s, r, &acc[kept_number(s, w.i, w.extent) * s->nreduces], w.extent));
   free(value);
   free(acc);
 }

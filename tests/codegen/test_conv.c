@@ -1,6 +1,6 @@
 /* kernel_conv against plain loops: shapes x directions x precisions x processors x batches, with
- * and without an epilogue. Buffers end (or start) at a page that cannot be touched, and units run
- * in shuffled pieces. */
+ * and without an epilogue, and with sums in it. Buffers end (or start) at a page that cannot be
+ * touched, and units run in shuffled pieces. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -141,12 +141,14 @@ static void plain(const Problem *p, double *x, double *w, double *y) {
 
 /* ---- one emitted case ---- */
 
+typedef enum { NO_EPILOGUE, SHORT, LONG, SUMS, EPILOGUES } Epilogue;
+
 typedef struct {
   Cg *cg;
   Harness *h;
   const Shape *shape;
   int real_bytes;
-  KernelList list[3][3]; /* [direction][without epilogue, with a short one, with a long one] */
+  KernelList list[3][EPILOGUES]; /* by direction */
 } Compiled;
 
 static BodyValue load_of(int slot, int64_t last) {
@@ -158,8 +160,23 @@ static BodyValue op_of(const Node *node, int a, int b) {
   return (BodyValue){.kind = BODY_OP, .node = node, .arg = {a, b}};
 }
 
+/* Behind the image of the largest batch: the sum of what is stored, mean square deviation and sum
+ * of the result. */
+enum { NSUMS = 3 };
+static const BodyReduce *sums(Arena *a, int64_t h, int64_t w, int64_t c) {
+  static const ReduceKind kind[] = {REDUCE_SUM, REDUCE_VAR, REDUCE_WIDE};
+  BodyReduce *r = ARENA_ARRAY(a, BodyReduce, NSUMS);
+  for (int i = 0; i < NSUMS; i++) {
+    View to = {
+        .slot = SLOT_OUT, .offset = 2 + MAX_BATCH * h * w * c + i * c, .stride = {0, 0, 0, 1}};
+    r[i] = (BodyReduce){kind[i], i ? 0 : 5, to};
+  }
+  return r;
+}
+
 /* y = relu(result + bias[channel]), long: y + y + bias; stored two elements into SLOT_OUT. */
-static PointwiseSpec *bias_relu(Arena *a, int64_t h, int64_t w, int64_t c, bool is_long) {
+static PointwiseSpec *bias_relu(Arena *a, int64_t h, int64_t w, int64_t c, Epilogue e) {
+  bool is_long = e >= LONG;
   Node *node = ARENA_ARRAY(a, Node, 2);
   BodyValue *v = ARENA_ARRAY(a, BodyValue, 6);
   BodyStore *store = ARENA_NEW(a, BodyStore);
@@ -179,7 +196,11 @@ static PointwiseSpec *bias_relu(Arena *a, int64_t h, int64_t w, int64_t c, bool 
                           .nvalues = is_long ? 6 : 4,
                           .nstores = 1,
                           .value = v,
-                          .store = store};
+                          .store = store,
+                          .nreduces = e == SUMS ? NSUMS : 0,
+                          .reduce = sums(a, h, w, c),
+                          .reduced = {true, true, true, false},
+                          .scratch = SLOT_SCRATCH};
   return spec;
 }
 
@@ -212,10 +233,10 @@ static void compile(Compiled *c, const Shape *shape, const char *cpu, int real_b
   for (int d = 0; d < 3; d++) {
     ConvSpec spec = spec_of(shape, (ConvDirection)d);
     c->list[d][0] = kernel_conv(c->cg, &spec);
-    for (int e = 1; e < 3 && d != CONV_WEIGHT; e++) {
+    for (Epilogue e = SHORT; e < EPILOGUES && d != CONV_WEIGHT; e++) {
       Arena *a = c->cg->arena;
-      spec.epilogue = d == CONV_FORWARD ? bias_relu(a, spec.oh, spec.ow, spec.oc, e == 2)
-                                        : bias_relu(a, spec.ih, spec.iw, spec.ic, e == 2);
+      spec.epilogue = d == CONV_FORWARD ? bias_relu(a, spec.oh, spec.ow, spec.oc, e)
+                                        : bias_relu(a, spec.ih, spec.iw, spec.ic, e);
       c->list[d][e] = kernel_conv(c->cg, &spec);
     }
   }
@@ -260,20 +281,25 @@ static int64_t size_result(const Problem *p, int d) {
   return d == CONV_FORWARD ? size_y(p) : d == CONV_INPUT ? size_x(p) : size_w(p);
 }
 
+static int64_t channels_of(const Problem *p, int d) {
+  return d == CONV_FORWARD ? p->s.oc : p->s.ic;
+}
+
 /* Runs one kernel and hands back what it stored. Nothing before that may change. */
-static void run_kernel(const Compiled *c, const Problem *p, int d, int epilogue, unsigned seed,
+static void run_kernel(const Compiled *c, const Problem *p, int d, Epilogue epilogue, unsigned seed,
                        double *out) {
   Guarded map[NBUFFERS];
   bool end = seed & 1;
   const KernelList *list = &c->list[d][epilogue];
-  int64_t result = size_result(p, d);
-  void *buffers[NBUFFERS] = {
-      fill(&map[0], c, 3, size_x(p), d == CONV_INPUT ? NULL : p->x, end),
-      fill(&map[1], c, 1, size_w(p), d == CONV_WEIGHT ? NULL : p->w, end),
-      fill(&map[2], c, 2, size_y(p), d == CONV_FORWARD ? NULL : p->y, end),
-      guarded(&map[3], (size_t)list->scratch_bytes, end),
-      fill(&map[4], c, 0, d == CONV_FORWARD ? p->s.oc : p->s.ic, p->bias, end),
-      fill(&map[5], c, 2, result, NULL, end)};
+  int64_t result = size_result(p, d), room = result, all = result / p->n * MAX_BATCH;
+  int64_t nsums = epilogue == SUMS ? NSUMS * channels_of(p, d) : 0;
+  if (nsums) room = all + nsums;
+  void *buffers[NBUFFERS] = {fill(&map[0], c, 3, size_x(p), d == CONV_INPUT ? NULL : p->x, end),
+                             fill(&map[1], c, 1, size_w(p), d == CONV_WEIGHT ? NULL : p->w, end),
+                             fill(&map[2], c, 2, size_y(p), d == CONV_FORWARD ? NULL : p->y, end),
+                             guarded(&map[3], (size_t)list->scratch_bytes, end),
+                             fill(&map[4], c, 0, channels_of(p, d), p->bias, end),
+                             fill(&map[5], c, 2, room, NULL, end)};
   static const int slot[] = {SLOT_Y, SLOT_X, SLOT_W}, before[] = {2, 3, 1};
   const void *stored = buffers[epilogue ? SLOT_OUT : slot[d]];
   int skip = epilogue ? 2 : before[d];
@@ -281,6 +307,7 @@ static void run_kernel(const Compiled *c, const Problem *p, int d, int epilogue,
   harness_run(c->h, list, buffers, p->n, seed);
   for (int64_t i = 0; i < skip; i++) assert_true(get(stored, c->real_bytes, i) == 7e7);
   for (int64_t i = 0; i < result; i++) out[i] = get(stored, c->real_bytes, skip + i);
+  for (int64_t i = 0; i < nsums; i++) out[result + i] = get(stored, c->real_bytes, skip + all + i);
   for (int i = 0; i < NBUFFERS; i++) munmap(map[i].map, map[i].bytes);
 }
 
@@ -291,6 +318,21 @@ static void with_epilogue(double *v, int64_t count, const double *bias, int64_t 
     if (step == 2) v[i] += v[i];
     v[i] += bias[i % channels];
     if (step == 1 && v[i] < 0) v[i] = 0;
+  }
+}
+
+/* As the kernel orders them, of results `v` and of what is `stored`. */
+static void plain_sums(const double *v, const double *stored, int64_t count, int64_t channels,
+                       double *out) {
+  double terms = (double)(count / channels);
+  memset(out, 0, sizeof *out * (size_t)(NSUMS * channels));
+  for (int64_t i = 0; i < count; i++) {
+    out[i % channels] += stored[i];
+    out[2 * channels + i % channels] += v[i];
+  }
+  for (int64_t i = 0; i < count; i++) {
+    double d = v[i] - out[2 * channels + i % channels] / terms;
+    out[channels + i % channels] += d * d / terms;
   }
 }
 
@@ -326,26 +368,33 @@ static void check_batch(const Compiled *c, int64_t n, bool whole, unsigned seed)
   for (int d = 0; d < 3; d++) want[d] = ARENA_ARRAY(a, double, size_result(&p, d));
   plain(&p, want[CONV_INPUT], want[CONV_WEIGHT], want[CONV_FORWARD]);
   for (int d = 0; d < 3; d++) {
-    int64_t count = size_result(&p, d);
-    double *got = ARENA_ARRAY(a, double, count);
-    for (int e = 0; e < (d == CONV_WEIGHT ? 1 : 3); e++) {
-      if (e) with_epilogue(want[d], count, p.bias, d == CONV_FORWARD ? p.s.oc : p.s.ic, e);
+    int64_t count = size_result(&p, d), channels = channels_of(&p, d);
+    double *got = ARENA_ARRAY(a, double, count + NSUMS * channels);
+    double *sum = ARENA_ARRAY(a, double, NSUMS *channels), *result = ARENA_ARRAY(a, double, count);
+    memcpy(result, want[d], sizeof *result * (size_t)count);
+    for (Epilogue e = NO_EPILOGUE; e < (d == CONV_WEIGHT ? SHORT : EPILOGUES); e++) {
+      if (e == SHORT || e == LONG) with_epilogue(want[d], count, p.bias, channels, e);
       run_kernel(c, &p, d, e, seed + (unsigned)d, got);
       compare(c, d, n, want[d], got, count, tolerance);
     }
+    if (d == CONV_WEIGHT) continue;
+    plain_sums(result, want[d], count, channels, sum);
+    for (int i = 0; i < NSUMS; i++)
+      compare(c, d, n, sum + i * channels, got + count + i * channels, channels,
+              c->real_bytes == 4 ? 1e-5 : 1e-12);
   }
   arena_free(a);
 }
 
 /* Units in one piece, and dealt out in several ways: the same bits. */
-static void check_bits(const Compiled *c, int d) {
+static void check_bits(const Compiled *c, int d, Epilogue e) {
   Arena *a = arena_new();
   Problem p = random_problem(a, c, MAX_BATCH, false, 77);
-  int64_t count = size_result(&p, d);
+  int64_t count = size_result(&p, d) + (e == SUMS ? NSUMS * channels_of(&p, d) : 0);
   double *one = ARENA_ARRAY(a, double, count), *other = ARENA_ARRAY(a, double, count);
-  run_kernel(c, &p, d, 0, 0, one);
+  run_kernel(c, &p, d, e, 0, one);
   for (unsigned seed = 1; seed < 8; seed++) {
-    run_kernel(c, &p, d, 0, seed, other);
+    run_kernel(c, &p, d, e, seed, other);
     assert_memory_equal(one, other, sizeof(double) * (size_t)count);
   }
   arena_free(a);
@@ -401,7 +450,8 @@ static void test_pieces(void **state) {
   for (int i = 0; i < NSHAPES; i += 2) {
     Compiled c;
     compile(&c, &shapes[i], "native", 4);
-    for (int d = 0; d < 3; d++) check_bits(&c, d);
+    for (int d = 0; d < 3; d++) check_bits(&c, d, NO_EPILOGUE);
+    for (int d = 0; d < CONV_WEIGHT; d++) check_bits(&c, d, SUMS);
     harness_free(c.h);
     harness_cg_free(c.cg);
   }

@@ -116,6 +116,32 @@ static void test_subsets(void **state) {
     }
 }
 
+/* Variances beside sums of the same value, which are stored or not. */
+static void test_variance(void **state) {
+  (void)state;
+  static const int64_t widths[] = {1, 7, 16, 37, 70};
+  for (int set = 1; set < 8; set++)
+    for (int k = 0; k < 5; k++) {
+      int64_t w = widths[k];
+      bool r0 = set & 1, r1 = set & 2, r2 = set & 4;
+      int64_t s2 = !r2, s1 = r1 ? 0 : r2 ? 1 : w, s0 = r0 ? 0 : (r1 ? 1 : 4) * (r2 ? 1 : w);
+      BodyValue v[] = {LOAD(0, 4 * w, w, 1), LOAD(1, 4 * w, w, 1)};
+      BodyReduce re[] = {
+          {REDUCE_VAR, 0, {.slot = 2, .stride = {s0, s1, s2}}},
+          {REDUCE_WIDE, 1, {.slot = -1}},
+          {REDUCE_WIDE, 0, {.slot = 3, .stride = {s0, s1, s2}}},
+          {REDUCE_VAR, 1, {.slot = 2, .offset = 4 * w * MAX_BATCH, .stride = {s0, s1, s2}}}};
+      PointwiseSpec s =
+          SPEC(.rank = 3, .extent = {{1, 0}, {0, 4}, {0, w}}, .reduced = {r0, r1, r2});
+      check_on(&s, (size_t)(8 * w * MAX_BATCH), cpus[(set + k) % 3], (set + k) % 2 ? 4 : 8, 1);
+    }
+  BodyValue v[] = {LOAD(0, 2000 * 70, 70, 1)};
+  BodyReduce re[] = {{REDUCE_WIDE, 0, {.slot = 1, .stride = {0, 0, 1}}},
+                     {REDUCE_VAR, 0, {.slot = 2, .stride = {0, 0, 1}}}};
+  PointwiseSpec s = SPEC(.rank = 3, .extent = {{1, 0}, {0, 2000}, {0, 70}}, .reduced = {1, 1, 0});
+  check(&s, 2000 * 70 * MAX_BATCH, 2);
+}
+
 /* Batch-norm statistics and bias gradients: [n, h, w, c] to [c], two stages. */
 static void test_channels(void **state) {
   (void)state;
@@ -243,6 +269,52 @@ static void check_accuracy(int64_t count, int64_t columns, double shift) {
   harness_cg_free(cg);
 }
 
+/* The variance of a column of mean `shift` and deviation about 1, to 1e-6 of it. */
+static void check_variance(int64_t count, int64_t columns, double shift, int real_bytes) {
+  BodyValue v[] = {LOAD(0, columns, 1)};
+  BodyReduce re[] = {{REDUCE_VAR, 0, {.slot = 1, .stride = {0, 1}}},
+                     {REDUCE_WIDE, 0, {.slot = -1}}};
+  PointwiseSpec s = SPEC(.rank = 2, .extent = {{0, count}, {0, columns}}, .reduced = {1, 0});
+  Cg *cg = harness_cg("native", real_bytes, 1);
+  KernelList list = kernel_pointwise(cg, &s);
+  Harness *h = harness_new(cg);
+  size_t elements = (size_t)(count * columns);
+  char *x = malloc(elements * (size_t)real_bytes), *y = malloc((size_t)(columns * real_bytes));
+  unsigned seed = 5;
+  for (size_t i = 0; i < elements; i++) {
+    double d = shift + 3.5 * (rand_r(&seed) / (double)RAND_MAX - 0.5);
+    if (real_bytes == 4)
+      ((float *)x)[i] = (float)d;
+    else
+      ((double *)x)[i] = d;
+  }
+  void *scratch = malloc((size_t)list.scratch_bytes + 1);
+  harness_run(h, &list, (void *[]){x, y, NULL, NULL, scratch}, 1, 0);
+  for (int64_t c = 0; c < columns; c++) {
+    double mean = 0, want = 0, is = at(y, (size_t)c, real_bytes);
+    for (int64_t i = 0; i < count; i++) mean += at(x, (size_t)(i * columns + c), real_bytes);
+    mean /= (double)count;
+    for (int64_t i = 0; i < count; i++) {
+      double d = at(x, (size_t)(i * columns + c), real_bytes) - mean;
+      want += d * d / (double)count;
+    }
+    if (!(fabs(is - want) <= 1e-6 * want)) fail_msg("%.9g, not %.9g", is, want);
+  }
+  free(x), free(y), free(scratch);
+  harness_free(h);
+  harness_cg_free(cg);
+}
+
+static void test_variance_far_from_0(void **state) {
+  (void)state;
+  for (int bytes = 4; bytes <= 8; bytes += 4) {
+    check_variance(50000, 1, 1e4, bytes);
+    check_variance(20000, 40, 1e4, bytes);
+    check_variance(20000, 40, -1e4, bytes);
+    check_variance(500, 7, 0, bytes);
+  }
+}
+
 static void test_accuracy(void **state) {
   (void)state;
   check_accuracy(50000, 1, 0);
@@ -253,9 +325,11 @@ static void test_accuracy(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_subsets), cmocka_unit_test(test_channels), cmocka_unit_test(test_total),
-      cmocka_unit_test(test_middle),  cmocka_unit_test(test_store),    cmocka_unit_test(test_nan),
-      cmocka_unit_test(test_many),    cmocka_unit_test(test_accuracy),
+      cmocka_unit_test(test_variance), cmocka_unit_test(test_variance_far_from_0),
+      cmocka_unit_test(test_subsets),  cmocka_unit_test(test_channels),
+      cmocka_unit_test(test_total),    cmocka_unit_test(test_middle),
+      cmocka_unit_test(test_store),    cmocka_unit_test(test_nan),
+      cmocka_unit_test(test_many),     cmocka_unit_test(test_accuracy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,6 +229,157 @@ static void epilogues_have_no_reductions(void **state) {
   assert_true(is_stored(a, f, "r"));
 }
 
+/* ---- sums in a convolution's epilogue ---- */
+
+#define IMAGE(width)                                              \
+  " %0 = input {name=\"x\", shape=[2,6," width                    \
+  "], elem=\"f32\"} !x\n"                                         \
+  " %1 = param {name=\"w\", shape=[4,2,3,3], init=constant(0)}\n" \
+  " %2 = conv(%0, %1) {pads=[1,1,1,1]} !y\n"
+
+static void sums_over_pixels_end_a_convolution(void **state) {
+  Arena *a = *state;
+  Fused f = fused(a, IMAGE("6") " %3 = reduce_sum(%2) {dims=[1,2], batch=true} !sum\n"
+                                " %4 = reduce_var(%2) {dims=[1,2], batch=true} !var\n"
+                                " output y = %2\n output a = %3\n output b = %4\n");
+  assert_together(f, "y", "sum");
+  assert_together(f, "y", "var");
+  assert_remark(f, "sum", "fused into conv's kernel");
+  /* of what follows in the epilogue, also with a grouped convolution */
+  f = fused(
+      a,
+      " %0 = input {name=\"x\", shape=[4,6,6], elem=\"f32\"}\n"
+      " %1 = param {name=\"w\", shape=[4,2,3,3], init=constant(0)}\n"
+      " %2 = conv(%0, %1) {pads=[1,1,1,1], groups=2} !y\n %3 = relu(%2) !r\n %4 = mul(%3, %0) !p\n"
+      " %5 = reduce_sum(%4) {dims=[1,2], batch=true} !sum\n output y = %3\n output a = %5\n");
+  assert_together(f, "y", "p");
+  assert_together(f, "y", "sum");
+  assert_false(is_stored(a, f, "p"));
+}
+
+/* What needs the sums waits for the whole kernel. */
+static void normalisation_is_one_sweep_after_its_sums(void **state) {
+  Arena *a = *state;
+  Fused f = fused(a, IMAGE("6") " %3 = reduce_sum(%2) {dims=[1,2], batch=true} !sum\n"
+                                " %4 = reshape(%3) {shape=[4,1,1]}\n %5 = sub(%2, %4) !centred\n"
+                                " %6 = relu(%5) !r\n output y = %6\n");
+  assert_together(f, "y", "sum");
+  assert_apart(f, "y", "centred");
+  assert_together(f, "centred", "r");
+  assert_false(is_stored(a, f, "centred"));
+}
+
+static void assert_sum_apart(Arena *a, const char *image, const char *sum, const char *why) {
+  Fused f =
+      fused(a, arena_printf(a, "%s %%3 = %s !sum\n output y = %%2\n output a = %%3\n", image, sum));
+  assert_apart(f, "y", "sum");
+  assert_remark(f, "sum", why);
+}
+
+static void other_reductions_are_no_epilogue(void **state) {
+  Arena *a = *state;
+  static const char *const why = "only sums over all pixels, one a channel";
+  assert_sum_apart(a, IMAGE("6"), "reduce_sum(%2) {dims=[1,2]}", why);
+  assert_sum_apart(a, IMAGE("6"), "reduce_sum(%2) {dims=[1], batch=true}", why);
+  assert_sum_apart(a, IMAGE("6"), "reduce_sum(%2) {dims=[0,1,2], batch=true}", why);
+  assert_sum_apart(a, IMAGE("6"), "reduce_max(%2) {dims=[1,2], batch=true}", why);
+  assert_sum_apart(a, IMAGE("2000"), "reduce_sum(%2) {dims=[1,2], batch=true}",
+                   why); /* a long row */
+  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n %5 = reduce_sum(%4) {dims=[0], batch=true} !sum\n"
+                                                   " output y = %4\n output a = %5\n");
+  assert_apart(f, "y", "sum");
+  assert_remark(f, "sum", "epilogue of a product has no sums");
+}
+
+static void kernels_have_a_limit_of_sums(void **state) {
+  Arena *a = *state;
+  Str s = str_new(a);
+  str_put(&s, ROWS " %4 = exp(%0)\n");
+  for (int i = 5; i <= 5 + FUSIBLE_REDUCES; i++)
+    str_printf(&s, " %%%d = pow(%%4) {exponent=%d.5}\n %%%d = reduce_sum(%%%d) {dims=[1]}\n", 2 * i,
+               i, 2 * i + 1, 2 * i);
+  for (int i = 5; i <= 5 + FUSIBLE_REDUCES; i++)
+    str_printf(&s, " output o%d = %%%d\n", i, 2 * i + 1);
+  Fused f = fused(a, s.text);
+  int reduces[64] = {0};
+  for (int i = 0; i < f.graph->nodes.count; i++)
+    if (fusible_reduction(f.graph->nodes.at[i]->op)) reduces[f.graph->nodes.at[i]->group]++;
+  int most = 0;
+  for (int k = 0; k < 64; k++) most = reduces[k] > most ? reduces[k] : most;
+  assert_int_equal(most, FUSIBLE_REDUCES);
+}
+
+/* ---- values computed again ---- */
+
+/* A value of y and its sums that two kernels read, one of which waits for the other. */
+static const char *twice(Arena *a, const char *centred, const char *more) {
+  static const char image[] =
+      IMAGE("6") " %3 = param {name=\"v\", shape=[4,4,3,3], init=constant(0)}\n"
+                 " %4 = reduce_sum(%2) {dims=[1,2], batch=true} !sum\n"
+                 " %5 = reshape(%4) {shape=[4,1,1]}\n";
+  static const char rest[] =
+      " !c\n %7 = relu(%6) !r\n %8 = conv(%7, %3) {pads=[1,1,1,1]} !u\n"
+      " %9 = mul(%8, %6) !p\n output y = %9\n";
+  return arena_printf(a, "%s %%6 = %s%s%s", image, centred, rest, more);
+}
+
+static int count_in_group(Fused f, Op op, const char *label) {
+  int count = 0;
+  for (int i = 0; i < f.graph->nodes.count; i++)
+    count += f.graph->nodes.at[i]->op == op && f.graph->nodes.at[i]->group == group(f, label);
+  return count;
+}
+
+static void cheap_values_are_computed_again(void **state) {
+  Arena *a = *state;
+  Fused f = fused(a, twice(a, "sub(%2, %5)", ""));
+  assert_int_equal(count_in_group(f, OP_sub, "r"), 1);
+  assert_int_equal(count_in_group(f, OP_sub, "u"), 1);
+  assert_false(is_stored(a, f, "c"));
+  assert_true(is_stored(a, f, "y"));
+  assert_null(ir_verify(f.graph, a));
+}
+
+static void assert_not_again(Arena *a, const char *value, Op op, const char *more) {
+  Fused f = fused(a, twice(a, value, more));
+  assert_int_equal(count_in_group(f, op, "u"), 0);
+  assert_true(is_stored(a, f, "c"));
+}
+
+static void other_values_are_not(void **state) {
+  Arena *a = *state;
+  assert_not_again(a, "div(%2, %5)", OP_div, "");                 /* dear */
+  assert_not_again(a, "sub(%2, %5)", OP_sub, " output c = %6\n"); /* stored anyway */
+  Fused f = fused_at(a, twice(a, "sub(%2, %5)", ""), 0);
+  assert_int_equal(count_op(f.graph, OP_sub), 1);
+}
+
+/* Two large operands are more to read than the value itself. */
+static void values_of_two_tensors_are_stored(void **state) {
+  Arena *a = *state;
+  Fused f =
+      fused(a,
+            " %0 = input {name=\"x\", shape=[4,6,6], elem=\"f32\"}\n"
+            " %1 = param {name=\"w\", shape=[4,4,3,3], init=constant(0)}\n"
+            " %2 = input {name=\"z\", shape=[4,6,6], elem=\"f32\"}\n"
+            " %3 = mul(%0, %2) !c\n %4 = relu(%3) !r\n %5 = conv(%4, %1) {pads=[1,1,1,1]} !u\n"
+            " %6 = mul(%5, %3) !p\n output y = %6\n");
+  assert_int_equal(count_op(f.graph, OP_mul), 2);
+  assert_true(is_stored(a, f, "c"));
+}
+
+/* relu(x) is stored for the convolution, but where x is read already it costs less than a load. */
+static void stored_values_are_computed_again_beside_their_operand(void **state) {
+  Arena *a = *state;
+  Fused f = fused(a,
+                  " %0 = input {name=\"x\", shape=[4,6,6], elem=\"f32\"}\n"
+                  " %1 = param {name=\"w\", shape=[4,4,3,3], init=constant(0)}\n"
+                  " %2 = relu(%0) !r\n %3 = conv(%2, %1) {pads=[1,1,1,1]} !u\n"
+                  " %4 = mul(%3, %0) !p\n %5 = mul(%4, %2) !q\n output y = %5\n");
+  assert_int_equal(count_in_group(f, OP_relu, "u"), 1);
+  assert_true(is_stored(a, f, "r"));
+}
+
 static void epilogues_of_high_rank(void **state) {
   Arena *a = *state;
   Fused f =
@@ -400,6 +551,14 @@ int main(void) {
       TEST(a_reduction_is_there_only_after_its_sweep),
       TEST(epilogues_know_no_coordinates),
       TEST(epilogues_have_no_reductions),
+      TEST(sums_over_pixels_end_a_convolution),
+      TEST(normalisation_is_one_sweep_after_its_sums),
+      TEST(other_reductions_are_no_epilogue),
+      TEST(kernels_have_a_limit_of_sums),
+      TEST(cheap_values_are_computed_again),
+      TEST(other_values_are_not),
+      TEST(values_of_two_tensors_are_stored),
+      TEST(stored_values_are_computed_again_beside_their_operand),
       TEST(epilogues_of_high_rank),
       TEST(two_products_stay_two),
       TEST(sums_over_other_dimensions),

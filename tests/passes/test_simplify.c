@@ -320,9 +320,9 @@ static void test_factors(void **state) {
        "reduce_sum(mul(w, reshape(reduce_sum(x; [1], false); [3,1])); [1], false)"},
   };
   CHECK_PASS(cases, "clean");
-  static const Case formulas[] = {{"mul(mul(x, w), u)", "mul(mul(x, w), u)"},
-                                  {"reduce_sum(mul(x, w); [0], false)",
-                                   "reduce_sum(mul(x, w); [0], false)"}};
+  static const Case formulas[] = {
+      {"mul(mul(x, w), u)", "mul(mul(x, w), u)"},
+      {"reduce_sum(mul(x, w); [0], false)", "reduce_sum(mul(x, w); [0], false)"}};
   CHECK(formulas);
 }
 
@@ -349,6 +349,19 @@ static Graph *simplify_text(Arena *a, const char *text) {
   PassOptions o = options_for(a, g);
   assert_true(pipeline_passes(g, "simplify", &o));
   return g;
+}
+
+/* A mean over the batch of a mean over the sample, which is an output too. */
+static void test_sums_that_others_need(void **state) {
+  static const char *const text =
+      "graph g {\n"
+      "  %%0 = input {name=\"x\", shape=[3,4], elem=\"f32\"}\n"
+      "  %%1 = reduce_sum(%%0) {dims=[0,1]}\n  %%2 = constant {value=0.25}\n  %%3 = mul(%%1, %%2)\n"
+      "  %%4 = reduce_sum(%%3) {dims=[], batch=true}\n  output r = %%4\n%s}\n";
+  Arena *a = *state;
+  assert_int_equal(count_op(simplify_text(a, arena_printf(a, text, "")), OP_reduce_sum), 1);
+  assert_int_equal(
+      count_op(simplify_text(a, arena_printf(a, text, "  output s = %3\n")), OP_reduce_sum), 2);
 }
 
 static void test_common_subexpressions(void **state) {
@@ -452,6 +465,7 @@ int main(void) {
       TEST(test_views),
       TEST(test_sums),
       TEST(test_factors),
+      TEST(test_sums_that_others_need),
       TEST(test_products),
       TEST(test_common_subexpressions),
       TEST(test_what_is_never_merged),
