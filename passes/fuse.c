@@ -407,6 +407,25 @@ static int renumber(Fuse *f) {
   return count;
 }
 
+/* What a program only moves: tensors that change their memory order, and parts put together. */
+static void remark_moves(const Fuse *f) {
+  if (!f->options || !f->options->remarks) return;
+  int transposes = 0, copies = 0;
+  int64_t bytes = 0;
+  for (int i = 0; i < f->graph->nodes.count; i++) {
+    const Node *n = f->graph->nodes.at[i];
+    bool turned = n->op == OP_reshape, put = n->op == OP_concat || n->op == OP_surround;
+    if (!n->group || !(turned || put)) continue;
+    transposes += turned;
+    copies += put;
+    bytes += type_elements(&n->type) *
+             elem_bytes(n->type.elem, f->options->real_bytes ? f->options->real_bytes : 4);
+  }
+  diag_remark(f->options->diags, (Span){0}, "%s: %d transposes, %d copies (%lld bytes a sample)",
+              f->graph->program ? f->graph->program : "graph", transposes, copies,
+              (long long)bytes);
+}
+
 void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
   demand_order(g, scratch);
   Fuse f = {.graph = g, .scratch = scratch, .memory = memory_map(g, scratch), .options = options};
@@ -420,4 +439,5 @@ void pass_fuse(Graph *g, Arena *scratch, const PassOptions *options) {
   place_constants(&f);
   int groups = renumber(&f);
   if (!options || options->level > 0) fuse_repeat(g, f.memory, groups, scratch);
+  remark_moves(&f);
 }

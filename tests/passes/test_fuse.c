@@ -485,6 +485,18 @@ static void merging_keeps_the_limit(void **state) {
   for (int k = 1; k < 4; k++) assert_in_range(members[k], 0, FUSIBLE_MEMBERS);
 }
 
+static void what_is_moved_is_counted(void **state) {
+  Arena *a = *state;
+  Fused f = fused(a, IMAGE("6") " %3 = reshape(%2) {shape=[144]} !flat\n %4 = exp(%3)\n"
+                                " %5 = concat(%2, %2) {dim=0}\n %6 = reshape(%0) {shape=[72]}\n"
+                                " output y = %4\n output z = %5\n output v = %6\n");
+  const Diag *last = NULL;
+  for (int i = 0; i < f.diags->list.count; i++)
+    if (!f.diags->list.at[i].span.file) last = &f.diags->list.at[i];
+  assert_non_null(last); /* the last reshape is a view */
+  assert_string_equal(last->text, "graph: 1 transposes, 1 copies (1728 bytes a sample)");
+}
+
 static void nothing_fuses_at_level_0(void **state) {
   Arena *a = *state;
   Fused f = fused_at(a, ROWS " %4 = exp(%0) !p\n %5 = mul(%4, %1) !q\n"
@@ -566,6 +578,7 @@ int main(void) {
       TEST(kernels_have_a_limit),
       TEST(kernels_read_a_limited_number_of_values),
       TEST(merging_keeps_the_limit),
+      TEST(what_is_moved_is_counted),
       TEST(nothing_fuses_at_level_0),
       TEST(updates_run_in_the_epilogue_of_their_gradient),
       TEST(every_kernel_has_one_anchor),
