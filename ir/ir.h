@@ -234,7 +234,8 @@ const char *type_text(Arena *a, const Type *t); /* f32[*,3,8] per sample, f32[3,
 
 /* The text form; ir_parse gives back an equal graph, spans and annotations included. */
 void ir_print(const Graph *g, Str *out);
-/* NULL after an error, which is reported in d; `file` is the index of the text in d->sources. */
+/* NULL after an error, which is reported in d, for a graph that does not verify too; `file` is the index of the text in
+ * d->sources. */
 Graph *ir_parse(Arena *a, Diags *d, int file);
 /* Whole-graph equality, as the text would show it. */
 bool ir_equal(const Graph *a, const Graph *b);

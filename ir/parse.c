@@ -470,5 +470,9 @@ Graph *ir_parse(Arena *a, Diags *d, int file) {
   Parser p = {.diags = d, .graph = ir_graph_new(a, d->sources, NULL)};
   p.lexer = (Lexer){a, source.text, source.text + source.length, file, 1, 1};
   next(&p);
-  return parse_graph(&p) ? p.graph : NULL;
+  if (!parse_graph(&p)) return NULL;
+  const char *wrong = ir_verify(p.graph, a);
+  if (!wrong) return p.graph;
+  diag_error(d, (Span){file, 1, 1, 1, 1}, "this is no valid graph: %s", wrong);
+  return NULL;
 }
