@@ -471,7 +471,10 @@ Graph *ir_parse(Arena *a, Diags *d, int file) {
   p.lexer = (Lexer){a, source.text, source.text + source.length, file, 1, 1};
   next(&p);
   if (!parse_graph(&p)) return NULL;
+  const char *program = p.graph->program;
+  p.graph->program = NULL; /* until it is expanded the loss may be per sample */
   const char *wrong = ir_verify(p.graph, a);
+  p.graph->program = program;
   if (!wrong) return p.graph;
   diag_error(d, (Span){file, 1, 1, 1, 1}, "this is no valid graph: %s", wrong);
   return NULL;

@@ -103,9 +103,22 @@ static void long_chains(void **state) {
   interpret(a, g, false);
 }
 
+/* What each line says alone is right. */
+static void no_valid_graph(void **state) {
+  Arena *a = *state;
+  const char *text =
+      "graph g { %0 = input {name=x, shape=[], elem=\"i32\"} : i32[*]\nloss loss = %0 }";
+  Diags *d;
+  assert_null(parse_into(a, text, strlen(text), &d));
+  assert_int_equal(d->errors, 1);
+  assert_string_equal(d->list.at[0].text,
+                      "this is no valid graph: result loss loss is not a scalar");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(wrong_numbers),
+      TEST(no_valid_graph),
       TEST(long_chains),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
