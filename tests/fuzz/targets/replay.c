@@ -1,5 +1,4 @@
-/* fuzz_corpus DIR: every target on every file of DIR/<target>. A target without files is a failure.
- */
+/* fuzz_corpus DIR...: every target on every file of DIR/<target>. A target without files is a failure. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,12 +45,15 @@ static int run_directory(FuzzTarget *run, const char *directory) {
 
 int main(int argc, char **argv) {
   int empty = 0;
-  for (size_t i = 0; argc == 2 && i < sizeof targets / sizeof *targets; i++) {
-    char directory[4000];
-    snprintf(directory, sizeof directory, "%s/%s", argv[1], targets[i].name);
-    int count = run_directory(targets[i].run, directory);
+  for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+    int count = 0;
+    for (int k = 1; k < argc; k++) {
+      char directory[4000];
+      snprintf(directory, sizeof directory, "%s/%s", argv[k], targets[i].name);
+      count += run_directory(targets[i].run, directory);
+    }
     printf("%-12s %d files\n", targets[i].name, count);
     empty += !count;
   }
-  return argc != 2 || empty;
+  return empty > 0;
 }
