@@ -77,3 +77,14 @@ int64_t cost_scratch(const PlanGroup *group, int real_bytes) {
   }
   return bytes;
 }
+
+int64_t cost_arena(const Graph *g, const Plan *p, int real_bytes, Arena *scratch) {
+  int64_t arena = p->peak;
+  for (int k = 1; k <= p->ngroups; k++) {
+    int64_t bytes = cost_scratch(&p->groups[k], real_bytes);
+    if (!bytes) continue;
+    int64_t at = plan_gap(g, p, k, 0, bytes, real_bytes, scratch);
+    if (at + bytes > arena) arena = at + bytes;
+  }
+  return arena;
+}

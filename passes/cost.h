@@ -16,4 +16,7 @@ double cost_kernel(const Graph *g, const Plan *p, int group, int real_bytes);
  * Others are small. */
 int64_t cost_scratch(const PlanGroup *group, int real_bytes);
 
+/* Bytes of arena that a plan takes, with this scratch memory where it finds a gap. */
+int64_t cost_arena(const Graph *g, const Plan *p, int real_bytes, Arena *scratch);
+
 #endif

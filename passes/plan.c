@@ -139,19 +139,6 @@ typedef struct {
   int64_t *offset; /* by node id: what groups_order left there */
 } Planning;
 
-/* With scratch memory where it finds a gap. */
-static int64_t peak_of(const Planning *p) {
-  const Plan *plan = plan_read(p->graph, p->scratch, p->real_bytes);
-  int64_t peak = plan->peak;
-  for (int k = 1; k <= plan->ngroups; k++) {
-    int64_t bytes = cost_scratch(&plan->groups[k], p->real_bytes);
-    if (!bytes) continue;
-    int64_t at = plan_gap(p->graph, plan, k, 0, bytes, p->real_bytes, p->scratch);
-    if (at + bytes > peak) peak = at + bytes;
-  }
-  return peak;
-}
-
 /* Offsets for the groups in this order. Returns the peak. */
 static int64_t place_groups(const Planning *p, const int *number) {
   for (int i = 0; i < p->graph->nodes.count; i++) {
@@ -167,7 +154,8 @@ static int64_t place_groups(const Planning *p, const int *number) {
   o.storage_of = ARENA_ARRAY(p->scratch, int, p->graph->nodes.count + 1);
   for (int i = 0; i < p->graph->nodes.count; i++) o.storage_of[i] = -1;
   place_all(&o);
-  return peak_of(p);
+  return cost_arena(p->graph, plan_read(p->graph, p->scratch, p->real_bytes), p->real_bytes,
+                    p->scratch);
 }
 
 /* What is shorter by parts may be longer as a whole, where it could be written in place before. */

@@ -210,7 +210,7 @@ static Trial try(Recompute *r, int count, int64_t chain) {
   recompute_clone(copy, plan_read(copy, a, r->real_bytes), again, r->boundary, a);
   PassOptions options = plan_options(r);
   pass_plan(copy, a, &options);
-  t.peak = plan_read(copy, a, r->real_bytes)->peak;
+  t.peak = cost_arena(copy, plan_read(copy, a, r->real_bytes), r->real_bytes, a);
   arena_free(a);
   return t;
 }
@@ -255,7 +255,8 @@ void pass_recompute(Graph *g, Arena *scratch, const PassOptions *options) {
   Recompute r = {.graph = g, .options = options, .scratch = scratch};
   r.real_bytes = options->real_bytes == 8 ? 8 : 4;
   r.plan = plan_read(g, scratch, r.real_bytes);
-  if (r.plan->peak <= options->memory_budget) return;
+  int64_t peak = cost_arena(g, r.plan, r.real_bytes, scratch);
+  if (peak <= options->memory_budget) return;
   int n = g->nodes.count + 1;
   r.boundary = plan_boundary(g, r.plan);
   r.late = ARENA_ARRAY(scratch, bool, n);
@@ -268,6 +269,6 @@ void pass_recompute(Graph *g, Arena *scratch, const PassOptions *options) {
   find_candidates(&r);
   if (!r.candidates.count) return;
   Trial best = search(&r, options->memory_budget);
-  if (best.peak >= r.plan->peak) return;
+  if (best.peak >= peak) return;
   recompute_clone(g, r.plan, decide(&r, &best), r.boundary, scratch);
 }

@@ -4,6 +4,8 @@
 
 #include <dirent.h>
 
+#include "passes/cost.h"
+
 static const Program with_backward[] = {PROGRAM_TRAIN, PROGRAM_GRAD, PROGRAM_GRAD_EVAL};
 
 static Graph *within(Arena *a, const char *text, Program p, int level, int64_t budget) {
@@ -19,7 +21,9 @@ static Graph *within(Arena *a, const char *text, Program p, int level, int64_t b
   return g;
 }
 
-static int64_t peak(Arena *a, const Graph *g) { return plan_read(g, a, REAL)->peak; }
+static int64_t peak(Arena *a, const Graph *g) {
+  return cost_arena(g, plan_read(g, a, REAL), REAL, a);
+}
 
 /* `blocks` of convolution, group norm, ReLU, dropout, convolution, residual add; the nodes of one
  * take 10 numbers. */
