@@ -169,7 +169,8 @@ static Node *compute_in(Repeat *r, const Chain *c, int group) {
     for (int j = 0; j < m->nin; j++) m->in[j] = copy_of(copy, c, original(r, c->step[i]->in[j]));
     m->label = NULL;
     m->group = group;
-    if ((copy[i] = find_copy(k, m))) continue;
+    copy[i] = find_copy(k, m);
+    if (copy[i]) continue;
     m->id = r->graph->nodes.count;
     vec_push(r->graph->arena, &r->graph->nodes, m);
     vec_push(r->scratch, &r->original, c->step[i]);

@@ -95,7 +95,8 @@ static void add(Total *sum, const Total *t) {
 
 static void print_total(const Total *t) {
   int rows = 0, drawn = 0;
-  Str missing = str_new(arena_new());
+  Arena *a = arena_new();
+  Str missing = str_new(a);
   for (int op = 0; op < OP_COUNT; op++) {
     if (op_info[op].kind == KIND_LEAF) continue;
     rows++, drawn += t->drawn[op];
@@ -104,6 +105,7 @@ static void print_total(const Total *t) {
   printf("netgen: %lld networks, %lld numbers compared, %lld excused by conditioning, %lld failed\n", (long long)t->networks,
          (long long)t->compared, (long long)t->excused, (long long)t->failures);
   printf("netgen: %d of %d op rows drawn%s%s\n", drawn, rows, drawn < rows ? "; not" : "", missing.text);
+  arena_free(a);
 }
 
 static int run(const Options *o) {
