@@ -1,21 +1,13 @@
 #!/usr/bin/env bash
 # Misspelt options are answered with the nearest right one, before anything is made: options.sh SOURCE BUILD
-set -uo pipefail
-source=$1 build=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-cp "$source/tests/dlrun/slope.net" net.net
-export NO_COLOR=1
-failures=0
+. "$(dirname "$0")/work.sh"
 
 said() { # exit status, expected first line, expected second line, arguments of dlc...
   local status=$1 first=$2 second=$3 got
   shift 3
   got=$("$build/dlc" net.net "$@" 2>&1)
   [ $? = "$status" ] && [ "$got" = "$first"$'\n'"$second" ] && return
-  printf 'dlc net.net %s: %s\n' "$*" "$got"
-  failures=$((failures + 1))
+  complain "dlc net.net $*: $got"
 }
 
 lists='(dlc --help lists the options)'
@@ -30,6 +22,6 @@ said 1 "dlc: error: there is no pass 'simplfy'" "note: did you mean 'simplify'?"
 said 1 "dlc: error: there is no pass 'fus'" "note: did you mean 'fuse'?" --dump=fus
 said 1 "dlc: error: there is no program 'trian'" "note: did you mean 'train'?" --emit=plan --program=trian
 [ "$("$build/dlc" net.net -mcpu=haswel 2>&1)" = "dlc: error: unknown processor 'haswel'; did you mean 'haswell'?" ] ||
-  { echo "-mcpu=haswel: $("$build/dlc" net.net -mcpu=haswel 2>&1)"; failures=$((failures + 1)); }
-[ "$(ls)" = net.net ] || { echo "left: $(ls)"; failures=$((failures + 1)); }
+  complain "-mcpu=haswel: $("$build/dlc" net.net -mcpu=haswel 2>&1)"
+[ "$(ls)" = net.net ] || complain "left: $(ls)"
 [ $failures = 0 ]

@@ -1,14 +1,6 @@
 #!/usr/bin/env bash
 # An output that cannot be written is one clear error, for every kind, and nothing is left behind: outputs.sh SOURCE BUILD
-set -uo pipefail
-source=$1 build=$2
-work=$(mktemp -d)
-trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-cd "$work"
-cp "$source/tests/dlrun/slope.net" net.net
-export NO_COLOR=1
-failures=0
-complain() { printf '%s\n' "$*"; failures=$((failures + 1)); }
+. "$(dirname "$0")/work.sh"
 
 refused() { # expected error, arguments of dlc...
   local expected=$1 before after got status

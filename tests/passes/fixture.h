@@ -5,6 +5,7 @@
 
 #include "tests/ir/fixture.h"
 
+#include <dirent.h>
 #include <math.h>
 
 #include "ir/interp.h"
@@ -12,6 +13,22 @@
 
 static inline Graph *net(Arena *a, const char *name) {
   return parse(a, read_text(a, arena_printf(a, TEST_SOURCE_DIR "/tests/passes/nets/%s.ir", name)));
+}
+
+/* Calls `visit` with the text of every network in nets/; returns how many there were. */
+static inline int each_net(Arena *a, void *context,
+                           void visit(Arena *a, const char *text, void *context)) {
+  int networks = 0;
+  DIR *d = opendir(TEST_SOURCE_DIR "/tests/passes/nets");
+  assert_non_null(d);
+  for (struct dirent *e; (e = readdir(d));) {
+    if (!strstr(e->d_name, ".ir")) continue;
+    visit(a, read_text(a, arena_printf(a, TEST_SOURCE_DIR "/tests/passes/nets/%s", e->d_name)),
+          context);
+    networks++;
+  }
+  closedir(d);
+  return networks;
 }
 
 static inline PassOptions options_for(Arena *a, Graph *g) {

@@ -1,8 +1,6 @@
 /* The layout pass: where orders come from, how far they spread, what keeps its own. */
 #include "tests/passes/fixture.h"
 
-#include <dirent.h>
-
 #include "passes/memory.h"
 
 static Graph *laid_out(Arena *a, const char *body) {
@@ -180,9 +178,10 @@ static bool is_free(const Node *n) {
   return n->op != OP_reshape && n->op != OP_constant && n->op != OP_permute;
 }
 
-static void check_network(Arena *a, const char *path) {
+static void check_network(Arena *a, const char *text, void *unused) {
+  (void)unused;
   for (int p = PROGRAM_TRAIN; p < PROGRAM_COUNT; p++) {
-    Graph *g = program(a, parse(a, read_text(a, path)), (Program)p, "layout", 2);
+    Graph *g = program(a, parse(a, text), (Program)p, "layout", 2);
     for (int i = 0; i < g->nodes.count; i++) {
       const Node *n = g->nodes.at[i];
       if (n->op == OP_input || n->op == OP_target) assert_false(n->ordered);
@@ -202,17 +201,7 @@ static void check_network(Arena *a, const char *path) {
 /* New values and gradients come in the order of the parameter that they belong to, in every
  * program. */
 static void results_in_their_targets_order(void **state) {
-  Arena *a = *state;
-  int count = 0;
-  DIR *d = opendir(TEST_SOURCE_DIR "/tests/passes/nets");
-  assert_non_null(d);
-  for (struct dirent *e; (e = readdir(d));) {
-    if (!strstr(e->d_name, ".ir")) continue;
-    check_network(a, arena_printf(a, TEST_SOURCE_DIR "/tests/passes/nets/%s", e->d_name));
-    count++;
-  }
-  closedir(d);
-  assert_true(count > 5);
+  assert_true(each_net(*state, NULL, check_network) > 5);
 }
 
 int main(void) {

@@ -3,8 +3,6 @@
  * peak. */
 #include "tests/passes/fixture.h"
 
-#include <dirent.h>
-
 #include "tests/passes/machine.h"
 
 static Graph *planned(Arena *a, const char *text, int level) {
@@ -25,23 +23,18 @@ static const Node *labelled(const Graph *g, const char *label) {
 
 /* ---- networks and random graphs ---- */
 
+static void simulate_programs(Arena *a, const char *text, void *kernels) {
+  for (int level = 0; level <= 2; level += 2)
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+      Graph *source = parse(a, text);
+      source->train.batch = 5;
+      *(int *)kernels += simulate(a, program(a, source, (Program)p, NULL, level));
+    }
+}
+
 static void plans_of_networks_run(void **state) {
-  Arena *a = *state;
   int kernels = 0;
-  DIR *d = opendir(TEST_SOURCE_DIR "/tests/passes/nets");
-  assert_non_null(d);
-  for (struct dirent *e; (e = readdir(d));) {
-    if (!strstr(e->d_name, ".ir")) continue;
-    const char *text =
-        read_text(a, arena_printf(a, TEST_SOURCE_DIR "/tests/passes/nets/%s", e->d_name));
-    for (int level = 0; level <= 2; level += 2)
-      for (int p = 0; p < PROGRAM_COUNT; p++) {
-        Graph *source = parse(a, text);
-        source->train.batch = 5;
-        kernels += simulate(a, program(a, source, (Program)p, NULL, level));
-      }
-  }
-  closedir(d);
+  each_net(*state, &kernels, simulate_programs);
   assert_true(kernels > 500);
 }
 
