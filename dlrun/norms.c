@@ -40,8 +40,9 @@ static Norm *norm_for(Norms *s, const char *parameter) {
 static bool add_parameter(Norms *s, const Oracle *o, int32_t i) {
   Tool *t = s->tool;
   const dlc_parameter *p = &t->model->parameters[i];
-  const Tensor *g = oracle_gradient(o, p->name);
-  if (!g) return t->fault.internal = true, fault(&t->fault, "no gradient by %s", p->name);
+  const Node *gradient = oracle_gradient(o, p->name);
+  if (!gradient) return t->fault.internal = true, fault(&t->fault, "no gradient by %s", p->name);
+  const Tensor *g = oracle_value(o, gradient);
   Arena *scratch = arena_new();
   void *data = arena_alloc(scratch, (size_t)p->elements + 1, (size_t)t->model->real_bytes);
   bool fine = tool_ok(t, t->api->get_gradient(t->session, i, data));

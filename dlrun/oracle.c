@@ -5,6 +5,8 @@
 #include "dlrun/graph.h"
 #include "passes/pipeline.h"
 
+enum { F32_BITS = 24, ROUNDINGS = 8 };
+
 static const Result *find_result(const Graph *g, ResultKind kind, const char *name) {
   for (int i = 0; i < g->results.count; i++) {
     const Result *r = &g->results.at[i];
@@ -44,6 +46,8 @@ bool oracle_new(Tool *t, int64_t n, bool training, uint64_t seed, Oracle *o) {
   const Result *loss = find_result(o->forward, RESULT_LOSS, NULL);
   if (!loss) return fault(&t->fault, "%s has no loss", t->model->name);
   o->loss = loss->node;
+  o->rounding =
+      (Rounding){.exact = o->with, .arena = t->arena, .bits = F32_BITS, .runs = ROUNDINGS};
   interp_random(o->with, seed, 0);
   interp_random(o->without, seed, 0);
   return true;
@@ -111,19 +115,23 @@ bool oracle_run(Oracle *o, const Batch *b) {
   return true;
 }
 
-const Tensor *oracle_loss(const Oracle *o) {
-  return interp_value(o->with, find_result(o->gradients, RESULT_LOSS, NULL)->node);
+static const Node *node_of(const Result *r) { return r ? r->node : NULL; }
+
+const Node *oracle_loss(const Oracle *o) {
+  return node_of(find_result(o->gradients, RESULT_LOSS, NULL));
 }
 
-const Tensor *oracle_output(const Oracle *o, const char *name) {
-  const Result *r = find_result(o->gradients, RESULT_OUTPUT, name);
-  return r ? interp_value(o->with, r->node) : NULL;
+const Node *oracle_output(const Oracle *o, const char *name) {
+  return node_of(find_result(o->gradients, RESULT_OUTPUT, name));
 }
 
-const Tensor *oracle_gradient(const Oracle *o, const char *name) {
-  const Result *r = find_result(o->gradients, RESULT_GRAD, name);
-  return r ? interp_value(o->with, r->node) : NULL;
+const Node *oracle_gradient(const Oracle *o, const char *name) {
+  return node_of(find_result(o->gradients, RESULT_GRAD, name));
 }
+
+const Tensor *oracle_value(const Oracle *o, const Node *n) { return interp_value(o->with, n); }
+
+double oracle_rounding(Oracle *o, const Node *n) { return rounding_spread(&o->rounding, n); }
 
 bool oracle_difference(Oracle *o, const char *leaf, int64_t i, double h, double *out) {
   OpError e = {.arena = o->tool->arena};
@@ -137,6 +145,8 @@ bool oracle_difference(Oracle *o, const char *leaf, int64_t i, double h, double 
   }
   x[i] = was;
   *out = (loss[0] - loss[1]) / (2 * h);
-  /* one interpreter for both: what is read from it next must be the values at the leaf's own place */
-  return o->without != o->with || interp_run(o->without, &e) || fault(&o->tool->fault, "%s", e.text);
+  /* one interpreter for both: what is read from it next must be the values at the leaf's own place
+   */
+  return o->without != o->with || interp_run(o->without, &e) ||
+         fault(&o->tool->fault, "%s", e.text);
 }

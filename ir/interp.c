@@ -14,7 +14,7 @@ struct Interp {
   Tensor *value; /* by id in flat */
   bool *bound;   /* by id in flat; leaves only */
   EvalContext context;
-  int dropped; /* low bits of every value that interp_round loses; 0: none */
+  int dropped; /* low bits that every value loses by chance; 0: none */
   uint64_t chance;
 };
 
@@ -221,12 +221,8 @@ static void eval_node(Interp *p, const Node *n, const Tensor **in) {
 
 /* ---- rounding by chance ---- */
 
-void interp_round(Interp *p, int bits, uint64_t seed) {
-  p->dropped = bits < 53 ? 53 - bits : 0;
-  p->chance = seed;
-}
-
-/* A value with no more bits than that stays, so data that is moved, compared or counted does too. */
+/* A value with no more bits than that stays, so data that is moved, compared or counted does too.
+ */
 static double round_by_chance(double x, int dropped, uint64_t random) {
   uint64_t low = ((uint64_t)1 << dropped) - 1, word;
   if (!isfinite(x)) return x;
@@ -266,6 +262,46 @@ bool interp_run(Interp *p, OpError *e) {
   }
   arena_free(scratch);
   return fine;
+}
+
+/* The values of the leaves of p, in storage of its own. */
+static Interp *copy_leaves(const Interp *p, Arena *a) {
+  Interp *q = ARENA_NEW(a, Interp);
+  OpError e = {.arena = a};
+  *q = *p;
+  q->arena = a;
+  if (!allocate(q, &e)) return NULL;
+  for (int i = 0; i < p->flat->nodes.count; i++) {
+    if (op_info[p->flat->nodes.at[i]->op].kind != KIND_LEAF) continue;
+    int64_t count = p->value[i].n * type_elements(&p->value[i].type);
+    memcpy(q->value[i].data, p->value[i].data, (size_t)count * sizeof(double));
+    q->bound[i] = p->bound[i];
+  }
+  return q;
+}
+
+/* NULL when the graph refuses the rounded values. */
+static Interp *run_rounded(const Rounding *r, uint64_t seed) {
+  OpError e = {.arena = r->arena};
+  Interp *p = copy_leaves(r->exact, r->arena);
+  if (!p) return NULL;
+  p->dropped = r->bits < 53 ? 53 - r->bits : 0;
+  p->chance = seed;
+  return interp_run(p, &e) ? p : NULL;
+}
+
+double rounding_spread(Rounding *r, const Node *n) {
+  const Tensor *exact = interp_value(r->exact, n);
+  int64_t count = exact->n * type_elements(&exact->type);
+  double most = 0;
+  for (int i = 0; i < r->runs; i++) {
+    if (r->run.count <= i) vec_push(r->arena, &r->run, run_rounded(r, (uint64_t)i + 1));
+    const double *x = r->run.at[i] ? interp_value(r->run.at[i], n)->data : exact->data;
+    for (int64_t k = 0; k < count; k++)
+      if (x[k] != exact->data[k])
+        most = fmax(most, isfinite(x[k]) ? fabs(x[k] - exact->data[k]) : INFINITY);
+  }
+  return most;
 }
 
 const Tensor *interp_value(const Interp *p, const Node *n) { return &p->value[p->of[n->id]->id]; }

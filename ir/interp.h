@@ -32,15 +32,30 @@ void interp_hyper(Interp *p, const char *name, double value);
  * leaf's name, in any graph. */
 void interp_randomize(Interp *p, uint64_t seed);
 
-/* Every value computed from now on loses all but its first `bits` bits (24: f32, also in range), up
- * or down by chance: how far results of several seeds lie apart says how far rounding can move them. */
-void interp_round(Interp *p, int bits, uint64_t seed);
-
 /* Evaluates all nodes. False and an error when a leaf is not bound, or a label is out of its
  * classes. */
 bool interp_run(Interp *p, OpError *e);
 
 /* Of a node of g, after a run (of a leaf, also before). */
 const Tensor *interp_value(const Interp *p, const Node *n);
+
+/* ---- how far rounding alone can move a result ---- */
+
+/* Compiled code in the same precision may be as many times as far off: a sum inside one op rounds at
+ * every term there, here only at its end. */
+enum { ROUNDING_ROOM = 16 };
+
+/* Of a run: the same graph and leaves, run again `runs` times with every value rounded to `bits`
+ * bits (24: f32, also in range), up or down by chance. A run is made when it is first needed. */
+typedef struct {
+  const Interp *exact;
+  Arena *arena;
+  int bits, runs;
+  VEC(Interp *) run;
+} Rounding;
+
+/* The largest distance of a value of n, a node of the graph, from the exact one; infinite when one
+ * is not finite. */
+double rounding_spread(Rounding *r, const Node *n);
 
 #endif

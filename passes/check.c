@@ -12,13 +12,16 @@ struct Check {
   Arena *arena;
   Graph *graph; /* a copy of what was interpreted */
   Interp *interp;
+  Rounding rounding;
 };
 
-/* The data of `like`, where it has a leaf of that name: what is drawn for indices depends on the graph. */
+/* The data of `like`, where it has a leaf of that name: what is drawn for indices depends on the
+ * graph. */
 static void bind_leaves(Interp *i, const Graph *g, Interp *like, const Graph *old) {
   for (int k = 0; k < old->nodes.count; k++) {
     const Node *n = old->nodes.at[k];
-    if (n->op != OP_input && n->op != OP_target && n->op != OP_param && n->op != OP_buffer) continue;
+    if (n->op != OP_input && n->op != OP_target && n->op != OP_param && n->op != OP_buffer)
+      continue;
     const Node *same = ir_find_leaf(g, n->op, node_str(n, "name"));
     if (!same || !type_equal(&same->type, &n->type)) continue;
     int64_t count;
@@ -27,7 +30,7 @@ static void bind_leaves(Interp *i, const Graph *g, Interp *like, const Graph *ol
   }
 }
 
-static Interp *interpret(Graph *copy, Arena *a, const Check *like, int rounded) {
+static Interp *interpret(Graph *copy, Arena *a, const Check *like) {
   OpError e = {.arena = a};
   Program p = pass_program(copy);
   Interp *i = interp_new(a, copy, CHECK_BATCH, p == PROGRAM_TRAIN || p == PROGRAM_GRAD, &e);
@@ -35,7 +38,6 @@ static Interp *interpret(Graph *copy, Arena *a, const Check *like, int rounded) 
   interp_random(i, CHECK_SEED, 1);
   if (like) bind_leaves(i, copy, like->interp, like->graph);
   interp_randomize(i, CHECK_SEED);
-  if (rounded) interp_round(i, ROUND_BITS, (uint64_t)rounded);
   return interp_run(i, &e) ? i : NULL;
 }
 
@@ -43,7 +45,9 @@ Check *check_before(const Graph *g, Arena *scratch) {
   Check *c = ARENA_NEW(scratch, Check);
   c->arena = scratch;
   c->graph = ir_copy(g, scratch);
-  c->interp = interpret(c->graph, scratch, NULL, 0);
+  c->interp = interpret(c->graph, scratch, NULL);
+  c->rounding =
+      (Rounding){.exact = c->interp, .arena = scratch, .bits = ROUND_BITS, .runs = ROUNDINGS};
   return c;
 }
 
@@ -93,14 +97,7 @@ static const Result *find(const Graph *g, const Result *like) {
 
 /* Rounding alone moves the old result as far: the network amplifies it, or stands at a kink. */
 static bool is_rounding(Check *c, const Result *old, double error) {
-  const Tensor *exact = interp_value(c->interp, old->node);
-  double spread = 0;
-  for (int i = 1; i <= ROUNDINGS; i++) {
-    Interp *near = interpret(c->graph, c->arena, c, i);
-    const double *x = near ? interp_value(near, old->node)->data : exact->data;
-    for (int64_t k = 0; k < exact->n * type_elements(&exact->type); k++)
-      if (x[k] != exact->data[k]) spread = fmax(spread, isfinite(x[k]) ? fabs(x[k] - exact->data[k]) : INFINITY);
-  }
+  double spread = rounding_spread(&c->rounding, old->node);
   return error <= spread || isinf(spread);
 }
 
@@ -119,7 +116,7 @@ static bool compare(Check *c, const Result *old, const Interp *now, const Result
 void check_after(Check *c, const Graph *g, const char *pass, Diags *diags) {
   if (!c->interp) return;
   Graph *copy = ir_copy(g, c->arena);
-  Interp *now = interpret(copy, c->arena, c, 0);
+  Interp *now = interpret(copy, c->arena, c);
   if (!now) {
     diag_error(diags, (Span){0}, "internal fault: after pass '%s' the graph cannot be interpreted",
                pass);

@@ -1,5 +1,6 @@
 /* The tool on networks that dlc compiled: gradients three ways in both precisions, training that
  * learns, the same bits after resuming and on any number of threads. */
+#include "tests/dlrun/files.h"
 #include "tests/dlrun/run.h"
 
 #include <math.h>
@@ -65,6 +66,29 @@ static void test_check_grad(void **state) {
   expect(0, "", run_program(DLC, "%s -o %s --precision f64 --verify-each", TEST_SOURCE_DIR "/tests/dlrun/slope.net", B "slope.so"));
   expect(0, "output.slope", dlrun("check %s", B "slope.so"));
   assert_null(strstr(output, "WRONG"));
+}
+
+/* Copies a file; where it first holds `was`, the copy holds `is`, of the same length. */
+static void copy_changed(const char *from, const char *to, const char *was, const char *is) {
+  static char data[1 << 20];
+  FILE *f = fopen(from, "rb");
+  assert_non_null(f);
+  size_t size = fread(data, 1, sizeof data, f);
+  fclose(f);
+  char *at = memmem(data, size, was, strlen(was));
+  assert_non_null(at);
+  memcpy(at, is, strlen(was));
+  write_blob(to, data, size);
+}
+
+/* A gradient that cancels may be as far off as rounding takes it and no further: code that differs from its own graph by a
+ * constant's second digit is found. */
+static void test_check_cancelling(void **state) {
+  (void)state;
+  expect(0, "", run_program(DLC, "%s -o %s", TEST_SOURCE_DIR "/tests/dlrun/cancels.net", B "cancels.so"));
+  expect(0, "rounding\n", dlrun("check %s", B "cancels.so"));
+  copy_changed(B "cancels.so", B "differs.so", "{value=0.9}", "{value=0.8}");
+  expect(1, "WRONG\n", dlrun("check %s", B "differs.so"));
 }
 
 static void test_index_range(void **state) {
@@ -169,7 +193,7 @@ static void test_grad(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_summary), cmocka_unit_test(test_check), cmocka_unit_test(test_check_grad),
+      cmocka_unit_test(test_summary), cmocka_unit_test(test_check), cmocka_unit_test(test_check_grad), cmocka_unit_test(test_check_cancelling),
       cmocka_unit_test(test_index_range), cmocka_unit_test(test_learns),
       cmocka_unit_test(test_resume),  cmocka_unit_test(test_grad),
   };

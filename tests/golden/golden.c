@@ -22,8 +22,7 @@ typedef struct {
   const dlc_model *model;
   dlc_session *session;
   Interp *interp; /* of the program being compared */
-  Program program;
-  VEC(Interp *) rounded; /* the same with every value rounded by chance; made when first needed */
+  Rounding rounding;
   const Node *node;      /* whose value is being compared */
   uint64_t bits;         /* a hash of every number that compiled code gave */
   int64_t compared;
@@ -110,26 +109,10 @@ static void set_real(const Golden *t, void *data, int64_t i, double x) {
 
 enum { ROUNDINGS = 16 };
 
-static Interp *round_run(Golden *t, int seed);
-
-/* The largest deviation of any element; infinite when some value is not finite. */
-static double spread(Golden *t, const Node *n) {
-  double largest = 0;
-  const Tensor *exact = interp_value(t->interp, n);
-  for (int i = 0; i < ROUNDINGS; i++) {
-    if (t->rounded.count <= i) vec_push(t->arena, &t->rounded, round_run(t, i + 1));
-    const double *x = interp_value(t->rounded.at[i], n)->data;
-    for (int64_t k = 0; k < exact->n * type_elements(&exact->type); k++)
-      if (x[k] != exact->data[k]) largest = fmax(largest, isfinite(x[k]) ? fabs(x[k] - exact->data[k]) : INFINITY);
-  }
-  return largest;
-}
-
-/* A sum inside one op rounds at every term, which the interpreter does only at its end. */
 static bool excused(Golden *t, double error) {
   if (!t->config->excused || !t->node) return false;
-  double most = spread(t, t->node);
-  if (!(error <= 16 * most || isinf(most))) return false;
+  double most = rounding_spread(&t->rounding, t->node);
+  if (!(error <= ROUNDING_ROOM * most || isinf(most))) return false;
   ++*t->config->excused;
   return true;
 }
@@ -194,28 +177,12 @@ static bool is_data(const Node *n) {
   return n->op == OP_input || n->op == OP_target || n->op == OP_param || n->op == OP_buffer;
 }
 
-/* The program again, on the same data. */
-static Interp *round_run(Golden *t, int seed) {
-  OpError e = {.arena = t->arena};
-  const Graph *g = t->art.program[t->program];
-  Interp *i = interp_begin(t, t->program);
-  for (int k = 0; k < g->nodes.count; k++) {
-    if (!is_data(g->nodes.at[k])) continue;
-    int64_t count;
-    double *to = interp_leaf(i, g->nodes.at[k], &count);
-    memcpy(to, interp_leaf(t->interp, g->nodes.at[k], NULL), (size_t)count * sizeof *to);
-  }
-  interp_round(i, t->config->real_bytes == 4 ? 24 : 44, (uint64_t)seed);
-  if (!interp_run(i, &e)) fail_msg("%s", e.text);
-  return i;
-}
-
 static void interpret(Golden *t, Program p) {
   OpError e = {.arena = t->arena};
   const Graph *g = t->art.program[p];
   t->interp = interp_begin(t, p);
-  t->program = p;
-  t->rounded.count = 0;
+  t->rounding = (Rounding){
+      .exact = t->interp, .arena = t->arena, .bits = t->config->real_bytes == 4 ? 24 : 44, .runs = ROUNDINGS};
   for (int i = 0; i < t->model->parameter_count; i++)
     if (t->model->parameters[i].role == DLC_STATE) {
       int64_t count;

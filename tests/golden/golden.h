@@ -16,7 +16,7 @@ typedef struct {
   bool integers;     /* parameters and inputs are small whole numbers */
   int threads;       /* above 1: all again with so many, which must give the same bits */
   /* What lies further off is also accepted within the spread of the interpreter's own results when every value is
-   * rounded by chance (interp_round); counted in *excused. NULL: it is not. */
+   * rounded by chance (rounding_spread); counted in *excused. NULL: it is not. */
   int64_t *excused;
 } GoldenCase;
 
