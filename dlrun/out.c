@@ -14,6 +14,12 @@ void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, co
   vec_push(a, &o->list, t);
 }
 
+void out_add_shared(Arena *a, OutSet *o, const char *name, int real_bytes, int rank,
+                    const int64_t *dim, const void *data) {
+  out_add(a, o, name, real_bytes, rank, dim, data);
+  o->list.at[o->list.count - 1].shared = true;
+}
+
 bool out_safetensors(Tool *t, const OutSet *o, const char *path) {
   StTensor *table = ARENA_ARRAY(t->arena, StTensor, o->list.count + 1);
   for (int i = 0; i < o->list.count; i++) table[i] = o->list.at[i].tensor;
@@ -26,12 +32,15 @@ bool out_safetensors(Tool *t, const OutSet *o, const char *path) {
   return code == DLC_OK || fault(&t->fault, "%s", w.error);
 }
 
+static int64_t columns(const OutTensor *t, int64_t n) {
+  return t->shared ? t->tensor.elements : t->tensor.elements / n;
+}
+
 static void csv_header(FILE *f, const OutSet *o, int64_t n) {
   const char *comma = "";
   for (int i = 0; i < o->list.count; i++) {
     const StTensor *t = &o->list.at[i].tensor;
-    if (!t->rank || t->dim[0] != n) continue;
-    int64_t each = t->elements / n;
+    int64_t each = columns(&o->list.at[i], n);
     for (int64_t k = 0; k < each; k++, comma = ",") {
       if (each == 1)
         fprintf(f, "%s%s", comma, t->name);
@@ -47,9 +56,8 @@ static void csv_row(FILE *f, const OutSet *o, int64_t n, int64_t row) {
   for (int i = 0; i < o->list.count; i++) {
     const StTensor *t = &o->list.at[i].tensor;
     const void *data = o->list.at[i].data;
-    if (!t->rank || t->dim[0] != n) continue;
-    int64_t each = t->elements / n;
-    for (int64_t k = row * each; k < (row + 1) * each; k++, comma = ",") {
+    int64_t each = columns(&o->list.at[i], n), first = o->list.at[i].shared ? 0 : row * each;
+    for (int64_t k = first; k < first + each; k++, comma = ",") {
       if (t->type == ST_F64)
         fprintf(f, "%s%.17g", comma, ((const double *)data)[k]);
       else

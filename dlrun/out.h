@@ -12,6 +12,7 @@
 typedef struct {
   StTensor tensor;
   const void *data;
+  bool shared; /* one for all samples */
 } OutTensor;
 
 typedef struct {
@@ -21,9 +22,11 @@ typedef struct {
 /* `real_bytes` wide; rank counts the samples' dimension where there is one. */
 void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, const int64_t *dim,
              const void *data);
+/* The same, of a tensor that all samples share. */
+void out_add_shared(Arena *a, OutSet *o, const char *name, int real_bytes, int rank,
+                    const int64_t *dim, const void *data);
 bool out_safetensors(Tool *t, const OutSet *o, const char *path);
-/* One row a sample, the columns of all tensors side by side; tensors of another first dimension are
- * left out. */
+/* One row a sample, the columns of all tensors side by side; shared ones stand in every row. */
 void out_csv_print(FILE *f, const OutSet *o, int64_t n);
 bool out_csv(Tool *t, const OutSet *o, int64_t n, const char *path);
 

@@ -55,7 +55,7 @@ static OutSet describe(Tool *t, int64_t n, const Results *r) {
     int64_t dim[9] = {n};
     memcpy(dim + 1, out->dim, sizeof out->dim);
     if (out->shared)
-      out_add(t->arena, &o, out->name, m->real_bytes, out->rank, out->dim, r->data[i]);
+      out_add_shared(t->arena, &o, out->name, m->real_bytes, out->rank, out->dim, r->data[i]);
     else
       out_add(t->arena, &o, out->name, m->real_bytes, out->rank + 1, dim, r->data[i]);
   }

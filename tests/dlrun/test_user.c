@@ -98,6 +98,20 @@ static void test_printed_outputs(void **state) {
                B "p.safetensors"));
 }
 
+/* What all samples share stands in every row of a CSV, also where it is as long as there are samples. */
+static void test_shared_csv(void **state) {
+  (void)state;
+  compile("shared",
+          "network shared {\n%s  input x : f32[2];\n  param w : f32[2] = ones;\n  output y = sum(x * w);\n"
+          "  output twice = 2 * w;\n}\n",
+          "");
+  write_file(B "shared.csv", "1,2\n3,4\n");
+  expect(0, "", dlrun("init %s -o %s", B "shared.so", B "shared.safetensors"));
+  expect(0, "", dlrun("predict %s --inputs %s --weights %s -o %s", B "shared.so", B "shared.csv",
+                      B "shared.safetensors", B "shared.out.csv"));
+  expect(0, "y,twice[0],twice[1]\n3,2,2\n7,2,2\n", run_program("cat", "%s", B "shared.out.csv"));
+}
+
 static void test_suffix(void **state) {
   (void)state;
   static const char *const bad[] = {"x.json", "x.npy", "x", "x.CSV", ".csv"};
@@ -267,7 +281,7 @@ static void test_resume(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_printed_classes), cmocka_unit_test(test_printed_outputs),
-      cmocka_unit_test(test_suffix),          cmocka_unit_test(test_nan),
+      cmocka_unit_test(test_shared_csv), cmocka_unit_test(test_suffix),          cmocka_unit_test(test_nan),
       cmocka_unit_test(test_words),           cmocka_unit_test(test_unwritable),
       cmocka_unit_test(test_not_a_network),   cmocka_unit_test(test_cut_library),
       cmocka_unit_test(test_resume),
