@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clean.h"
 #include "base/limits.h"
 
 enum { KEPT = 10 * LIMIT_DIAGNOSTICS, SHOWN_WIDTH = 160 };
@@ -161,32 +162,10 @@ static bool find_line(const Source *f, int line, const char **start, size_t *len
   return true;
 }
 
-/* Bytes of the UTF-8 sequence at s, 0 when it is broken. */
-static size_t utf8_length(const unsigned char *s, size_t left) {
-  size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
-           : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-  if (n > left) return 0;
-  for (size_t i = 1; i < n; i++)
-    if ((s[i] & 0xc0) != 0x80) return 0;
-  if (s[0] == 0xc2 && s[1] < 0xa0) return 0; /* C1 controls */
-  return n;
-}
-
-static void put_clean(FILE *out, const char *s, size_t n) {
-  for (size_t i = 0; i < n;) {
-    size_t k = utf8_length((const unsigned char *)s + i, n - i);
-    unsigned char c = (unsigned char)s[i];
-    bool fine = k && (c >= 0x20 || c == '\t') && c != 0x7f;
-    if (fine) fwrite(s + i, 1, k, out);
-    else fputc('?', out);
-    i += k ? k : 1;
-  }
-}
-
 /* Spaces as wide as the text; tabs stay tabs. */
 static void put_blank(FILE *out, const char *s, size_t n) {
   for (size_t i = 0; i < n;) {
-    size_t k = utf8_length((const unsigned char *)s + i, n - i);
+    size_t k = utf8_length(s + i, n - i);
     fputc(s[i] == '\t' ? '\t' : ' ', out);
     i += k ? k : 1;
   }
@@ -194,9 +173,9 @@ static void put_blank(FILE *out, const char *s, size_t n) {
 
 static void put_underline(FILE *out, const char *s, size_t n) {
   fputc('^', out);
-  size_t k = n ? utf8_length((const unsigned char *)s, n) : 1;
+  size_t k = n ? utf8_length(s, n) : 1;
   for (size_t i = k ? k : 1; i < n;) {
-    k = utf8_length((const unsigned char *)s + i, n - i);
+    k = utf8_length(s + i, n - i);
     fputc('~', out);
     i += k ? k : 1;
   }
@@ -217,7 +196,7 @@ static void print_excerpt(const Printer *p, Span at) {
   size_t to = limited(length, from + SHOWN_WIDTH);
   int width = fprintf(p->out, "%4d", at.line);
   fputs(" | ", p->out);
-  put_clean(p->out, line + from, to - from);
+  clean_print(p->out, line + from, to - from);
   fprintf(p->out, "\n%*s | ", width, "");
   put_blank(p->out, line + from, start - from);
   paint(p, "1;32");
@@ -232,14 +211,14 @@ static void print_message(const Printer *p, Span at, const char *colour, const c
   const Source *f = source_of(p, at);
   paint(p, "1");
   if (f) {
-    put_clean(p->out, f->path, strlen(f->path));
+    clean_print(p->out, f->path, strlen(f->path));
     if (at.line > 0) fprintf(p->out, ":%d:%d", at.line, at.col);
     fputs(": ", p->out);
   }
   paint(p, colour);
   fprintf(p->out, "%s: ", kind);
   paint(p, "0");
-  put_clean(p->out, text, strlen(text));
+  clean_print(p->out, text, strlen(text));
   fputc('\n', p->out);
   print_excerpt(p, at);
 }

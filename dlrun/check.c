@@ -212,8 +212,11 @@ static void check_values(Checker *c) {
 /* As many samples a tensor as fit the time, between SAMPLES_LEAST and SAMPLES_MOST. */
 static bool choose_samples(Checker *c) {
   const dlc_model *m = c->tool->model;
+  const char *leaf = m->input_count       ? m->inputs[0].name
+                     : m->parameter_count ? m->parameters[0].name
+                                          : "";
   double start = tool_seconds(), d;
-  if (!oracle_difference(&c->oracle, m->inputs[0].name, 0, step_h, &d)) return false;
+  if (!oracle_difference(&c->oracle, leaf, 0, step_h, &d)) return false;
   double each = tool_seconds() - start,
          most = budget_seconds / (each * (m->parameter_count + m->input_count));
   c->samples = most < SAMPLES_LEAST  ? SAMPLES_LEAST

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clean.h"
+
 bool tool_open(Tool *t, const char *path) {
   memset(t, 0, sizeof *t);
   t->arena = arena_new();
@@ -39,7 +41,7 @@ bool tool_load(Tool *t, const char *weights) {
 }
 
 int tool_close(Tool *t, bool fine) {
-  if (!fine && t->fault.text[0]) fprintf(stderr, "dlrun: error: %s\n", t->fault.text);
+  if (!fine && t->fault.text[0]) fprintf(stderr, "dlrun: error: %s\n", clean_text(t->fault.text));
   if (t->fault.internal)
     fprintf(stderr,
             "This is a fault in dlrun or dlc. Please report it with the .net file and this command "

@@ -101,6 +101,8 @@ static bool begin_files(Compilation *c, const Kind *k, Files *f) {
   if (!k->linked) return output_check(c, f->out);
   f->header = arena_printf(c->arena, "%s.h", stem(c->arena, f->out));
   f->fresh_header = output_fresh(c, f->header);
+  if (!strcmp(f->out, f->header))
+    return fail(c, arena_printf(c->arena, "'%s' is the name of the header as well", f->out));
   return output_check(c, f->out) && output_check(c, f->header);
 }
 

@@ -31,6 +31,7 @@ static bool quoted_cell(Csv *c, size_t *n, Fault *f) {
     if (!p) return fault(f, "%s:%lld: a quote is not closed", c->path, (long long)opened);
     if (*p == '"' && peek(c) != '"') break;
     if (*p == '"') bytes_take(&c->left, 1);
+    if (*p == '\n') c->line++;
     if (!append(c, n, *p, f)) return false;
   }
   int next = peek(c);

@@ -33,6 +33,7 @@ RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, 
       !raw_count(rank - 1, dim + 1, (int64_t)(LIMIT_DATA_BYTES / 8), &r.each))
     return fault(f, "%s: an array is too large", where), NULL;
   memcpy(r.dim, dim, (size_t)rank * sizeof *dim);
+  r.room = dim[0];
   r.data = arena_alloc(s->arena, (size_t)count + 1, raw_size(elem));
   vec_push(s->arena, &r.parts, ((RawPart){where, 0, NULL}));
   vec_push(s->arena, &s->list, r);
@@ -51,19 +52,25 @@ static bool same_sample(const RawArray *a, const RawArray *b) {
   return true;
 }
 
+static void grow(RawSet *s, RawArray *a, int64_t room) {
+  size_t size = raw_size(a->elem);
+  void *data = arena_alloc(s->arena, (size_t)(room * a->each) + 1, size);
+  memcpy(data, a->data, (size_t)(a->dim[0] * a->each) * size);
+  a->data = data;
+  a->room = room;
+}
+
 /* b behind a, in a's place. */
 static bool append(RawSet *s, RawArray *a, const RawArray *b, Fault *f) {
   if (!same_sample(a, b)) return fault(f, "%s and %s hold different samples", a->where, b->where);
   int64_t total = a->dim[0] + b->dim[0], limit = (int64_t)(LIMIT_DATA_BYTES / 8);
   if (a->each && total > limit / a->each) return fault(f, "%s: too many samples", b->where);
   size_t size = raw_size(a->elem), first = (size_t)(a->dim[0] * a->each) * size;
-  char *data = arena_alloc(s->arena, (size_t)(total * a->each) + 1, size);
-  memcpy(data, a->data, first);
-  memcpy(data + first, b->data, (size_t)(b->dim[0] * b->each) * size);
+  if (total > a->room) grow(s, a, 2 * a->room > total ? 2 * a->room : total);
+  memcpy((char *)a->data + first, b->data, (size_t)(b->dim[0] * b->each) * size);
   RawPart part = b->parts.at[0];
   part.first = a->dim[0];
   vec_push(s->arena, &a->parts, part);
-  a->data = data;
   a->dim[0] = total;
   return true;
 }

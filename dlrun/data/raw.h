@@ -29,6 +29,7 @@ typedef struct {
   int64_t dim[RAW_RANK];
   int64_t each; /* elements of one sample */
   void *data;
+  int64_t room; /* samples that data has room for */
   VEC(RawPart) parts;
   bool words; /* elements are numbers in the set's list of new words */
 } RawArray;

@@ -7,12 +7,14 @@
 #include "dlrun/data/limits.h"
 #include "dlrun/data/raw.h"
 
+enum { DIGITS = 18 }; /* fit an int64_t */
+
 /* A whole non-negative number; *end is where it stops. */
 static bool number(const char *text, int64_t *out, const char **end) {
-  char *stop;
-  if (*text < '0' || *text > '9' || strlen(text) > 18) return false;
-  *out = strtoll(text, &stop, 10);
-  *end = stop;
+  size_t digits = strspn(text, "0123456789");
+  if (!digits || digits > DIGITS) return false;
+  *out = strtoll(text, NULL, 10);
+  *end = text + digits;
   return true;
 }
 
@@ -28,7 +30,7 @@ static bool split_numbers(const char *text, int64_t out[3]) {
     if (n == 3 || !number(end, &out[n], &end)) return false;
     n++;
   } while (*end == ':' && *++end);
-  return !*end && n >= 2;
+  return !*end && n >= 2 && out[0] > 0;
 }
 
 static bool fold_numbers(const char *text, DataSpec *s) {

@@ -96,6 +96,7 @@ static void test_bad_tables(void **state) {
       {"a,b,c\n\n\n1,2\n", "text.csv:4: 2 cells, the first line has 3"},
       {"1,2,\"a\n", "a quote is not closed"},
       {"1,2,\"a\"b\n", "follows a closing quote"},
+      {"\"a\nx\",b,c\n1,2,0\n1,zz,0\n", "text.csv:4: \"zz\""},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     write_text(P, cases[i].text);
@@ -134,6 +135,7 @@ static void test_rows(void **state) {
   check_flowers(P ",split=6:2:2,part=test", 2, (double[]){8, 0, 2, 9, 0, 0});
   check_flowers(P ",split=8:2,part=test,limit=1", 1, (double[]){8, 0, 2});
   refuse_with(m, P ",split=8:3,part=test", "fewer than split=");
+  check_flowers(P ",split=0000000000000006:02:02,part=valid", 2, (double[]){6, 0, 0, 7, 0, 1});
   refuse_with(m, P ",part=test", "needs split=");
 }
 
@@ -153,6 +155,7 @@ static void test_specs(void **state) {
       {"x.csv,part=all", "not a value"},
       {"x.csv,split=3", "not a value"},
       {"x.csv,split=1:2:3:4", "not a value"},
+      {"x.csv,split=0:2:3", "not a value"},
       {"x.csv,colour=red", "no such option"},
       {"x.csv,fold=1/2,split=1:2", "exclude"},
       {TEST_BINARY_DIR, "not a regular file"},

@@ -98,18 +98,44 @@ static void test_printed_outputs(void **state) {
                B "p.safetensors"));
 }
 
-/* What all samples share stands in every row of a CSV, also where it is as long as there are samples. */
+/* What all samples share stands in every row of a CSV, also where it is as long as there are
+ * samples. */
 static void test_shared_csv(void **state) {
   (void)state;
   compile("shared",
-          "network shared {\n%s  input x : f32[2];\n  param w : f32[2] = ones;\n  output y = sum(x * w);\n"
+          "network shared {\n%s  input x : f32[2];\n  param w : f32[2] = ones;\n  output y = sum(x "
+          "* w);\n"
           "  output twice = 2 * w;\n}\n",
           "");
   write_file(B "shared.csv", "1,2\n3,4\n");
   expect(0, "", dlrun("init %s -o %s", B "shared.so", B "shared.safetensors"));
-  expect(0, "", dlrun("predict %s --inputs %s --weights %s -o %s", B "shared.so", B "shared.csv",
-                      B "shared.safetensors", B "shared.out.csv"));
+  expect(0, "",
+         dlrun("predict %s --inputs %s --weights %s -o %s", B "shared.so", B "shared.csv",
+               B "shared.safetensors", B "shared.out.csv"));
   expect(0, "y,twice[0],twice[1]\n3,2,2\n7,2,2\n", run_program("cat", "%s", B "shared.out.csv"));
+}
+
+static void test_check_without_inputs(void **state) {
+  (void)state;
+  compile("bare",
+          "network bare {\n%s  param w : f32[3] = normal();\n  output y = w;\n  loss "
+          "sum(square(w));\n}\n",
+          "");
+  expect(0, "grad.w", dlrun("check %s", B "bare.so"));
+}
+
+/* Names from files do not reach the terminal as they are. */
+static void test_clean_output(void **state) {
+  (void)state;
+  write_file(B "red.csv", "2.1,0,\033[31mred\n1.05,0.5,b\n1,1,c\n");
+  expect(0, "",
+         dlrun("train %s --data %s --epochs 1 --save %s --quiet", B "logits.so", B "red.csv",
+               B "red.safetensors"));
+  expect(0, "?[31mred 0.",
+         dlrun("predict %s --inputs %s --weights %s", B "logits.so", B "red.csv",
+               B "red.safetensors"));
+  expect(1, "\"ant\" is not one of the classes of " B "red.safetensors: ?[31mred, b, c",
+         dlrun("eval %s --data %s --weights %s", B "logits.so", B "more.csv", B "red.safetensors"));
 }
 
 static void test_suffix(void **state) {
@@ -281,10 +307,11 @@ static void test_resume(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_printed_classes), cmocka_unit_test(test_printed_outputs),
-      cmocka_unit_test(test_shared_csv), cmocka_unit_test(test_suffix),          cmocka_unit_test(test_nan),
-      cmocka_unit_test(test_words),           cmocka_unit_test(test_unwritable),
-      cmocka_unit_test(test_not_a_network),   cmocka_unit_test(test_cut_library),
-      cmocka_unit_test(test_resume),
+      cmocka_unit_test(test_shared_csv),      cmocka_unit_test(test_check_without_inputs),
+      cmocka_unit_test(test_suffix),          cmocka_unit_test(test_nan),
+      cmocka_unit_test(test_words),           cmocka_unit_test(test_clean_output),
+      cmocka_unit_test(test_unwritable),      cmocka_unit_test(test_not_a_network),
+      cmocka_unit_test(test_cut_library),     cmocka_unit_test(test_resume),
   };
   return cmocka_run_group_tests(tests, prepare, NULL);
 }

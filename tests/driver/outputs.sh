@@ -26,6 +26,9 @@ for kind in so obj lib asm llvm bc ir ast dot math plan summary header; do
 done
 for kind in so obj lib; do refused "'folder.h': Is a directory" --emit=$kind -o folder.out; done
 refused "'folder.so': Is a directory" -o folder.so
+before=$(ls)
+[ "$("$build/dlc" net.net --emit=so -o net.h 2>&1)" = "dlc: error: 'net.h' is the name of the header as well" ] || complain "-o net.h"
+[ "$before" = "$(ls)" ] || complain "-o net.h leaves a file"
 refused "'pipe.so': not a regular file" -o pipe.so
 refused "'nowhere/out.ir': No such file or directory" --stop-after=expand -o nowhere/out.ir
 "$build/dlc" net.net --emit=ir >/dev/full 2>said && complain "a full standard output is no failure"
