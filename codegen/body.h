@@ -39,8 +39,8 @@ typedef struct {
 } BodyPoint;
 LLVMValueRef body_value(const Body *b, int value, const BodyPoint *at);
 
-/* At `lanes` elements along vdim from `index` (i64, by dimension): the values that depend on no other
- * dimension; all others stay NULL. */
+/* At `lanes` elements along vdim from `index` (i64, by dimension): the values that depend on no
+ * other dimension; all others stay NULL. */
 void body_common(const Body *b, const LLVMValueRef *index, int lanes, LLVMValueRef mask,
                  LLVMValueRef *values);
 /* Those that are NULL, then the stores. */

@@ -74,7 +74,8 @@ static LLVMValueRef tensor_record(Cg *cg, const char *name, const Node *n, int e
   return record_end(&r);
 }
 
-/* How many values an integer leaf may take: its classes, or the rows of the smallest table that it indexes. */
+/* How many values an integer leaf may take: its classes, or the rows of the smallest table that it
+ * indexes. */
 static int64_t value_count(const Graph *g, const Node *leaf) {
   int64_t count = node_int(leaf, "classes");
   for (int i = 0; i < g->nodes.count; i++) {

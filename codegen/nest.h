@@ -31,9 +31,10 @@ typedef struct {
   LLVMValueRef buffers;
   LLVMValueRef lo[VIEW_RANK], hi[VIEW_RANK]; /* the part of each dimension to do */
   bool single[VIEW_RANK];                    /* lo only: no loop */
-  const View *result;         /* of each reduction; strides of kept dimensions are read */
-  LLVMValueRef result_offset; /* elements added to all of them; then they are partial: f64, as they are */
-  LLVMValueRef terms;         /* of a result, as an f64 */
+  const View *result; /* of each reduction; strides of kept dimensions are read */
+  /* elements added to all of them; then they are partial: f64, as they are */
+  LLVMValueRef result_offset;
+  LLVMValueRef terms; /* of a result, as an f64 */
   /* while emitting */
   int *level;
   LLVMValueRef *place, *address;

@@ -1,5 +1,6 @@
-/* Each thread reads the whole module's bitcode into a context of its own, and emits the functions of its share: the
- * others are there, but "available externally", which emits nothing. Shares are dealt by size, largest first. */
+/* Each thread reads the whole module's bitcode into a context of its own, and emits the functions
+ * of its share: the others are there, but "available externally", which emits nothing. Shares are
+ * dealt by size, largest first. */
 #include "codegen/parts.h"
 
 #include <llvm-c/BitReader.h>
@@ -40,7 +41,8 @@ static void share(Cg *cg, LLVMValueRef v, int *unnamed) {
 
 static void share_all(Cg *cg) {
   int unnamed = 0;
-  for (LLVMValueRef g = LLVMGetFirstGlobal(cg->module); g; g = LLVMGetNextGlobal(g)) share(cg, g, &unnamed);
+  for (LLVMValueRef g = LLVMGetFirstGlobal(cg->module); g; g = LLVMGetNextGlobal(g))
+    share(cg, g, &unnamed);
   for (LLVMValueRef f = LLVMGetFirstFunction(cg->module); f; f = LLVMGetNextFunction(f))
     if (LLVMCountBasicBlocks(f)) share(cg, f, &unnamed);
 }
@@ -89,8 +91,10 @@ static int *deal(Cg *cg, int parts, int *functions) {
 
 static void keep_share(const Part *p, LLVMModuleRef m) {
   int at = 0;
-  for (LLVMValueRef f = LLVMGetFirstFunction(m); f && at < p->functions; f = LLVMGetNextFunction(f), at++)
-    if (LLVMCountBasicBlocks(f) && p->owner[at] != p->part) LLVMSetLinkage(f, LLVMAvailableExternallyLinkage);
+  for (LLVMValueRef f = LLVMGetFirstFunction(m); f && at < p->functions;
+       f = LLVMGetNextFunction(f), at++)
+    if (LLVMCountBasicBlocks(f) && p->owner[at] != p->part)
+      LLVMSetLinkage(f, LLVMAvailableExternallyLinkage);
   for (LLVMValueRef g = LLVMGetFirstGlobal(m); p->part && g; g = LLVMGetNextGlobal(g))
     if (LLVMGetInitializer(g)) LLVMSetLinkage(g, LLVMAvailableExternallyLinkage);
 }
@@ -111,12 +115,14 @@ static void *emit_part(void *argument) {
 }
 
 static LLVMTargetMachineRef same_machine(const Cg *cg) {
-  static const LLVMCodeGenOptLevel level[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault,
-                                              LLVMCodeGenLevelAggressive};
-  char *triple = LLVMGetTargetMachineTriple(cg->machine), *cpu = LLVMGetTargetMachineCPU(cg->machine);
+  static const LLVMCodeGenOptLevel level[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+                                              LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
+  char *triple = LLVMGetTargetMachineTriple(cg->machine),
+       *cpu = LLVMGetTargetMachineCPU(cg->machine);
   char *features = LLVMGetTargetMachineFeatureString(cg->machine);
-  LLVMTargetMachineRef m = LLVMCreateTargetMachine(LLVMGetTargetMachineTarget(cg->machine), triple, cpu, features,
-                                                   level[cg->options.level & 3], LLVMRelocPIC, LLVMCodeModelDefault);
+  LLVMTargetMachineRef m =
+      LLVMCreateTargetMachine(LLVMGetTargetMachineTarget(cg->machine), triple, cpu, features,
+                              level[cg->options.level & 3], LLVMRelocPIC, LLVMCodeModelDefault);
   LLVMDisposeMessage(triple);
   LLVMDisposeMessage(cpu);
   LLVMDisposeMessage(features);
@@ -131,8 +137,12 @@ bool parts_emit(Cg *cg, int parts, const char *const *paths, const char **why) {
   pthread_t *thread = ARENA_ARRAY(cg->arena, pthread_t, parts);
   bool *started = ARENA_ARRAY(cg->arena, bool, parts);
   for (int i = 0; i < parts; i++) {
-    part[i] = (Part){.bitcode = LLVMWriteBitcodeToMemoryBuffer(cg->module), .machine = same_machine(cg),
-                     .owner = owner, .part = i, .functions = functions, .path = paths[i]};
+    part[i] = (Part){.bitcode = LLVMWriteBitcodeToMemoryBuffer(cg->module),
+                     .machine = same_machine(cg),
+                     .owner = owner,
+                     .part = i,
+                     .functions = functions,
+                     .path = paths[i]};
     started[i] = i && !pthread_create(&thread[i], NULL, emit_part, &part[i]);
   }
   bool ok = true;

@@ -5,8 +5,8 @@
 #include "codegen/pointwise_plan.h"
 
 /* Partial results (f64) that units of a kernel leave in the specification's scratch, `offset`
- * elements from its start: of unit u and reduction r, `kept` of them. Another kernel combines them in
- * the order of the units. */
+ * elements from its start: of unit u and reduction r, `kept` of them. Another kernel combines them
+ * in the order of the units. */
 typedef struct {
   Extent units;
   int64_t per, parts, kept, offset; /* units: as a Kernel's */

@@ -1,11 +1,12 @@
 /* The graph IR: an SSA graph in one arena.
  *
- * A Node is one operation with operands, attributes, a type and the source span it came from. A tensor is
- * *per sample* (batched: it has an implicit leading batch dimension, not counted in its rank) or *shared*.
- * A Graph is one program: its nodes in topological order and the results it is computed for.
+ * A Node is one operation with operands, attributes, a type and the source span it came from. A
+ * tensor is *per sample* (batched: it has an implicit leading batch dimension, not counted in its
+ * rank) or *shared*. A Graph is one program: its nodes in topological order and the results it is
+ * computed for.
  *
- * The element type F32 stands for the real type: `--precision f64` compiles it as double, and the interpreter
- * always computes in double. */
+ * The element type F32 stands for the real type: `--precision f64` compiles it as double, and the
+ * interpreter always computes in double. */
 #ifndef DLC_IR_IR_H
 #define DLC_IR_IR_H
 
@@ -66,11 +67,21 @@ typedef enum {
   ATTR_PAIRS  /* v, n = 2 a pair: [[a, b], ...] in one row */
 } AttrKind;
 
-typedef enum { INIT_DEFAULT, INIT_CONSTANT, INIT_UNIFORM, INIT_NORMAL, INIT_ORTHOGONAL,
-               /* resolved to the ones above, by the parameter's shape, before a param node is made: */
-               INIT_XAVIER_UNIFORM, INIT_XAVIER_NORMAL, INIT_KAIMING_UNIFORM, INIT_KAIMING_NORMAL } InitKind;
+typedef enum {
+  INIT_DEFAULT,
+  INIT_CONSTANT,
+  INIT_UNIFORM,
+  INIT_NORMAL,
+  INIT_ORTHOGONAL,
+  /* resolved to the ones above, by the parameter's shape, before a param node is made: */
+  INIT_XAVIER_UNIFORM,
+  INIT_XAVIER_NORMAL,
+  INIT_KAIMING_UNIFORM,
+  INIT_KAIMING_NORMAL
+} InitKind;
 
-/* constant(a) · uniform(a, b) · normal(mean a, std b) · orthogonal · xavier_* · kaiming_*(a, b 1 for fan_out) */
+/* constant(a) · uniform(a, b) · normal(mean a, std b) · orthogonal · xavier_* · kaiming_*(a, b 1
+ * for fan_out) */
 typedef struct {
   InitKind kind;
   double a, b;
@@ -92,26 +103,27 @@ typedef struct Node Node;
 
 struct Node {
   Op op;
-  int id;   /* its place in Graph.nodes */
-  int nin;  /* operands, counted with missing ones; a missing operand is NULL */
+  int id;  /* its place in Graph.nodes */
+  int nin; /* operands, counted with missing ones; a missing operand is NULL */
   Type type;
   Node **in;
-  Attr *attr;        /* as many as the op's signature has, in its order */
-  const char *label; /* full dotted name of a layer ("layer1.0.conv1") or the name bound to it; or NULL */
+  Attr *attr; /* as many as the op's signature has, in its order */
+  /* full dotted name of a layer ("layer1.0.conv1") or the name bound to it; or NULL */
+  const char *label;
   Span span;
   /* Set by late passes; printed and parsed where set. */
-  int group;                  /* fuse: the kernel that computes it, from 1; 0 = none yet, or a view */
-  uint8_t order[LIMIT_RANK];  /* layout: memory order of the dimensions, outermost first */
-  bool ordered;               /* layout has set `order`; otherwise 0, 1, 2, ... */
-  int64_t offset;             /* plan: byte offset in the arena at the maximum batch; -1 = none */
+  int group; /* fuse: the kernel that computes it, from 1; 0 = none yet, or a view */
+  uint8_t order[LIMIT_RANK]; /* layout: memory order of the dimensions, outermost first */
+  bool ordered;              /* layout has set `order`; otherwise 0, 1, 2, ... */
+  int64_t offset;            /* plan: byte offset in the arena at the maximum batch; -1 = none */
 };
 
 typedef enum {
   RESULT_OUTPUT, /* a named inference output */
   RESULT_LOSS,   /* the scalar to minimise; shared after the expand pass, any scalar before */
   RESULT_METRIC, /* a per-sample scalar before expand; its sum over the batch, shared, after */
-  RESULT_GRAD,   /* gradient of the loss by `target` (a param, or an input), added by the grad pass */
-  RESULT_ASSIGN  /* the new value of `target` (a param or a buffer), stored after all its old uses */
+  RESULT_GRAD, /* gradient of the loss by `target` (a param, or an input), added by the grad pass */
+  RESULT_ASSIGN /* the new value of `target` (a param or a buffer), stored after all its old uses */
 } ResultKind;
 
 typedef struct {
@@ -140,7 +152,8 @@ typedef struct {
   Arena *arena;
   Sources *sources; /* NULL when the graph was made in memory */
   const char *name;
-  const char *program; /* NULL as the frontend builds it; else the program it is expanded for ("train") */
+  /* NULL as the frontend builds it; else the program it is expanded for ("train") */
+  const char *program;
   VEC(Node *) nodes;
   VEC(Result) results;
   Train train;
@@ -152,8 +165,8 @@ typedef struct {
 
 Graph *ir_graph_new(Arena *a, Sources *sources, const char *name);
 
-/* What is wrong with a node that could not be made. `operand` (or `attribute`, an index in the signature) is the
- * one at fault, -1 where none is; `note` may be NULL. */
+/* What is wrong with a node that could not be made. `operand` (or `attribute`, an index in the
+ * signature) is the one at fault, -1 where none is; `note` may be NULL. */
 typedef struct {
   Arena *arena;
   const char *text, *note;
@@ -162,9 +175,9 @@ typedef struct {
 /* Fills *e and returns false, for `return op_error(e, ...)`. e may be NULL. */
 bool op_error(OpError *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Appends a node and infers its type. `attr` (one an attribute of the signature, in order) may be NULL when every
- * attribute has a default; operands and attributes are copied. Returns NULL and fills *e when the op does not
- * accept them; with e == NULL that is a bug and aborts. */
+/* Appends a node and infers its type. `attr` (one an attribute of the signature, in order) may be
+ * NULL when every attribute has a default; operands and attributes are copied. Returns NULL and
+ * fills *e when the op does not accept them; with e == NULL that is a bug and aborts. */
 Node *ir_try(Graph *g, Op op, int nin, Node *const *in, const Attr *attr, Span span, OpError *e);
 
 /* The same for code that makes what it knows is right; the span is g's "current" one, see ir_at. */
@@ -174,7 +187,8 @@ void ir_at(Graph *g, Span span); /* nodes made from now on come from here */
 #define ir_unary(g, OP, x) ir_make((g), (OP), 1, (Node *[]){(x)}, NULL)
 #define ir_binary(g, OP, x, y) ir_make((g), (OP), 2, (Node *[]){(x), (y)}, NULL)
 #define ir_with(g, OP, x, ...) ir_make((g), (OP), 1, (Node *[]){(x)}, (Attr[]){__VA_ARGS__})
-#define ir_with2(g, OP, x, y, ...) ir_make((g), (OP), 2, (Node *[]){(x), (y)}, (Attr[]){__VA_ARGS__})
+#define ir_with2(g, OP, x, y, ...) \
+  ir_make((g), (OP), 2, (Node *[]){(x), (y)}, (Attr[]){__VA_ARGS__})
 
 Node *ir_constant(Graph *g, double value);
 Node *ir_scale(Graph *g, Node *x, double factor); /* x * factor; x itself for 1 */
@@ -185,7 +199,8 @@ Node *ir_sum(Graph *g, Node *x, int ndims, const int64_t *dims, bool batch);
 Node *ir_mean(Graph *g, Node *x, int ndims, const int64_t *dims, bool batch);
 Node *ir_broadcast(Graph *g, Node *x, const Type *like); /* x itself when the shape agrees */
 Node *ir_sum_to(Graph *g, Node *x, const Type *like);    /* broadcast transposed */
-Node *ir_keepdims(Graph *g, Node *x, const Type *before, int ndims, const int64_t *dims); /* reduced dims back as 1 */
+/* reduced dims back as 1 */
+Node *ir_keepdims(Graph *g, Node *x, const Type *before, int ndims, const int64_t *dims);
 
 Attr attr_int(int64_t i);
 Attr attr_float(double f);
@@ -208,14 +223,17 @@ const char *node_str(const Node *n, const char *name);
 const int64_t *node_ints(const Node *n, const char *name);
 
 void ir_result(Graph *g, ResultKind kind, const char *name, Node *node, Node *target);
-Node *ir_find_leaf(const Graph *g, Op op, const char *name); /* input, target, param or buffer; or NULL */
+/* input, target, param or buffer; or NULL */
+Node *ir_find_leaf(const Graph *g, Op op, const char *name);
 
 /* ---- changing graphs ---- */
 
-/* Every use of a node i, in operands and results, becomes to[i] (followed transitively) where that is not NULL.
- * `to` has nodes.count entries at the time of the call. A result's target changes only into another leaf. */
+/* Every use of a node i, in operands and results, becomes to[i] (followed transitively) where that
+ * is not NULL. `to` has nodes.count entries at the time of the call. A result's target changes only
+ * into another leaf. */
 void ir_substitute(Graph *g, Node **to);
-/* Drops what no result needs (inputs, targets, params and buffers stay), sorts topologically (stable), renumbers. */
+/* Drops what no result needs (inputs, targets, params and buffers stay), sorts topologically
+ * (stable), renumbers. */
 void ir_tidy(Graph *g);
 /* A deep copy in another arena. */
 Graph *ir_copy(const Graph *g, Arena *a);
@@ -234,13 +252,13 @@ const char *type_text(Arena *a, const Type *t); /* f32[*,3,8] per sample, f32[3,
 
 /* The text form; ir_parse gives back an equal graph, spans and annotations included. */
 void ir_print(const Graph *g, Str *out);
-/* NULL after an error, which is reported in d, for a graph that does not verify too; `file` is the index of the text in
- * d->sources. */
+/* NULL after an error, which is reported in d, for a graph that does not verify too; `file` is the
+ * index of the text in d->sources. */
 Graph *ir_parse(Arena *a, Diags *d, int file);
 /* Whole-graph equality, as the text would show it. */
 bool ir_equal(const Graph *a, const Graph *b);
-/* The first broken invariant as text, or NULL: operands before uses, types as the ops infer them, attributes
- * complete, results of the kinds above with the types they must have. */
+/* The first broken invariant as text, or NULL: operands before uses, types as the ops infer them,
+ * attributes complete, results of the kinds above with the types they must have. */
 const char *ir_verify(const Graph *g, Arena *scratch);
 
 #endif

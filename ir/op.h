@@ -1,12 +1,26 @@
-/* What an op is: its row of ops.def, parsed, and the functions that ir/ops/<section>.c gives for it. */
+/* What an op is: its row of ops.def, parsed, and the functions that ir/ops/<section>.c gives. */
 #ifndef DLC_IR_OP_H
 #define DLC_IR_OP_H
 
 #include "ir/emit.h"
 #include "ir/ir.h"
 
-typedef enum { KIND_LEAF, KIND_ELEMENTWISE, KIND_PRIMITIVE, KIND_COMPOSITE, KIND_FORMULA, KIND_LAYER } OpKind;
-typedef enum { DOMAIN_ANY, DOMAIN_POSITIVE, DOMAIN_UNIT, DOMAIN_NONZERO, DOMAIN_DISTINCT, DOMAIN_LABEL } OpDomain;
+typedef enum {
+  KIND_LEAF,
+  KIND_ELEMENTWISE,
+  KIND_PRIMITIVE,
+  KIND_COMPOSITE,
+  KIND_FORMULA,
+  KIND_LAYER
+} OpKind;
+typedef enum {
+  DOMAIN_ANY,
+  DOMAIN_POSITIVE,
+  DOMAIN_UNIT,
+  DOMAIN_NONZERO,
+  DOMAIN_DISTINCT,
+  DOMAIN_LABEL
+} OpDomain;
 
 /* ---- signatures ---- */
 
@@ -20,9 +34,9 @@ typedef struct {
 typedef struct {
   const char *name;
   AttrKind kind;
-  bool required;            /* has no default */
-  Attr value;               /* the default */
-  int copies;               /* index of the earlier attribute whose value is the default, or -1 */
+  bool required; /* has no default */
+  Attr value;    /* the default */
+  int copies;    /* index of the earlier attribute whose value is the default, or -1 */
   const char *words[SIG_WORDS]; /* ATTR_WORDS: the words allowed, then NULL */
 } SigAttr;
 
@@ -37,8 +51,8 @@ const Signature *op_signature(Op op);
 /* For the rows of train.def: parses `text` into *out (its storage is static text and `a`). */
 void signature_parse(Arena *a, const char *text, Signature *out);
 
-/* Fills every attribute that is not `given` (NULL: none is) with its default, copies resolved in order. Returns the
- * index of the first one that is neither given nor has a default, or -1. */
+/* Fills every attribute that is not `given` (NULL: none is) with its default, copies resolved in
+ * order. Returns the index of the first one that is neither given nor has a default, or -1. */
 int signature_complete(const Signature *s, Attr *attr, const bool *given);
 int op_attrs_complete(Op op, Attr *attr, const bool *given);
 
@@ -76,11 +90,12 @@ typedef struct {
 /* ---- the functions a row owes ---- */
 
 typedef double OpEvalScalar(const Node *n, const double *x);
-typedef void OpEvalTensor(const Node *n, const Tensor *const *in, Tensor *out, const EvalContext *c);
+typedef void OpEvalTensor(const Node *n, const Tensor *const *in, Tensor *out,
+                          const EvalContext *c);
 /* Infers n->type from operands and attributes (and normalises ATTR_DIM). */
 typedef bool OpShape(Node *n, Type *out, OpError *e);
-/* Fills dx[i] with the gradient by operand i, as nodes, or leaves it NULL for none. dy has n's type. For an
- * ELEMENTWISE op dx[i] may have n's type: the caller sums it to the operand's. */
+/* Fills dx[i] with the gradient by operand i, as nodes, or leaves it NULL for none. dy has n's
+ * type. For an ELEMENTWISE op dx[i] may have n's type: the caller sums it to the operand's. */
 typedef void OpGrad(Graph *g, Node *n, Node *dy, Node **dx);
 typedef EmitValue OpEmit(Emit *e, const Node *n, const EmitValue *x);
 
@@ -88,12 +103,12 @@ typedef struct {
   Graph *graph;
   bool training;
 } Expand;
-/* The node that takes n's place. n may live in another graph: only its op, attributes and type are read; its
- * operands are given in `in`. A failed check has been made before, by the type of the same expansion; bad
- * attributes are reported through *e by returning NULL. */
+/* The node that takes n's place. n may live in another graph: only its op, attributes and type are
+ * read; its operands are given in `in`. A failed check has been made before, by the type of the
+ * same expansion; bad attributes are reported through *e by returning NULL. */
 typedef Node *OpExpand(Expand *x, const Node *n, Node *const *in, OpError *e);
 
-/* Makes the parameters that the user did not give: fills in[i] for each `@` operand that applies. */
+/* Makes the parameters that the user did not give: fills in[i] for each `@` that applies. */
 typedef struct Params Params;
 struct Params {
   Graph *graph;
@@ -107,7 +122,7 @@ typedef struct {
   const char *name, *signature, *meaning, *section;
   OpKind kind;
   OpDomain domain;
-  bool internal; /* not callable from a .net file */
+  bool internal;             /* not callable from a .net file */
   OpEvalScalar *eval_scalar; /* ELEMENTWISE */
   OpEvalTensor *eval;        /* PRIMITIVE */
   OpShape *shape;            /* PRIMITIVE, LEAF */
@@ -126,11 +141,21 @@ Op op_by_name(const char *name);
 
 #define SECTION(name)
 #define LEAF(n, d, s, m) OpShape op_##n##_shape;
-#define ELEMENTWISE(n, d, s, m) OpEvalScalar op_##n##_eval; OpGrad op_##n##_grad; OpEmit op_##n##_emit;
-#define PRIMITIVE(n, d, s, m) OpShape op_##n##_shape; OpEvalTensor op_##n##_eval; OpGrad op_##n##_grad;
+#define ELEMENTWISE(n, d, s, m) \
+  OpEvalScalar op_##n##_eval;   \
+  OpGrad op_##n##_grad;         \
+  OpEmit op_##n##_emit;
+#define PRIMITIVE(n, d, s, m) \
+  OpShape op_##n##_shape;     \
+  OpEvalTensor op_##n##_eval; \
+  OpGrad op_##n##_grad;
 #define COMPOSITE(n, d, s, m) OpExpand op_##n##_expand;
-#define FORMULA(n, d, s, m) OpExpand op_##n##_expand; OpGrad op_##n##_grad;
-#define LAYER(n, d, s, m) OpExpand op_##n##_expand; OpParams op_##n##_params;
+#define FORMULA(n, d, s, m) \
+  OpExpand op_##n##_expand; \
+  OpGrad op_##n##_grad;
+#define LAYER(n, d, s, m)   \
+  OpExpand op_##n##_expand; \
+  OpParams op_##n##_params;
 #include "ir/ops.def"
 #undef SECTION
 #undef LEAF
@@ -158,11 +183,13 @@ typedef struct {
 /* `pool` is any node of the pooling section; `size` the image's extent on that axis. */
 PoolWindow pool_window(const Node *pool, int axis, int64_t size, int64_t o);
 
-/* Philox 4x32-10 (Salmon et al. 2011), key = seed, counter = (element low, element high, stream, step): the
- * first word. The compiled code draws the same. An element's index is logical: row-major, sample by sample. */
+/* Philox 4x32-10 (Salmon et al. 2011), key = seed, counter = (element low, element high, stream,
+ * step): the first word. The compiled code draws the same. An element's index is logical:
+ * row-major, sample by sample. */
 uint32_t philox(uint64_t seed, uint64_t step, uint32_t stream, uint64_t element);
 
-/* Resolves default, xavier and kaiming by shape ([out, in, receptive field...]), as PyTorch computes fans. */
+/* Resolves default, xavier and kaiming by shape ([out, in, receptive field...]), as PyTorch
+ * computes fans. */
 Init init_resolve(Init init, int rank, const int64_t *dim);
 
 #endif
