@@ -33,16 +33,35 @@ static Results make_results(Tool *t, int64_t n) {
   return r;
 }
 
+/* What the samples share may still come from them: the gradient by a parameter is a sum over the
+ * batch. `again` is what a later batch has in its place. */
+static bool check_shared(Tool *t, int64_t samples, const Results *r, void *const *again) {
+  const dlc_model *m = t->model;
+  for (int i = 0; i < m->output_count; i++) {
+    if (!m->outputs[i].shared || memcmp(r->data[i], again[i], r->bytes[i]) == 0) continue;
+    return fault(&t->fault,
+                 "output %s depends on the batch, and %lld samples are several batches; "
+                 "%s--batch %lld takes all at once",
+                 m->outputs[i].name, (long long)samples,
+                 samples <= m->max_batch ? "" : "a network compiled by dlc ", (long long)samples);
+  }
+  return true;
+}
+
 static bool infer_all(Tool *t, const Dataset *d, int64_t batch, const Results *r) {
   const dlc_model *m = t->model;
   Batch b = dataset_batch(t->arena, d, batch);
+  Results later = make_results(t, 1); /* of the shared outputs */
   void **to = ARENA_ARRAY(t->arena, void *, m->output_count + 1);
   for (int64_t at = 0; at < d->n; at += batch) {
     int64_t n = d->n - at < batch ? d->n - at : batch;
     dataset_gather(d, NULL, at, n, &b);
     for (int i = 0; i < m->output_count; i++)
-      to[i] = r->data[i] + (m->outputs[i].shared ? 0 : (size_t)at * r->bytes[i]);
+      to[i] = !m->outputs[i].shared ? r->data[i] + (size_t)at * r->bytes[i]
+              : at                  ? later.data[i]
+                                    : r->data[i];
     if (!tool_ok(t, t->api->infer(t->session, n, b.inputs, to))) return false;
+    if (at && !check_shared(t, d->n, r, to)) return false;
   }
   return true;
 }

@@ -1,9 +1,9 @@
 /* A CSV file as a table of samples.
  *
- * Columns go to the network's tensors like this: a column named as an input or target of one
- * element is that; the column named by label= (or, failing that, "label") is the first target; then
- * inputs in order, then targets in order, take the columns that are left. Without columns for the
- * targets the table has inputs only. Labels may be words: see words.h. */
+ * Columns go to the network's tensors like this: the column that label= names is the first target;
+ * a column named as an input or target of one element is that; failing both, the column "label" is
+ * the first target; then inputs in order, then targets in order, take the columns that are left.
+ * Without columns for the targets the table has inputs only. Labels may be words: see words.h. */
 #include <math.h>
 #include <string.h>
 
@@ -41,7 +41,7 @@ static void give(Table *t, int64_t column, int32_t tensor) {
 static void give_named(Table *t) {
   for (int32_t i = 0; i < t->tensors; i++) {
     const dlc_tensor *d = tensor_at(t, i);
-    int64_t column = d->elements == 1 ? csv_column(t->shape, d->name) : -1;
+    int64_t column = d->elements == 1 && !t->filled[i] ? csv_column(t->shape, d->name) : -1;
     if (column >= 0 && !taken(t, column)) give(t, column, i);
   }
 }
@@ -49,9 +49,11 @@ static void give_named(Table *t) {
 static bool give_label(Table *t, const char *label, Fault *f) {
   int64_t column = csv_column(t->shape, label ? label : "label");
   if (column < 0 && label) return fault(f, "%s: no column is named %s", t->path, label);
-  bool free_target =
-      t->tensors > t->inputs && tensor_at(t, t->inputs)->elements == 1 && !t->filled[t->inputs];
-  if (column >= 0 && !taken(t, column) && free_target) give(t, column, t->inputs);
+  bool single = t->tensors > t->inputs && tensor_at(t, t->inputs)->elements == 1;
+  if (label && !single)
+    return fault(f, "%s: label=%s: the network has no first target of one number", t->path, label);
+  if (column >= 0 && !taken(t, column) && single && !t->filled[t->inputs])
+    give(t, column, t->inputs);
   return true;
 }
 
@@ -66,8 +68,9 @@ static void give_rest(Table *t) {
 }
 
 static bool assign_columns(Table *t, const char *label, Fault *f) {
+  if (label && !give_label(t, label, f)) return false;
   give_named(t);
-  if (!give_label(t, label, f)) return false;
+  if (!label && !give_label(t, NULL, f)) return false;
   give_rest(t);
   int64_t inputs = 0, targets = 0, filled_in = 0, filled_out = 0, used = 0;
   for (int32_t i = 0; i < t->tensors; i++) {

@@ -24,16 +24,23 @@ static bool read_text(RawSet *s, const char *path, const DataSpec *spec, Bytes b
   return spec->window ? read_series(s, path, spec, b, f) : read_csv(s, path, spec, b, f);
 }
 
+static size_t length_unpacked(const char *path) {
+  size_t n = strlen(path);
+  return has_suffix(path, n, ".gz") ? n - 3 : n;
+}
+
+static bool is_text(const char *path) {
+  size_t n = length_unpacked(path);
+  return has_suffix(path, n, ".csv") || has_suffix(path, n, ".txt");
+}
+
 static bool read_loaded(RawSet *s, const char *path, const char *part, const DataSpec *spec,
                         Bytes b, Fault *f) {
-  size_t n = strlen(path);
-  if (has_suffix(path, n, ".gz")) n -= 3;
-  if (has_suffix(path, n, ".csv") || has_suffix(path, n, ".txt"))
-    return read_text(s, path, spec, b, f);
+  if (is_text(path)) return read_text(s, path, spec, b, f);
   if (bytes_start_with(b, "\x93NUMPY", 6)) return read_npy(s, path, NULL, b, f);
   if (bytes_start_with(b, "\x89PNG", 4)) return read_png(s, path, b, f);
   if (bytes_start_with(b, "PK", 2)) return read_npz(s, path, part, b, f);
-  if (has_suffix(path, n, ".bin")) return read_cifar(s, path, b, f);
+  if (has_suffix(path, length_unpacked(path), ".bin")) return read_cifar(s, path, b, f);
   if (bytes_start_with(b, "\0\0", 2)) return read_idx(s, path, b, f);
   return fault(f, "%s: neither CSV, IDX, PNG, CIFAR-10 binary, npy, npz nor safetensors", path);
 }
@@ -42,11 +49,15 @@ static bool read_file(RawSet *s, const char *path, const DataSpec *spec, bool *c
   Bytes b;
   void *owner;
   const char *part = npz_part(s->arena, &path);
+  if ((spec->label || spec->window) && !is_text(path))
+    return fault(f, "%s: %s= is for CSV files", path, spec->label ? "label" : "window");
   if (has_suffix(path, strlen(path), ".safetensors")) return read_tensors(s, path, f);
   if (!part && spec->part && has_suffix(path, strlen(path), ".npz") && !spec->split[0] &&
-      !spec->folds)
+      !spec->folds) {
     part = strcmp(spec->part, "valid") == 0 ? "val" : spec->part;
-  if (part || spec->window) *cut = true;
+    *cut = true;
+  }
+  *cut |= spec->window != 0;
   if (!bytes_load(path, &b, &owner, f)) return false;
   bool fine = read_loaded(s, path, part, spec, b, f);
   free(owner);

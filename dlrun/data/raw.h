@@ -53,8 +53,9 @@ typedef struct {
 /* What stands between the commas of --data. */
 typedef struct {
   VEC(const char *) files;
+  VEC(const char *) given; /* names of the options */
   const char *label;       /* label=NAME: the CSV column */
-  const char *part;        /* part=train|valid|test */
+  const char *part;        /* part=train|valid|test; NULL: train, where the data is divided */
   int64_t split[3];        /* split=A:B:C samples (rows of a series); 0: not given */
   int64_t fold, folds;     /* fold=K/N */
   int64_t limit;           /* limit=N samples */
@@ -62,6 +63,10 @@ typedef struct {
 } DataSpec;
 
 bool raw_spec_parse(Arena *a, const char *text, DataSpec *out, Fault *f);
+/* The part that part= says, *begin to *end, of `count` samples or rows which `split` divides. False
+ * when they are too few. */
+bool raw_part(const DataSpec *s, const int64_t split[3], int64_t count, int64_t *begin,
+              int64_t *end);
 
 /* Adds an array with room for its elements; checks the count against `available` bytes of source
  * each taking `source_size`. NULL after a fault. */

@@ -1,5 +1,6 @@
-/* Which samples: part= with split= cuts the data in order, part= with fold=K/N takes all but the
- * K-th fold of a fixed shuffle (train) or that fold (test), limit= keeps the first ones. */
+/* Which samples: split= divides the data in order; fold=K/N divides a fixed shuffle of them into
+ * the K-th fold (test) and all others (train). part= chooses, train where it is not said. limit=
+ * keeps the first ones. */
 #include <string.h>
 
 #include "dlrun/data/bind.h"
@@ -23,23 +24,18 @@ static void keep_fold(Arena *a, const DataSpec *s, Dataset *d) {
 }
 
 static bool keep_part(Arena *a, const DataSpec *s, Dataset *d, Fault *f) {
-  int64_t first = s->split[0], second = s->split[1], third = s->split[2];
-  if (!first) return fault(f, "part=%s needs split=TRAIN:VALID:TEST or fold=K/N", s->part);
-  if (first > d->n || second > d->n - first || third > d->n - first - second)
+  int64_t begin, end;
+  if (!s->split[0]) return fault(f, "part=%s needs split=TRAIN:VALID:TEST or fold=K/N", s->part);
+  if (!raw_part(s, s->split, d->n, &begin, &end))
     return fault(f, "%lld samples, fewer than split= adds up to", (long long)d->n);
-  if (strcmp(s->part, "train") == 0) keep_range(a, d, 0, first);
-  /* split=A:B is train and test */
-  else if (!third || strcmp(s->part, "valid") == 0)
-    keep_range(a, d, first, first + second);
-  else
-    keep_range(a, d, first + second, first + second + third);
+  keep_range(a, d, begin, end);
   return true;
 }
 
 bool bind_rows(Arena *a, const DataSpec *s, bool whole, Dataset *d, Fault *f) {
   if (s->folds)
     keep_fold(a, s, d);
-  else if (s->part && !whole && !keep_part(a, s, d, f))
+  else if ((s->part || s->split[0]) && !whole && !keep_part(a, s, d, f))
     return false;
   if (s->limit && s->limit < d->n) keep_range(a, d, 0, s->limit);
   return d->n > 0 ? true : fault(f, "no sample is left");

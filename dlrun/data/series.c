@@ -1,6 +1,7 @@
 /* Sliding windows over the numeric columns of a CSV file (a date column is passed over).
  *
- * Rows are cut into train, valid and test parts (split=, default 60, 20 and 20 %). Each column is
+ * Rows are cut into train, valid and test parts (split=, default 60, 20 and 20 %), of which part=
+ * takes one, or else the first. Each column is
  * standardised by the mean and deviation of its training part. Sample t has rows t .. t+window-1 as
  * input and the next `horizon` rows as target; it belongs to the part that its target lies in
  * wholly, so a window may reach back into the part before. An input of `window` elements gets each
@@ -50,18 +51,11 @@ static bool read_values(Arena *a, const CsvShape *shape, Csv *c, Series *s, Faul
 }
 
 static bool cut_parts(Series *s, const DataSpec *spec, Fault *f) {
-  int64_t a = spec->split[0] ? spec->split[0] : s->rows * 6 / 10;
-  int64_t b = spec->split[0] ? spec->split[1] : s->rows * 2 / 10;
-  int64_t c = spec->split[0] ? spec->split[2] : s->rows - a - b;
-  if (a > s->rows || b > s->rows - a || c > s->rows - a - b)
-    return fault(f, "%s: %lld rows, fewer than split= adds up to", s->path, (long long)s->rows);
-  s->train_end = a;
-  const char *part = spec->part;
-  s->begin = 0;
-  s->end = part ? a : a + b + c;
-  if (part && strcmp(part, "valid") == 0) s->begin = a, s->end = a + b;
-  if (part && strcmp(part, "test") == 0) s->begin = a + b, s->end = a + b + c;
-  return true;
+  int64_t a = s->rows * 6 / 10, b = s->rows * 2 / 10, split[3] = {a, b, s->rows - a - b};
+  if (spec->split[0]) memcpy(split, spec->split, sizeof split);
+  s->train_end = split[0];
+  return raw_part(spec, split, s->rows, &s->begin, &s->end) ||
+         fault(f, "%s: %lld rows, fewer than split= adds up to", s->path, (long long)s->rows);
 }
 
 static void standardise(Series *s) {

@@ -32,6 +32,8 @@ static void test_tables(void **state) {
   check_flowers(P, 2, (double[]){5, 6, 2, 7, 8, 0});
   write_text(P, "a,kind,b\n5,2,6\n7,0,8\n");
   check_flowers(P ",label=kind", 2, (double[]){5, 6, 2, 7, 8, 0});
+  write_text(P, "label,kind,b\n5,2,6\n7,0,8\n"); /* label= against the target's own name */
+  check_flowers(P ",label=kind", 2, (double[]){5, 6, 2, 7, 8, 0});
   write_text(P, "2,2,virginica,setosa\n5,6,1\n7,8,0\n");
   check_flowers(P, 2, (double[]){5, 6, 1, 7, 8, 0});
   write_text(P, "1,2,\"b, \"\"x\"\"\"\n3,4,c\n5,6,a\n7,8,c\n");
@@ -58,6 +60,10 @@ static void test_named_columns(void **state) {
   assert_true(data_at(&d, &m, 0, 1, 0) == 50);
   assert_true(data_at(&d, &m, 1, 1, 0) == 3 && data_at(&d, &m, 1, 1, 1) == 4);
   assert_true(data_at(&d, &m, 2, 0, 0) == 10);
+  d = open_data(a, &m, P ",label=u"); /* price is a column like the others then */
+  assert_true(data_at(&d, &m, 2, 0, 0) == 1);
+  assert_true(data_at(&d, &m, 0, 0, 0) == 40);
+  assert_true(data_at(&d, &m, 1, 0, 0) == 10 && data_at(&d, &m, 1, 0, 1) == 2);
   arena_free(a);
 }
 
@@ -134,6 +140,7 @@ static void test_rows(void **state) {
   check_flowers(P ",split=6:2:2,part=valid", 2, (double[]){6, 0, 0, 7, 0, 1});
   check_flowers(P ",split=6:2:2,part=test", 2, (double[]){8, 0, 2, 9, 0, 0});
   check_flowers(P ",split=8:2,part=test,limit=1", 1, (double[]){8, 0, 2});
+  check_flowers(P ",split=2:8", 2, (double[]){0, 0, 0, 1, 0, 1});
   refuse_with(m, P ",split=8:3,part=test", "fewer than split=");
   check_flowers(P ",split=0000000000000006:02:02,part=valid", 2, (double[]){6, 0, 0, 7, 0, 1});
   refuse_with(m, P ",part=test", "needs split=");
@@ -145,19 +152,28 @@ static void test_specs(void **state) {
       {"", "empty name"},
       {",", "empty name"},
       {"limit=3", "no file"},
-      {"x.csv,limit=0", "not a value"},
-      {"x.csv,limit=-1", "not a value"},
-      {"x.csv,limit=99999999999999999999", "not a value"},
-      {"x.csv,fold=0/5", "not a value"},
-      {"x.csv,fold=6/5", "not a value"},
-      {"x.csv,fold=1/1", "not a value"},
+      {"x.csv,limit=0", "limit=0: limit= wants a number of samples from 1"},
+      {"x.csv,limit=-1", "wants a number of samples"},
+      {"x.csv,limit=99999999999999999999", "wants a number of samples"},
+      {"x.csv,fold=0/5", "fold= wants K/N, the K-th of N folds: N from 2, K from 1 to N"},
+      {"x.csv,fold=6/5", "fold= wants K/N"},
+      {"x.csv,fold=1/1", "fold= wants K/N"},
       {"x.csv,window=3", "go together"},
-      {"x.csv,part=all", "not a value"},
-      {"x.csv,split=3", "not a value"},
-      {"x.csv,split=1:2:3:4", "not a value"},
-      {"x.csv,split=0:2:3", "not a value"},
-      {"x.csv,colour=red", "no such option"},
+      {"x.csv,window=0,horizon=1", "window= wants a number of rows from 1"},
+      {"x.csv,part=all", "part=all: part= wants train, valid or test"},
+      {"x.csv,part=tset", "train, valid or test; did you mean test?"},
+      {"x.csv,split=3", "split= wants TRAIN:VALID:TEST or TRAIN:TEST"},
+      {"x.csv,split=1:2:3:4", "split= wants"},
+      {"x.csv,split=0:2:3", "split= wants"},
+      {"x.csv,label=", "label= wants the name of a column"},
+      {"x.csv,limit=1,limit=2", "limit=2: limit= is there twice"},
+      {"x.csv,colour=red", "colour=red: no such option; there are window, horizon, part"},
+      {"x.csv,lable=y", "no such option; did you mean label=?"},
       {"x.csv,fold=1/2,split=1:2", "exclude"},
+      {"x.csv,fold=1/2,window=1,horizon=1", "fold and window exclude each other"},
+      {"x.csv,label=y,window=1,horizon=1", "the windows of a series have no label"},
+      {"x.npz,label=y", "x.npz: label= is for CSV files"},
+      {"x.safetensors,window=1,horizon=1", "x.safetensors: window= is for CSV files"},
       {TEST_BINARY_DIR, "not a regular file"},
       {"/no/such.csv", "No such file"},
   };
@@ -193,8 +209,10 @@ static void test_series(void **state) {
   assert_true(fabs(data_at(&d, m, 0, 0, 0) - standard(12)) <
               1e-6); /* reaches back into the part before */
   assert_true(fabs(data_at(&d, m, 1, 2, 1) - standard(19)) < 1e-6);
-  d = open_data(a, m, P ",window=4,horizon=2");
-  assert_int_equal(d.n, 2 * (20 - 6 + 1));
+  d = open_data(a, m, P ",window=4,horizon=2,split=12:8,part=test");
+  assert_int_equal(d.n, 2 * (8 - 2 + 1));
+  d = open_data(a, m, P ",window=4,horizon=2"); /* never the rows that a test is made on */
+  assert_int_equal(d.n, 2 * (12 - 6 + 1));
   arena_free(a);
   refuse_with(m, P ",window=5,horizon=2", "do not fit input x of 4");
   refuse_with(m, P ",window=4,horizon=3", "do not fit y");
@@ -212,7 +230,7 @@ static void test_series_together(void **state) {
         tensors_model(tensor("x", DLC_F32, 0, 2, dim), tensor("y", DLC_F32, 0, 2, target));
     Arena *a = arena_new();
     Dataset d = open_data(a, m, P ",window=4,horizon=3,split=12:4:4");
-    assert_int_equal(d.n, 20 - 7 + 1);
+    assert_int_equal(d.n, 12 - 7 + 1);
     for (int t = 0; t < 4; t++)
       for (int c = 0; c < 2; c++)
         assert_true(fabs(data_at(&d, m, 0, 3, turned ? c * 4 + t : t * 2 + c) - standard(3 + t)) <

@@ -115,6 +115,34 @@ static void test_shared_csv(void **state) {
   expect(0, "y,twice[0],twice[1]\n3,2,2\n7,2,2\n", run_program("cat", "%s", B "shared.out.csv"));
 }
 
+/* What the samples share may be a sum over them: then it is of one batch. */
+static void test_shared_sum(void **state) {
+  (void)state;
+  static const char net[] =
+      "network sums {\n%s  input x : f32[2];\n  param w : f32[2] = ones;\n  s = sum(x * w);\n"
+      "  output y = s;\n  output g = grad(s, w);\n}\n";
+  const char *ask = "predict %s --inputs %s%s --weights %s%s";
+  compile("sums", net, "");
+  write_file(B "sums.csv", "1,2\n3,4\n5,6\n");
+  expect(0, "", dlrun("init %s -o %s", B "sums.so", B "sums.safetensors"));
+  expect(0, "\nall  g  9 12\n",
+         dlrun(ask, B "sums.so", B "sums.csv", "", B "sums.safetensors", ""));
+  static const char *const out[] = {"", " -o " B "sums.out.csv", " -o " B "sums.out.safetensors"};
+  for (int i = 0; i < 3; i++) {
+    char more[300];
+    snprintf(more, sizeof more, " --batch 2%s", out[i]);
+    unlink(B "sums.out.csv");
+    expect(1, "output g depends on the batch, and 3 samples are several batches; --batch 3",
+           dlrun(ask, B "sums.so", B "sums.csv", "", B "sums.safetensors", more));
+    assert_int_not_equal(access(B "sums.out.csv", F_OK), 0);
+  }
+  expect(0, "all  g  1 2\n",
+         dlrun(ask, B "sums.so", B "sums.csv", ",limit=1", B "sums.safetensors", " --batch 2"));
+  expect(0, "", run_program(DLC, "%s --batch 2 -o %s", B "sums.net", B "sums.so"));
+  expect(1, "a network compiled by dlc --batch 3 takes all at once",
+         dlrun(ask, B "sums.so", B "sums.csv", "", B "sums.safetensors", ""));
+}
+
 static void test_check_without_inputs(void **state) {
   (void)state;
   compile("bare",
@@ -306,12 +334,19 @@ static void test_resume(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_printed_classes), cmocka_unit_test(test_printed_outputs),
-      cmocka_unit_test(test_shared_csv),      cmocka_unit_test(test_check_without_inputs),
-      cmocka_unit_test(test_suffix),          cmocka_unit_test(test_nan),
-      cmocka_unit_test(test_words),           cmocka_unit_test(test_clean_output),
-      cmocka_unit_test(test_unwritable),      cmocka_unit_test(test_not_a_network),
-      cmocka_unit_test(test_cut_library),     cmocka_unit_test(test_resume),
+      cmocka_unit_test(test_printed_classes),
+      cmocka_unit_test(test_printed_outputs),
+      cmocka_unit_test(test_shared_csv),
+      cmocka_unit_test(test_shared_sum),
+      cmocka_unit_test(test_check_without_inputs),
+      cmocka_unit_test(test_suffix),
+      cmocka_unit_test(test_nan),
+      cmocka_unit_test(test_words),
+      cmocka_unit_test(test_clean_output),
+      cmocka_unit_test(test_unwritable),
+      cmocka_unit_test(test_not_a_network),
+      cmocka_unit_test(test_cut_library),
+      cmocka_unit_test(test_resume),
   };
   return cmocka_run_group_tests(tests, prepare, NULL);
 }
