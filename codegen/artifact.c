@@ -74,6 +74,7 @@ static ProgramCode emit_function(Cg *cg, const Artifact *art, Arena *a, const Bl
              .plan = plan_read(g, a, cg->real_bytes),
              .block = block,
              .diags = art->diags,
+             .remarks = art->remarks,
              .debug = debug,
              .arena = a};
   int first = f->part == BACKWARD_PART ? l.plan->cut + 1 : 1;

@@ -13,6 +13,7 @@ typedef struct {
   int64_t max_batch;
   CgOptions target;
   bool keep_ir;
+  bool remarks; /* say which convolutions are computed how */
   Diags *diags;
   int64_t arena_bytes[PROGRAM_COUNT]; /* with scratch, at max_batch; set by artifact_emit */
 } Artifact;

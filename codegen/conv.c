@@ -1,6 +1,8 @@
-/* kernel_conv: from a specification to grids (forward, backward-data) or to conv_weight.c. */
+/* kernel_conv: from a specification to grids (forward, backward-data), to winograd.c, or to
+ * conv_weight.c. */
 #include "codegen/conv.h"
 #include "codegen/spec.h"
+#include "codegen/winograd.h"
 
 enum { MOST_GRIDS = 9 };
 
@@ -63,7 +65,7 @@ static int64_t rows_of_unit(const ConvPlan *p) {
   return (most + blocks - 1) / blocks;
 }
 
-static int64_t weight_bytes(const ConvSpec *s, const Cg *cg) {
+int64_t conv_weight_bytes(const Cg *cg, const ConvSpec *s) {
   return s->kh * s->kw * (s->ic / s->groups) * s->oc * cg->real_bytes;
 }
 
@@ -85,7 +87,7 @@ static void plan_tiles(ConvPlan *p) {
   }
   p->channels = conv_channels(p->cg, p->ck, p->nr);
   p->rows = rows_of_unit(p);
-  p->outside = weight_bytes(p->spec, p->cg) > (512 << 10); /* read once for all units */
+  p->outside = conv_weight_bytes(p->cg, p->spec) > (512 << 10); /* read once for all units */
 }
 
 /* Rows of weights a multiple of 1 KiB apart fall into a fraction of the caches' sets: with enough
@@ -99,7 +101,7 @@ static bool worth_packing(const ConvPlan *p) {
 
 /* Behind the packed weights. */
 static Partials plan_partials(const ConvPlan *p) {
-  int64_t packed = p->packed ? weight_bytes(p->spec, p->cg) : 0;
+  int64_t packed = p->packed ? conv_weight_bytes(p->cg, p->spec) : 0;
   return (Partials){.units = {1, 0},
                     .per = p->side,
                     .parts = conv_blocks(p),
@@ -113,7 +115,7 @@ static KernelList run_plan(ConvPlan *p) {
   if (p->packed) {
     p->b = p->spec->scratch;
     p->b_offset = 0;
-    list.scratch_bytes = weight_bytes(p->spec, p->cg);
+    list.scratch_bytes = conv_weight_bytes(p->cg, p->spec);
     list.stage[list.count++] = conv_pack(p);
   }
   if (e && e->nreduces) {
@@ -125,30 +127,34 @@ static KernelList run_plan(ConvPlan *p) {
   return list;
 }
 
-static KernelList conv_forward(Cg *cg, const ConvSpec *s) {
+static ConvPlan forward_roles(Cg *cg, const ConvSpec *s) {
   bool depthwise = conv_is_depthwise(s);
   int64_t groups = depthwise ? 1 : s->groups;
+  return (ConvPlan){.cg = cg,
+                    .spec = s,
+                    .ah = s->ih,
+                    .aw = s->iw,
+                    .ac = s->ic,
+                    .ak = s->ic / groups,
+                    .ch = s->oh,
+                    .cw = s->ow,
+                    .cc = s->oc,
+                    .ck = s->oc / groups,
+                    .groups = groups,
+                    .depthwise = depthwise,
+                    .a = s->x,
+                    .b = s->weight,
+                    .c = s->y,
+                    .a_offset = s->x_offset,
+                    .b_offset = s->weight_offset,
+                    .c_offset = s->y_offset};
+}
+
+static KernelList conv_forward(Cg *cg, const ConvSpec *s) {
   ConvGrid grid = forward_grid(s);
-  ConvPlan p = {.cg = cg,
-                .spec = s,
-                .ah = s->ih,
-                .aw = s->iw,
-                .ac = s->ic,
-                .ak = s->ic / groups,
-                .ch = s->oh,
-                .cw = s->ow,
-                .cc = s->oc,
-                .ck = s->oc / groups,
-                .groups = groups,
-                .depthwise = depthwise,
-                .a = s->x,
-                .b = s->weight,
-                .c = s->y,
-                .a_offset = s->x_offset,
-                .b_offset = s->weight_offset,
-                .c_offset = s->y_offset,
-                .ngrids = 1,
-                .grid = &grid};
+  ConvPlan p = forward_roles(cg, s);
+  p.ngrids = 1;
+  p.grid = &grid;
   plan_tiles(&p);
   p.packed = worth_packing(&p);
   return run_plan(&p);
@@ -231,34 +237,42 @@ static void make_input_grids(ConvPlan *p) {
   }
 }
 
-static KernelList conv_input(Cg *cg, const ConvSpec *s) {
+static ConvPlan input_roles(Cg *cg, const ConvSpec *s) {
   bool depthwise = conv_is_depthwise(s);
   int64_t groups = depthwise ? 1 : s->groups;
-  ConvPlan p = {.cg = cg,
-                .spec = s,
-                .ah = s->oh,
-                .aw = s->ow,
-                .ac = s->oc,
-                .ak = s->oc / groups,
-                .ch = s->ih,
-                .cw = s->iw,
-                .cc = s->ic,
-                .ck = s->ic / groups,
-                .groups = groups,
-                .depthwise = depthwise,
-                .packed = !depthwise,
-                .a = s->y,
-                .b = s->weight,
-                .c = s->x,
-                .a_offset = s->y_offset,
-                .b_offset = s->weight_offset,
-                .c_offset = s->x_offset};
+  return (ConvPlan){.cg = cg,
+                    .spec = s,
+                    .ah = s->oh,
+                    .aw = s->ow,
+                    .ac = s->oc,
+                    .ak = s->oc / groups,
+                    .ch = s->ih,
+                    .cw = s->iw,
+                    .cc = s->ic,
+                    .ck = s->ic / groups,
+                    .groups = groups,
+                    .depthwise = depthwise,
+                    .packed = !depthwise,
+                    .a = s->y,
+                    .b = s->weight,
+                    .c = s->x,
+                    .a_offset = s->y_offset,
+                    .b_offset = s->weight_offset,
+                    .c_offset = s->x_offset};
+}
+
+static KernelList conv_input(Cg *cg, const ConvSpec *s) {
+  ConvPlan p = input_roles(cg, s);
   make_input_grids(&p);
   plan_tiles(&p);
   return run_plan(&p);
 }
 
 /* ---- both, and the third ---- */
+
+ConvPlan conv_roles(Cg *cg, const ConvSpec *s) {
+  return s->direction == CONV_FORWARD ? forward_roles(cg, s) : input_roles(cg, s);
+}
 
 /* Everything that the code depends on. */
 static const char *conv_key(Cg *cg, const ConvSpec *s) {
@@ -305,7 +319,7 @@ KernelList kernel_conv(Cg *cg, const ConvSpec *spec) {
   const KernelList *kept = cg_kernel_find(cg, key);
   if (kept) return *kept;
   KernelList *list = ARENA_NEW(cg->arena, KernelList);
-  *list = emit[spec->direction](cg, spec);
+  *list = kernel_conv_direct(cg, spec) ? emit[spec->direction](cg, spec) : winograd(cg, spec);
   cg_kernel_keep(cg, key, list);
   return *list;
 }

@@ -87,6 +87,10 @@ typedef struct {
   Partials partials; /* of the epilogue's sums, if it has any */
 } ConvPlan;
 
+/* Which image is read and which is written, for forward and backward-data; grids, tiles and units
+ * are left open. */
+ConvPlan conv_roles(Cg *cg, const ConvSpec *spec);
+int64_t conv_weight_bytes(const Cg *cg, const ConvSpec *spec);
 bool conv_is_depthwise(const ConvSpec *spec); /* as many groups as channels, in and out */
 
 /* More rows than this, a multiple of 4 KiB apart, fall into the same ways of the cache. */

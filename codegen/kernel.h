@@ -149,6 +149,8 @@ typedef struct {
 } ConvSpec;
 
 KernelList kernel_conv(Cg *cg, const ConvSpec *spec);
+/* Why it is computed directly; NULL where it is by Winograd's F(2x2, 3x3) (winograd.h). */
+const char *kernel_conv_direct(const Cg *cg, const ConvSpec *spec);
 
 /* ---- pooling and rows ---- */
 

@@ -38,6 +38,7 @@ typedef struct {
   const Plan *plan;
   const Block *block;
   Diags *diags;
+  bool remarks;
   Debug *debug; /* NULL without -g */
   Arena *arena;
   /* the function being emitted */

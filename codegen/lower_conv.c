@@ -40,6 +40,15 @@ static Domain image_domain(const Node *n) {
   return d;
 }
 
+static void remark(const Lower *l, const Node *n, const ConvSpec *s) {
+  if (!l->remarks || !n->span.file) return;
+  const char *name = op_info[n->op].name, *why = kernel_conv_direct(l->cg, s);
+  if (why)
+    diag_remark(l->diags, n->span, "%s computed directly: %s", name, why);
+  else
+    diag_remark(l->diags, n->span, "%s computed by Winograd's F(2x2, 3x3)", name);
+}
+
 /* Forward and backward-data: an image comes out, through an epilogue unless it is stored as it is.
  */
 static void run_image(Lower *l, const PlanGroup *g, const Node *n, ConvSpec *s, int *out) {
@@ -55,6 +64,7 @@ static void run_image(Lower *l, const PlanGroup *g, const Node *n, ConvSpec *s, 
     *out = lower_storage(l, n);
   }
   s->scratch = epilogue.scratch = lower_scratch(l, 0);
+  remark(l, n, s);
   KernelList list = lower_conv_kernel(l, s);
   lower_run_scratch(l, &list, s->scratch);
 }

@@ -14,7 +14,7 @@ static int64_t largest_arena(const Artifact *art) {
 static Cg *compile_planned(Compilation *c, Artifact *art, int64_t planned, bool again) {
   PassOptions options = driver_pass_options(c);
   options.memory_budget = planned;
-  options.remarks &= !again;
+  art->remarks = options.remarks &= !again;
   if (!artifact_compile(art, c->arena, &options, c->options->inference_only)) return NULL;
   return artifact_emit(art, c->arena);
 }

@@ -69,8 +69,14 @@ static const Shape shapes[] = {
     {3, 150, 2, 3, 2, 41, {1, 1}, {0, 1, 60, 45}, {1, 2}, 1},
     {2, 900, 4, 3, 1, 170, {1, 1}, {0, 0, 150, 169}, {1, 1}, 1},
     {40, 40, 3, 4, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    /* from here on by Winograd's F(2x2, 3x3), where every processor agrees */
+    {10, 12, 64, 64, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {11, 9, 33, 80, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {12, 15, 48, 41, 3, 3, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {13, 8, 70, 130, 3, 3, {1, 1}, {2, 2, 2, 2}, {1, 1}, 1},
+    {9, 17, 100, 34, 3, 3, {1, 1}, {2, 0, 1, 3}, {1, 1}, 1},
 };
-enum { NSHAPES = sizeof shapes / sizeof *shapes };
+enum { NSHAPES = sizeof shapes / sizeof *shapes, FIRST_WINOGRAD = NSHAPES - 5 };
 
 /* ---- memory with guard pages ---- */
 
@@ -457,12 +463,54 @@ static void test_pieces(void **state) {
   }
 }
 
+/* What F(2x2, 3x3) is for, at every level but -O0; one step away from it, the direct kernel. */
+static void test_choice(void **state) {
+  (void)state;
+  static const Shape like = {28, 28, 64, 64, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1};
+  Shape other[] = {like, like, like, like, like, like, like, like};
+  other[0].stride[0] = 2;
+  other[1].stride[1] = 2;
+  other[2].dilation[1] = 2;
+  other[3].groups = 2;
+  other[4].kh = 1;
+  other[5].kw = 5;
+  other[6].ic = other[6].oc = 4;
+  other[7].ih = other[7].iw = 2;
+  for (int level = 0; level <= 3; level++) {
+    Cg *cg = harness_cg_at("native", 4, MAX_BATCH, level);
+    for (int d = 0; d < 3; d++) {
+      bool wanted = level && d != CONV_WEIGHT;
+      ConvSpec spec = spec_of(&like, (ConvDirection)d);
+      assert_int_equal(kernel_conv_direct(cg, &spec) == NULL, wanted);
+      for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        spec = spec_of(&other[i], (ConvDirection)d);
+        assert_non_null(kernel_conv_direct(cg, &spec));
+      }
+    }
+    harness_cg_free(cg);
+  }
+}
+
+static void test_choice_of_shapes(void **state) {
+  (void)state;
+  static const char *const cpu[] = {"native", "haswell", "x86-64"};
+  for (int i = 0; i < 6; i++) {
+    Cg *cg = harness_cg(cpu[i / 2], i % 2 ? 8 : 4, MAX_BATCH);
+    for (int k = FIRST_WINOGRAD; k < NSHAPES; k++) {
+      ConvSpec spec = spec_of(&shapes[k], (ConvDirection)(k % 2));
+      assert_null(kernel_conv_direct(cg, &spec));
+    }
+    harness_cg_free(cg);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_native_f32),   cmocka_unit_test(test_native_f64),
-      cmocka_unit_test(test_haswell_f32),  cmocka_unit_test(test_haswell_f64),
-      cmocka_unit_test(test_baseline_f32), cmocka_unit_test(test_baseline_f64),
-      cmocka_unit_test(test_pieces),
+      cmocka_unit_test(test_native_f32),       cmocka_unit_test(test_native_f64),
+      cmocka_unit_test(test_haswell_f32),      cmocka_unit_test(test_haswell_f64),
+      cmocka_unit_test(test_baseline_f32),     cmocka_unit_test(test_baseline_f64),
+      cmocka_unit_test(test_pieces),           cmocka_unit_test(test_choice),
+      cmocka_unit_test(test_choice_of_shapes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
