@@ -16,7 +16,8 @@ int64_t body_stride(const BodyValue *v, int dim) {
 
 /* By the op's signature: a node may stand in without operands of its own. */
 int body_arguments(const BodyValue *v) {
-  return v->kind == BODY_OP ? op_signature(v->node->op)->noperands : v->kind == BODY_GATHER ? 1 : 0;
+  if (v->kind == BODY_OP) return op_signature(v->node->op)->noperands;
+  return v->kind == BODY_SAME ? 2 : v->kind == BODY_GATHER;
 }
 
 static uint32_t depends_on(const PointwiseSpec *s, const uint32_t *earlier, int value) {
@@ -74,28 +75,33 @@ static LLVMValueRef series(Cg *cg, LLVMValueRef first, int64_t stride, int lanes
 static LLVMValueRef coordinate(const Body *b, const BodyValue *v, const BodyPoint *at) {
   Cg *cg = b->cg;
   LLVMValueRef index = series(cg, at->place, body_stride(v, b->vdim), at->lanes);
-  LLVMValueRef narrow = LLVMBuildTrunc(cg->builder, index, cg_vector(cg, cg->i32, at->lanes), "");
-  return LLVMBuildSIToFP(cg->builder, narrow, cg_vector(cg, cg->real, at->lanes), "");
+  return LLVMBuildTrunc(cg->builder, index, cg_vector(cg, cg->i32, at->lanes), "");
+}
+
+static LLVMValueRef same(const Body *b, const BodyValue *v, const BodyPoint *at) {
+  Cg *cg = b->cg;
+  LLVMValueRef x[2];
+  for (int i = 0; i < 2; i++) x[i] = body_widen(cg, at->earlier[v->arg[i]], at->lanes);
+  LLVMValueRef equal = LLVMBuildICmp(cg->builder, LLVMIntEQ, x[0], x[1], "");
+  return LLVMBuildUIToFP(cg->builder, equal, cg_vector(cg, cg->real, at->lanes), "");
 }
 
 static LLVMValueRef operation(const Body *b, const BodyValue *v, const BodyPoint *at) {
   VecMath m = vecmath_new(b->cg, at->lanes);
   EmitValue x[SIG_OPERANDS];
   for (int i = 0; i < body_arguments(v); i++)
-    x[i] = vecmath_in(body_widen(b->cg, at->earlier[v->arg[i]], at->lanes));
+    x[i] = vecmath_in(body_real(b->cg, at->earlier[v->arg[i]], at->lanes));
   return vecmath_out(op_info[v->node->op].emit(&m.emit, v->node, x));
 }
 
 /* The moved-by index as i64, 0 where out of range, and the lanes in range. */
-static LLVMValueRef gather_index(Cg *cg, const BodyValue *v, LLVMValueRef real, int lanes,
+static LLVMValueRef gather_index(Cg *cg, const BodyValue *v, LLVMValueRef index, int lanes,
                                  LLVMValueRef *inside) {
   LLVMBuilderRef b = cg->builder;
-  LLVMValueRef zero = cg_splat(cg, cg_real(cg, 0), lanes),
-               end = cg_splat(cg, cg_real(cg, v->number), lanes);
-  LLVMValueRef low = LLVMBuildFCmp(b, LLVMRealOGE, real, zero, "");
-  *inside = LLVMBuildAnd(b, low, LLVMBuildFCmp(b, LLVMRealOLT, real, end, ""), "");
-  LLVMValueRef safe = LLVMBuildSelect(b, *inside, real, zero, "");
-  return LLVMBuildFPToSI(b, safe, cg_vector(cg, cg->i64, lanes), "");
+  LLVMValueRef wide = LLVMBuildSExt(b, index, cg_vector(cg, cg->i64, lanes), "");
+  LLVMValueRef end = cg_splat(cg, cg_int(cg, (int64_t)v->number), lanes);
+  *inside = LLVMBuildICmp(b, LLVMIntULT, wide, end, "");
+  return LLVMBuildSelect(b, *inside, wide, cg_splat(cg, cg_int(cg, 0), lanes), "");
 }
 
 /* An index common to all lanes moves the whole vector; otherwise every lane has an address of its
@@ -103,10 +109,10 @@ static LLVMValueRef gather_index(Cg *cg, const BodyValue *v, LLVMValueRef real, 
 static LLVMValueRef gather(const Body *b, const BodyValue *v, const BodyPoint *at) {
   Cg *cg = b->cg;
   LLVMTypeRef type = view_type(cg, v->view.elem);
-  LLVMValueRef real = at->earlier[v->arg[0]], inside;
+  LLVMValueRef integer = at->earlier[v->arg[0]], inside;
   bool common = !body_along(b, v->arg[0]);
   int lanes = at->lanes, wide = common ? 1 : lanes;
-  LLVMValueRef index = gather_index(cg, v, body_widen(cg, real, wide), wide, &inside);
+  LLVMValueRef index = gather_index(cg, v, body_widen(cg, integer, wide), wide, &inside);
   LLVMValueRef steps =
       LLVMBuildMul(cg->builder, index, cg_splat(cg, cg_int(cg, v->view_step), wide), "");
   LLVMValueRef mask = body_widen(cg, inside, lanes);
@@ -180,6 +186,10 @@ LLVMValueRef body_value(const Body *b, int value, const BodyPoint *at) {
                        at->mask);
     case BODY_CONSTANT:
       return cg_real(b->cg, v->number);
+    case BODY_INTEGER:
+      return LLVMConstInt(b->cg->i32, (uint64_t)(int64_t)v->number, true);
+    case BODY_SAME:
+      return same(b, v, at);
     case BODY_OP:
       return operation(b, v, at);
     case BODY_COORD:

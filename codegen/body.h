@@ -48,7 +48,7 @@ void body_complete(const Body *b, const LLVMValueRef *index, int lanes, LLVMValu
                    LLVMValueRef result, LLVMValueRef *values);
 
 /* Views: the element type; the address of the origin; loading and storing along vdim with a stride.
- */
+ * u8 and i32 load as i32, the others as reals. */
 LLVMTypeRef view_type(Cg *cg, MemElem elem);
 LLVMValueRef view_origin(Cg *cg, LLVMValueRef buffers, const View *view);
 LLVMValueRef view_move(Cg *cg, const View *view, LLVMValueRef address, int dim, LLVMValueRef count);
@@ -56,10 +56,13 @@ LLVMValueRef view_load(Cg *cg, MemElem elem, LLVMValueRef address, int64_t strid
                        LLVMValueRef mask);
 /* One address a lane; masked-off lanes load 0. */
 LLVMValueRef view_gather(Cg *cg, MemElem elem, LLVMValueRef pointers, int lanes, LLVMValueRef mask);
-/* `value` is a scalar or vector of real or f64; a scalar is widened to `lanes`. */
+/* `value` is a scalar or vector: an integer for integer memory, else any number. A scalar is
+ * widened to `lanes`. */
 void view_store(Cg *cg, MemElem elem, LLVMValueRef value, LLVMValueRef address, int64_t stride,
                 int lanes, LLVMValueRef mask);
-LLVMValueRef body_widen(Cg *cg, LLVMValueRef v,
-                        int lanes); /* a scalar as a vector; a vector as it is */
+/* A scalar as a vector; a vector as it is. */
+LLVMValueRef body_widen(Cg *cg, LLVMValueRef v, int lanes);
+/* The same as reals: where an integer turns into one. */
+LLVMValueRef body_real(Cg *cg, LLVMValueRef v, int lanes);
 
 #endif

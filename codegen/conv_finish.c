@@ -149,7 +149,7 @@ static void sums_row(Site *s, Sums *u, int v, LLVMValueRef row, const CgLoop *l)
                 values);
   for (int r = 0; r < u->e->nreduces; r++) {
     const BodyReduce *reduce = &u->e->reduce[r];
-    LLVMValueRef x = body_widen(cg, values[reduce->value], u->lanes), acc = u->acc[r][v];
+    LLVMValueRef x = body_real(cg, values[reduce->value], u->lanes), acc = u->acc[r][v];
     u->acc[r][v] = accumulate_term(cg, reduce->kind, acc, x, u->lanes);
     cg_carry_next((CgLoop *)l, acc, u->acc[r][v]);
     u->acc[r][v] = acc;

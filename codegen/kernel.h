@@ -52,13 +52,16 @@ typedef struct {
   int64_t stride[VIEW_RANK]; /* 0: broadcast along that dimension */
 } View;
 
+/* Values are reals or integers (i32). An integer that is moved, compared or used as an index keeps
+ * every bit; it turns real where an op, a reduction or a store of reals uses it. */
 typedef enum {
-  BODY_LOAD,     /* view, converted to real */
+  BODY_LOAD,     /* view; u8 and i32 stay integers */
   BODY_CONSTANT, /* number */
+  BODY_INTEGER,  /* number, as an integer */
   BODY_OP,       /* node's elementwise op on `arg` (op_info[node->op].emit) */
-  BODY_COORD,    /* the index along dimension `dim`, as a real */
-  BODY_GATHER,  /* view, moved by value arg[0] (an integer-valued real) * view_step elements; out of
-                   [0, number) loads 0 */
+  BODY_SAME,     /* 1 where the integers arg[0] and arg[1] are equal, else 0 */
+  BODY_COORD,    /* the index along dimension `dim`, an integer */
+  BODY_GATHER,   /* view, moved by integer arg[0] * view_step elements; 0 outside [0, number) */
   BODY_UNIFORM, /* philox at element sum i_d * view.stride[d], as (bits >> 8) * 2^-24 in [0, 1); the
                    seed and step are two u64 at buffers[view.slot]; stream in `stream` */
   BODY_RESULT   /* in an epilogue: the accumulated value */

@@ -128,6 +128,7 @@ void lower_copy_to(Lower *l, const Node *x, const Domain *domain, View to);
 /* A slot with x dense in the given memory order, repeated over the batch where it is shared and
  * `batched` wants it: x's own storage where it is so, else a copy in scratch. */
 int lower_dense(Lower *l, const Node *x, const uint8_t *order, bool batched, int64_t *offset);
+MemElem lower_dense_elem(const Node *x); /* of those elements */
 
 /* The kernels first..last of the plan, then the results of the kinds asked for, as one function. */
 LLVMValueRef lower_function(Lower *l, const char *name, int first, int last, bool gradients,

@@ -44,8 +44,6 @@ void body_put(Body *b, int value, View view) {
 
 /* The label, broadcast along the last dimension. */
 static int wide_label(Body *b, const Node *label) {
-  double constant;
-  if (lower_is_constant(b->l, label, &constant)) return body_number(b, constant);
   const Memory *m = &b->l->plan->memory[label->id];
   Type wide = label->type; /* the label's shape with a last dimension of 1 */
   Memory wide_memory = *m;
@@ -62,7 +60,7 @@ static int one_hot(Body *b, const Node *n) {
   while (b->domain.dim[axis] != n->type.rank - 1) axis++;
   int index = wide_label(b, n->in[0]);
   int coordinate = body_add(b, (BodyValue){.kind = BODY_COORD, .dim = axis});
-  return body_op(b, OP_equal, index, coordinate, 0);
+  return body_add(b, (BodyValue){.kind = BODY_SAME, .arg = {index, coordinate}});
 }
 
 static int iota(Body *b, const Node *n) {

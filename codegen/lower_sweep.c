@@ -36,7 +36,9 @@ void lower_copy_to(Lower *l, const Node *x, const Domain *domain, View to) {
 static void fill(Lower *l, double value, const Domain *domain, View to) {
   Body b;
   body_begin(&b, l, domain);
-  body_put(&b, body_number(&b, value), to);
+  bool integer = to.elem == MEM_U8 || to.elem == MEM_I32;
+  BodyKind kind = integer ? BODY_INTEGER : BODY_CONSTANT;
+  body_put(&b, body_add(&b, (BodyValue){.kind = kind, .number = value}), to);
   run_body(l, &b);
 }
 
@@ -60,6 +62,10 @@ bool lower_fill(Lower *l, const PlanGroup *g, const Node *n) {
   return true;
 }
 
+MemElem lower_dense_elem(const Node *x) {
+  return x->type.elem == ELEM_F32 ? MEM_REAL : lower_elem(x);
+}
+
 int lower_dense(Lower *l, const Node *x, const uint8_t *order, bool batched, int64_t *offset) {
   Node dense = *x;
   dense.ordered = true;
@@ -67,7 +73,8 @@ int lower_dense(Lower *l, const Node *x, const uint8_t *order, bool batched, int
   for (int i = 0; i < x->type.rank; i++) dense.order[i] = order[i];
   const Memory *m = &l->plan->memory[x->id];
   Memory own = memory_own(&dense);
-  bool fits = m->batch == own.batch && lower_elem(m->owner) == MEM_REAL;
+  MemElem elem = lower_dense_elem(x);
+  bool fits = m->batch == own.batch && lower_elem(m->owner) == elem;
   for (int d = 0; d < x->type.rank; d++)
     fits &= x->type.dim[d] == 1 || m->stride[d] == own.stride[d];
   double constant;
@@ -76,7 +83,7 @@ int lower_dense(Lower *l, const Node *x, const uint8_t *order, bool batched, int
   *offset = 0;
   int slot = lower_scratch(l, plan_bytes(&dense, l->cg->max_batch, l->cg->real_bytes));
   Domain domain = lower_domain(&dense);
-  lower_copy_to(l, x, &domain, lower_memory_view(slot, MEM_REAL, &own, &dense.type, &domain));
+  lower_copy_to(l, x, &domain, lower_memory_view(slot, elem, &own, &dense.type, &domain));
   return slot;
 }
 
@@ -202,16 +209,10 @@ static View table_view(Lower *l, const Node *n, int64_t width) {
                 .stride = {matrix ? own.stride[0] : width, matrix ? own.stride[1] : 1}};
 }
 
-/* The index as one run, in the order of the rows; copied where it is a view. */
+/* The index as one run, in the order of the rows. */
 static View index_run(Lower *l, const Node *index) {
-  const Memory *m = &l->plan->memory[index->id];
-  View run = {.elem = lower_elem(m->owner), .stride = {1}};
-  if (memory_is_dense(m, index) && !index->ordered) {
-    run.slot = lower_storage(l, m->owner);
-  } else {
-    run.elem = MEM_REAL; /* as take_rows reads it */
-    run.slot = lower_dense(l, index, row_major, index->type.batched, &run.offset);
-  }
+  View run = {.elem = lower_dense_elem(index), .stride = {1}};
+  run.slot = lower_dense(l, index, row_major, index->type.batched, &run.offset);
   return run;
 }
 

@@ -48,7 +48,7 @@ void nest_accumulate(Nest *n) {
   for (int r = 0; r < n->spec->nreduces; r++)
     for (int j = 0; j < n->vectors; j++) {
       const BodyReduce *reduce = &n->spec->reduce[r];
-      LLVMValueRef v = body_widen(n->cg, nest_get(n, reduce->value, j), n->lanes);
+      LLVMValueRef v = body_real(n->cg, nest_get(n, reduce->value, j), n->lanes);
       if (!kept) v = term(n, reduce->kind, v, j);
       n->acc[r][j] = accumulate_term(n->cg, reduce->kind, n->acc[r][j], v, acc_lanes(n));
     }

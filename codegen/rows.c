@@ -71,25 +71,15 @@ static Kernel emit_clear(Cg *cg, const PutRowsSpec *s) {
       .function = f, .units = {0, s->count}, .per = rows, .work = 0.05 * (double)(rows * s->width)};
 }
 
-/* The index as i64 and whether it is a row of the table. Reals are truncated; a NaN is no row. */
+/* The index as i64 and whether it is a row of the table. */
 static LLVMValueRef row_index(const Rows *r, LLVMValueRef i, LLVMValueRef *inside) {
   Cg *cg = r->cg;
   const View *v = &r->spec->index;
   LLVMValueRef at = view_move(cg, v, view_origin(cg, r->buffers, v), 0, i);
-  if (v->elem == MEM_I32 || v->elem == MEM_U8) {
-    LLVMValueRef x = cg_load(cg, view_type(cg, v->elem), at, 1, NULL);
-    x = v->elem == MEM_I32 ? LLVMBuildSExt(cg->builder, x, cg->i64, "")
-                           : LLVMBuildZExt(cg->builder, x, cg->i64, "");
-    *inside = LLVMBuildICmp(cg->builder, LLVMIntULT, x, cg_int(cg, r->spec->count), "");
-    return x;
-  }
-  LLVMValueRef x = view_load(cg, v->elem, at, 1, 1, NULL), zero = cg_real(cg, 0);
-  LLVMValueRef low = LLVMBuildFCmp(cg->builder, LLVMRealOGE, x, zero, "");
-  LLVMValueRef high =
-      LLVMBuildFCmp(cg->builder, LLVMRealOLT, x, cg_real(cg, (double)r->spec->count), "");
-  *inside = LLVMBuildAnd(cg->builder, low, high, "");
-  return LLVMBuildFPToSI(cg->builder, LLVMBuildSelect(cg->builder, *inside, x, zero, ""), cg->i64,
-                         "");
+  LLVMValueRef index =
+      LLVMBuildSExt(cg->builder, view_load(cg, v->elem, at, 1, 1, NULL), cg->i64, "");
+  *inside = LLVMBuildICmp(cg->builder, LLVMIntULT, index, cg_int(cg, r->spec->count), "");
+  return index;
 }
 
 static void add_rows(const Rows *r, LLVMValueRef n, LLVMValueRef from, LLVMValueRef to) {

@@ -30,7 +30,8 @@ static void value_text(Str *out, const BodyValue *v, int rank) {
   str_printf(out, ";%d", (int)v->kind);
   if (v->kind == BODY_OP) spec_node_text(out, v->node);
   for (int i = 0; i < body_arguments(v); i++) str_printf(out, " %%%d", v->arg[i]);
-  if (v->kind == BODY_CONSTANT || v->kind == BODY_GATHER) str_printf(out, " %a", v->number);
+  bool numbered = v->kind == BODY_CONSTANT || v->kind == BODY_INTEGER || v->kind == BODY_GATHER;
+  if (numbered) str_printf(out, " %a", v->number);
   if (v->kind == BODY_COORD) str_printf(out, " d%d", v->dim);
   if (v->kind == BODY_UNIFORM) str_printf(out, " s%u", v->stream);
   if (v->kind == BODY_GATHER) str_printf(out, " x%lld", (long long)v->view_step);
@@ -96,7 +97,7 @@ static void drop(Copy *c, int d) {
     BodyValue *v = &c->value[i];
     if (v->kind != BODY_COORD) continue;
     if (v->dim == d)
-      *v = (BodyValue){.kind = BODY_CONSTANT};
+      *v = (BodyValue){.kind = BODY_INTEGER};
     else if (v->dim > d)
       v->dim--;
   }

@@ -1,5 +1,5 @@
-/* Loads and stores through views: conversion between memory and the real type, and gathers where
- * the lanes are not next to each other. */
+/* Loads and stores through views: conversion between memory and values, and gathers where the lanes
+ * are not next to each other. */
 #include "codegen/body.h"
 
 LLVMTypeRef view_type(Cg *cg, MemElem elem) {
@@ -24,22 +24,24 @@ LLVMValueRef body_widen(Cg *cg, LLVMValueRef v, int lanes) {
   return vector ? v : cg_splat(cg, v, lanes);
 }
 
-/* Floating point of another width. */
-static LLVMValueRef resize(Cg *cg, LLVMValueRef v, LLVMTypeRef to, int lanes) {
+/* A value as floating point `to`. */
+static LLVMValueRef as_float(Cg *cg, LLVMValueRef v, LLVMTypeRef to, int lanes) {
   LLVMTypeRef type = cg_vector(cg, to, lanes);
-  return LLVMTypeOf(v) == type ? v : LLVMBuildFPCast(cg->builder, v, type, "");
+  if (LLVMTypeOf(v) == type) return v;
+  if (LLVMTypeOf(v) == cg_vector(cg, cg->i32, lanes))
+    return LLVMBuildSIToFP(cg->builder, v, type, "");
+  return LLVMBuildFPCast(cg->builder, v, type, "");
 }
 
-static LLVMValueRef to_real(Cg *cg, MemElem elem, LLVMValueRef v, int lanes) {
-  LLVMTypeRef type = cg_vector(cg, cg->real, lanes);
-  switch (elem) {
-    case MEM_U8:
-      return LLVMBuildUIToFP(cg->builder, v, type, "");
-    case MEM_I32:
-      return LLVMBuildSIToFP(cg->builder, v, type, "");
-    default:
-      return resize(cg, v, cg->real, lanes);
-  }
+LLVMValueRef body_real(Cg *cg, LLVMValueRef v, int lanes) {
+  return as_float(cg, body_widen(cg, v, lanes), cg->real, lanes);
+}
+
+/* What was loaded, as a value. */
+static LLVMValueRef from_memory(Cg *cg, MemElem elem, LLVMValueRef v, int lanes) {
+  if (elem == MEM_I32) return v;
+  if (elem == MEM_U8) return LLVMBuildZExt(cg->builder, v, cg_vector(cg, cg->i32, lanes), "");
+  return as_float(cg, v, cg->real, lanes);
 }
 
 static LLVMValueRef all_lanes(Cg *cg, int lanes) {
@@ -79,7 +81,7 @@ static LLVMValueRef load_lanes(Cg *cg, LLVMTypeRef type, LLVMValueRef pointers, 
 
 LLVMValueRef view_gather(Cg *cg, MemElem elem, LLVMValueRef pointers, int lanes,
                          LLVMValueRef mask) {
-  return to_real(cg, elem, load_lanes(cg, view_type(cg, elem), pointers, lanes, mask), lanes);
+  return from_memory(cg, elem, load_lanes(cg, view_type(cg, elem), pointers, lanes, mask), lanes);
 }
 
 static LLVMValueRef load_strided(Cg *cg, LLVMTypeRef type, LLVMValueRef address, int64_t stride,
@@ -92,20 +94,14 @@ LLVMValueRef view_load(Cg *cg, MemElem elem, LLVMValueRef address, int64_t strid
                        LLVMValueRef mask) {
   LLVMTypeRef type = view_type(cg, elem);
   if (lanes == 1 || stride == 1)
-    return to_real(cg, elem, cg_load(cg, type, address, lanes, mask), lanes);
-  return to_real(cg, elem, load_strided(cg, type, address, stride, lanes, mask), lanes);
+    return from_memory(cg, elem, cg_load(cg, type, address, lanes, mask), lanes);
+  return from_memory(cg, elem, load_strided(cg, type, address, stride, lanes, mask), lanes);
 }
 
 static LLVMValueRef to_memory(Cg *cg, MemElem elem, LLVMValueRef v, int lanes) {
-  LLVMTypeRef type = cg_vector(cg, view_type(cg, elem), lanes);
-  switch (elem) {
-    case MEM_U8:
-      return LLVMBuildFPToUI(cg->builder, v, type, "");
-    case MEM_I32:
-      return LLVMBuildFPToSI(cg->builder, v, type, "");
-    default:
-      return resize(cg, v, view_type(cg, elem), lanes);
-  }
+  LLVMTypeRef type = view_type(cg, elem);
+  if (elem == MEM_U8) return LLVMBuildTrunc(cg->builder, v, cg_vector(cg, type, lanes), "");
+  return elem == MEM_I32 ? v : as_float(cg, v, type, lanes);
 }
 
 void view_store(Cg *cg, MemElem elem, LLVMValueRef value, LLVMValueRef address, int64_t stride,

@@ -18,7 +18,9 @@ double naive_read(const View *v, void **buffers, int64_t at, int real_bytes) {
 }
 
 static void write_at(const View *v, void **buffers, int64_t at, int real_bytes, double x) {
-  if (v->elem == MEM_F64 || real_bytes == 8)
+  if (v->elem == MEM_I32)
+    ((int32_t *)buffers[v->slot])[at] = (int32_t)x;
+  else if (v->elem == MEM_F64 || real_bytes == 8)
     ((double *)buffers[v->slot])[at] = x;
   else
     ((float *)buffers[v->slot])[at] = (float)x;
@@ -47,7 +49,10 @@ static double compute(const PointwiseSpec *s, int k, const double *value, const 
     case BODY_LOAD:
       return naive_read(&v->view, buffers, element(&v->view, i, s, false), real_bytes);
     case BODY_CONSTANT:
+    case BODY_INTEGER:
       return v->number;
+    case BODY_SAME:
+      return value[v->arg[0]] == value[v->arg[1]];
     case BODY_COORD:
       return (double)i[v->dim];
     case BODY_GATHER:

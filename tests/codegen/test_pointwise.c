@@ -14,11 +14,12 @@
 #include "tests/codegen/harness.h"
 #include "tests/codegen/naive.h"
 
-enum { BUFFERS = 6, MAX_BATCH = 5, GUARD = 64 };
+enum { BUFFERS = 7, MAX_BATCH = 5, GUARD = 64 };
+enum { LARGE = (1 << 24) - 6 }; /* about where f32 has no odd numbers any more */
 static const char *const cpus[] = {"native", "haswell", "x86-64"};
 
-/* Buffers 0-3 hold small integers (reals), 4 bytes, 5 the seed and step. Guards are around what is
- * written. */
+/* Buffers 0-3 hold small integers (reals), 4 bytes, 5 the seed and step, 6 i32 from LARGE on. Guards
+ * are around what is written. */
 typedef struct {
   void *buffer[BUFFERS];
   size_t bytes[BUFFERS];
@@ -27,7 +28,7 @@ typedef struct {
 static Memory memory_new(size_t elements, int real_bytes, unsigned seed, bool fractions) {
   Memory m;
   for (int b = 0; b < BUFFERS; b++) {
-    size_t each = b == 4 ? 1 : b == 5 ? 8 : (size_t)real_bytes;
+    size_t each = b == 4 ? 1 : b == 5 ? 8 : b == 6 ? 4 : (size_t)real_bytes;
     m.bytes[b] = b == 5 ? 16 : (elements + GUARD) * each;
     m.buffer[b] = malloc(m.bytes[b]);
     for (size_t i = 0; i < m.bytes[b] / each; i++) {
@@ -37,6 +38,8 @@ static Memory memory_new(size_t elements, int real_bytes, unsigned seed, bool fr
         ((uint8_t *)m.buffer[b])[i] = (uint8_t)rand_r(&seed);
       else if (b == 5)
         ((uint64_t *)m.buffer[b])[i] = 0x123456789abcdefull * (i + 3) + seed;
+      else if (b == 6)
+        ((int32_t *)m.buffer[b])[i] = LARGE + (int32_t)(rand_r(&seed) % 20);
       else if (real_bytes == 8)
         ((double *)m.buffer[b])[i] = x;
       else
@@ -67,6 +70,9 @@ static void expect_equal(const Memory *a, const Memory *b, int real_bytes, doubl
       bool same = x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * (1 + fabs(y));
       if (!same) fail_msg("%s: buffer %d element %zu is %.9g, not %.9g", what, k, i, x, y);
     }
+  const int32_t *x = a->buffer[6], *y = b->buffer[6];
+  for (size_t i = 0; i < a->bytes[6] / sizeof *x; i++)
+    if (x[i] != y[i]) fail_msg("%s: i32 element %zu is %d, not %d", what, i, x[i], y[i]);
 }
 
 static void check_at(const PointwiseSpec *s, size_t elements, const char *cpu, int real_bytes,
@@ -197,27 +203,54 @@ static void test_strides(void **state) {
   check(&s, 600, 0);
 }
 
+#define LOAD_I32(...)                                                                \
+  {                                                                                  \
+    .kind = BODY_LOAD, .view = {.slot = 6, .elem = MEM_I32, .stride = {__VA_ARGS__}} \
+  }
+
+/* Rows of a table by label; then one element a lane. Indices from LARGE to LARGE + 14 are in the
+ * table, others load 0. */
 static void test_gather(void **state) {
   (void)state;
-  Node abs = node_of(OP_abs);
-  /* rows of a table by label; then one element a lane, index out of range where |label| >= 15 */
-  BodyValue v[] = {LOAD(0, 1, 0),
-                   OP1(abs, 0),
+  BodyValue v[] = {LOAD_I32(1, 0),
                    {.kind = BODY_GATHER,
-                    .arg = {1},
-                    .number = 15,
+                    .arg = {0},
+                    .number = LARGE + 15,
                     .view_step = 33,
-                    .view = {.slot = 1, .stride = {0, 1}}},
-                   LOAD(0, 0, 1),
-                   OP1(abs, 3),
+                    .view = {.slot = 1, .offset = -33LL * LARGE, .stride = {0, 1}}},
+                   LOAD_I32(0, 1),
                    {.kind = BODY_GATHER,
-                    .arg = {4},
-                    .number = 15,
+                    .arg = {2},
+                    .number = LARGE + 15,
                     .view_step = 2,
-                    .view = {.slot = 1, .stride = {1, 3}}}};
-  BodyStore st[] = {{2, {.slot = 2, .stride = {33, 1}}}, {5, {.slot = 3, .stride = {33, 1}}}};
+                    .view = {.slot = 1, .offset = -2LL * LARGE, .stride = {1, 3}}}};
+  BodyStore st[] = {{1, {.slot = 2, .stride = {33, 1}}}, {3, {.slot = 3, .stride = {33, 1}}}};
   PointwiseSpec s = SPEC(.rank = 2, .extent = {{1, 0}, {0, 33}});
   check(&s, 33 * 20, 0);
+}
+
+/* Integers that are only moved or compared with each other keep every bit. */
+static void test_integers(void **state) {
+  (void)state;
+  Node real = node_of(OP_real);
+  BodyValue v[] = {LOAD_I32(33, 1),
+                   LOAD_I32(1, 5),
+                   {.kind = BODY_SAME, .arg = {0, 1}},
+                   {.kind = BODY_INTEGER, .number = LARGE + 7},
+                   {.kind = BODY_SAME, .arg = {0, 3}},
+                   {.kind = BODY_LOAD, .view = {.slot = 4, .elem = MEM_U8, .stride = {33, 1}}},
+                   {.kind = BODY_COORD, .dim = 1},
+                   {.kind = BODY_SAME, .arg = {5, 6}},
+                   OP1(real, 0)};
+  enum { FROM = 33 * MAX_BATCH };
+  BodyStore st[] = {{0, {.slot = 6, .elem = MEM_I32, .offset = FROM, .stride = {1, 7}}},
+                    {3, {.slot = 6, .elem = MEM_I32, .offset = 2 * FROM + 99, .stride = {33, 1}}},
+                    {2, {.slot = 0, .stride = {33, 1}}},
+                    {4, {.slot = 1, .stride = {33, 1}}},
+                    {7, {.slot = 2, .stride = {33, 1}}},
+                    {8, {.slot = 3, .stride = {33, 1}}}};
+  PointwiseSpec s = SPEC(.rank = 2, .extent = {{1, 0}, {0, 33}});
+  check(&s, 4 * FROM, 0);
 }
 
 static void test_uniform_and_coordinates(void **state) {
@@ -301,6 +334,7 @@ int main(void) {
       cmocka_unit_test(test_transpose),
       cmocka_unit_test(test_strides),
       cmocka_unit_test(test_gather),
+      cmocka_unit_test(test_integers),
       cmocka_unit_test(test_uniform_and_coordinates),
       cmocka_unit_test(test_transcendental),
       cmocka_unit_test(test_units),
