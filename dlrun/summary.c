@@ -1,5 +1,5 @@
-/* dlrun summary: a line a layer, from the graph inside the network; without it, a line a parameter.
- * Layers are the ops that the outputs need; each parameter is counted where it is used first. */
+/* dlrun summary: the table of layers, from the graph inside the network; without it, a line a
+ * parameter. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +8,7 @@
 #include "dlrun/json.h"
 #include "dlrun/table.h"
 #include "ir/op.h"
+#include "passes/summary.h"
 
 static const char *shape_of(Arena *a, int rank, const int64_t *dim) {
   Str s = str_new(a);
@@ -19,68 +20,32 @@ static const char *shape_of(Arena *a, int rank, const int64_t *dim) {
 
 static const char *count_text(Arena *a, int64_t n) { return arena_printf(a, "%lld", (long long)n); }
 
-/* Nodes that an output needs (all results', when there is no output), by id. */
-static bool *needed_nodes(const Graph *g, Arena *a) {
-  bool *needed = ARENA_ARRAY(a, bool, g->nodes.count + 1), any = false;
-  for (int i = 0; i < g->results.count; i++)
-    if (g->results.at[i].kind == RESULT_OUTPUT) needed[g->results.at[i].node->id] = any = true;
-  for (int i = 0; !any && i < g->results.count; i++) needed[g->results.at[i].node->id] = true;
-  for (int i = g->nodes.count - 1; i >= 0; i--)
-    for (int k = 0; needed[i] && k < g->nodes.at[i]->nin; k++)
-      if (g->nodes.at[i]->in[k]) needed[g->nodes.at[i]->in[k]->id] = true;
-  return needed;
-}
-
-typedef struct {
-  int64_t trainable, frozen;
-} Counts;
-
-static void count_parameters(const Node *n, bool *counted, Counts *c) {
-  for (int k = 0; k < n->nin; k++) {
-    const Node *p = n->in[k];
-    if (!p || p->op != OP_param || counted[p->id]) continue;
-    counted[p->id] = true;
-    *(node_bool(p, "trainable") ? &c->trainable : &c->frozen) += type_elements(&p->type);
-  }
-}
-
-/* One layer, as a row of the table and, where JSON is wanted, of that. */
-static void add_layer(Arena *a, Table *table, json_object_t *list, const Node *n, Counts own) {
-  const char *label = n->label ? n->label : "";
-  table_row(table, label, op_info[n->op].name, shape_of(a, n->type.rank, n->type.dim),
-            count_text(a, own.trainable));
-  if (!list) return;
-  json_object_t *row = json_append(list);
-  json_text_at(row, "layer", label);
-  json_text_at(row, "op", op_info[n->op].name);
-  json_integers_at(row, "shape", n->type.rank, n->type.dim);
-  json_integer_at(row, "parameters", own.trainable);
-}
-
-static void print_graph(Tool *t, const Graph *g, json_object_t *json) {
-  Arena *a = t->arena;
-  json_object_t *list = json ? json_list_at(json, "layers") : NULL;
-  bool *needed = needed_nodes(g, a), *counted = ARENA_ARRAY(a, bool, g->nodes.count + 1);
-  Counts total = {0, 0};
+static void print_graph(Arena *a, const Summary *s) {
   Table table = table_new(a, "lllr");
   table_row(&table, "layer", "op", "output shape", "parameters");
-  for (int i = 0; i < g->nodes.count; i++) {
-    const Node *n = g->nodes.at[i];
-    if (!needed[i] || op_info[n->op].kind == KIND_LEAF) continue;
-    Counts own = {0, 0};
-    count_parameters(n, counted, &own);
-    total.trainable += own.trainable;
-    total.frozen += own.frozen;
-    add_layer(a, &table, list, n, own);
+  for (int i = 0; i < s->rows.count; i++) {
+    const SummaryRow *r = &s->rows.at[i];
+    const Type *t = &r->node->type;
+    table_row(&table, r->name, op_info[r->node->op].name, shape_of(a, t->rank, t->dim),
+              count_text(a, r->trainable));
   }
-  if (json) {
-    json_integer_at(json, "parameters", total.trainable);
-    json_integer_at(json, "frozen", total.frozen);
-    return;
-  }
-  table_row(&table, "Total", "", "", count_text(a, total.trainable));
-  if (total.frozen) table_row(&table, "Frozen", "", "", count_text(a, total.frozen));
+  table_row(&table, "Total", "", "", count_text(a, s->trainable));
+  if (s->frozen) table_row(&table, "Frozen", "", "", count_text(a, s->frozen));
   table_print(&table, stdout);
+}
+
+static void add_graph(json_object_t *json, const Summary *s) {
+  json_object_t *list = json_list_at(json, "layers");
+  for (int i = 0; i < s->rows.count; i++) {
+    const SummaryRow *r = &s->rows.at[i];
+    json_object_t *row = json_append(list);
+    json_text_at(row, "layer", r->name);
+    json_text_at(row, "op", op_info[r->node->op].name);
+    json_integers_at(row, "shape", r->node->type.rank, r->node->type.dim);
+    json_integer_at(row, "parameters", r->trainable);
+  }
+  json_integer_at(json, "parameters", s->trainable);
+  json_integer_at(json, "frozen", s->frozen);
 }
 
 static void print_parameters(Tool *t, json_object_t *json) {
@@ -165,10 +130,14 @@ static bool run(Tool *t, bool want_json) {
   if (t->model->ir && !g) return false;
   json_object_t *json = want_json ? begin_json(t->model) : NULL;
   if (!json) print_model(t);
-  if (g)
-    print_graph(t, g, json);
-  else
+  Summary s = {.trainable = 0};
+  if (g) s = summary_of(g, t->arena);
+  if (!g)
     print_parameters(t, json);
+  else if (json)
+    add_graph(json, &s);
+  else
+    print_graph(t->arena, &s);
   print_memory(t->model, json);
   if (json) json_print(json);
   return true;

@@ -241,32 +241,55 @@ static bool has_image(const Graph *g) {
   return false;
 }
 
-/* Some trainable parameter has a part in the loss. Nodes stand after their operands. */
-static bool trains(Checker *c, const Node *loss) {
+/* Nodes that the loss, or any result, depends on. Nodes stand after their operands. */
+static bool *needed_nodes(Checker *c, bool loss_only) {
   const Graph *g = c->graph;
   bool *needed = ARENA_ARRAY(c->arena, bool, g->nodes.count + 1);
-  needed[loss->id] = true;
-  for (int i = loss->id; i >= 0; i--) {
-    const Node *n = g->nodes.at[i];
-    if (!needed[i]) continue;
-    if (n->op == OP_param && node_bool(n, "trainable")) return true;
-    for (int k = 0; k < n->nin; k++)
-      if (n->in[k]) needed[n->in[k]->id] = true;
+  for (int i = 0; i < g->results.count; i++)
+    if (!loss_only || g->results.at[i].kind == RESULT_LOSS)
+      needed[g->results.at[i].node->id] = true;
+  for (int i = g->nodes.count - 1; i >= 0; i--)
+    for (int k = 0; needed[i] && k < g->nodes.at[i]->nin; k++)
+      if (g->nodes.at[i]->in[k]) needed[g->nodes.at[i]->in[k]->id] = true;
+  return needed;
+}
+
+/* Some trainable parameter has a part in the loss. */
+static bool trains(Checker *c) {
+  const bool *needed = needed_nodes(c, true);
+  for (int i = 0; i < c->graph->nodes.count; i++) {
+    const Node *n = c->graph->nodes.at[i];
+    if (needed[i] && n->op == OP_param && node_bool(n, "trainable")) return true;
   }
   return false;
 }
 
 static void warn_of_loss(Checker *c) {
-  const Node *loss = NULL;
-  for (int i = 0; i < c->graph->results.count; i++)
-    if (c->graph->results.at[i].kind == RESULT_LOSS) loss = c->graph->results.at[i].node;
-  if (!loss) {
+  if (!c->loss.file) {
+    if (!c->train) return;
     diag_warning(c->diags, c->train->name.span, "the network has no loss, so nothing is trained");
-  } else if (!trains(c, loss)) {
+  } else if (!trains(c)) {
     diag_warning(c->diags, c->loss,
                  "the loss depends on no trainable parameter: training changes nothing");
     for (int i = 0; i < c->freeze_spans.count; i++)
       check_note(c, c->freeze_spans.at[i], "frozen here");
+  }
+}
+
+static bool same_place(Span a, Span b) {
+  return a.file == b.file && a.line == b.line && a.col == b.col;
+}
+
+/* A layer is named once, by its first parameter. */
+static void warn_of_unused(Checker *c) {
+  const bool *needed = needed_nodes(c, false);
+  Span last = no_place();
+  for (int i = 0; i < c->graph->nodes.count; i++) {
+    const Node *n = c->graph->nodes.at[i];
+    if (needed[i] || n->op != OP_param || same_place(n->span, last)) continue;
+    diag_warning(c->diags, n->span, "no output, loss or metric depends on the parameter %s",
+                 node_str(n, "name"));
+    last = n->span;
   }
 }
 
@@ -279,11 +302,12 @@ static void warn_of_augment(Checker *c) {
 void check_train_end(Checker *c) {
   Train *t = &c->graph->train;
   if (c->loss.file && !t->optimizer.name) t->optimizer = default_optimizer(c);
-  if (!c->train || c->reports || c->stopped) return;
+  if (c->reports || c->stopped) return;
   for (int i = 0; i < t->freeze.count; i++)
     if (!layer_fits(c, t->freeze.at[i]))
       check_error(c, c->freeze_spans.at[i], "no parameter's name fits \"%s\"", t->freeze.at[i]);
   if (c->reports) return;
   warn_of_loss(c);
+  warn_of_unused(c);
   warn_of_augment(c);
 }

@@ -24,16 +24,39 @@ static void mark_outputs(const Graph *g, bool *needed) {
   }
 }
 
-/* A parameter that layers share counts where it is first used. */
-static int64_t parameters(const Node *n, bool *counted) {
-  int64_t sum = 0;
-  for (int k = 0; k < n->nin; k++) {
-    const Node *p = n->in[k];
-    if (!p || p->op != OP_param || counted[p->id]) continue;
-    counted[p->id] = true;
-    if (node_bool(p, "trainable")) sum += type_elements(&p->type);
+static void add_elements(SummaryRow *r, const Node *param, bool *counted) {
+  if (counted[param->id]) return;
+  counted[param->id] = true;
+  *(node_bool(param, "trainable") ? &r->trainable : &r->frozen) += type_elements(&param->type);
+}
+
+static bool *used_nodes(const Graph *g, Arena *a) {
+  bool *used = ARENA_ARRAY(a, bool, g->nodes.count + 1);
+  for (int i = 0; i < g->nodes.count; i++)
+    for (int k = 0; k < g->nodes.at[i]->nin; k++)
+      if (g->nodes.at[i]->in[k]) used[g->nodes.at[i]->in[k]->id] = true;
+  return used;
+}
+
+Summary summary_of(const Graph *g, Arena *a) {
+  Summary s = {.trainable = 0};
+  bool *counted = ARENA_ARRAY(a, bool, g->nodes.count + 1),
+       *needed = ARENA_ARRAY(a, bool, g->nodes.count + 1), *used = used_nodes(g, a);
+  mark_outputs(g, needed);
+  for (int i = 0; i < g->nodes.count; i++) {
+    const Node *n = g->nodes.at[i];
+    SummaryRow row = {.node = n, .name = n->label ? n->label : ""};
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k] && n->in[k]->op == OP_param) add_elements(&row, n->in[k], counted);
+    if (n->op == OP_param && !used[i]) {
+      row.name = node_str(n, "name");
+      add_elements(&row, n, counted);
+    }
+    s.trainable += row.trainable;
+    s.frozen += row.frozen;
+    if (row.trainable || row.frozen || (needed[i] && is_line(n))) vec_push(a, &s.rows, row);
   }
-  return sum;
+  return s;
 }
 
 static const char *shape_text(Arena *a, const Type *t) {
@@ -45,19 +68,15 @@ static const char *shape_text(Arena *a, const Type *t) {
 }
 
 void summary_print(const Graph *g, Str *out) {
+  static const char row[] = "%-32s %-20s %-18s %12lld\n";
   Arena *a = out->arena;
-  bool *counted = ARENA_ARRAY(a, bool, g->nodes.count + 1),
-       *needed = ARENA_ARRAY(a, bool, g->nodes.count + 1);
-  mark_outputs(g, needed);
-  int64_t total = 0;
+  Summary s = summary_of(g, a);
   str_printf(out, "%-32s %-20s %-18s %12s\n", "layer", "kind", "output", "parameters");
-  for (int i = 0; i < g->nodes.count; i++) {
-    const Node *n = g->nodes.at[i];
-    int64_t own = op_info[n->op].kind == KIND_LEAF ? 0 : parameters(n, counted);
-    total += own;
-    if (!needed[i] || (!is_line(n) && !own)) continue;
-    str_printf(out, "%-32s %-20s %-18s %12lld\n", n->label ? n->label : "", op_info[n->op].name,
-               shape_text(a, &n->type), (long long)own);
+  for (int i = 0; i < s.rows.count; i++) {
+    const SummaryRow *r = &s.rows.at[i];
+    str_printf(out, row, r->name, op_info[r->node->op].name, shape_text(a, &r->node->type),
+               (long long)r->trainable);
   }
-  str_printf(out, "%-32s %-20s %-18s %12lld\n", "total", "", "", (long long)total);
+  str_printf(out, row, "total", "", "", (long long)s.trainable);
+  if (s.frozen) str_printf(out, row, "frozen", "", "", (long long)s.frozen);
 }

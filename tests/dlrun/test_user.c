@@ -166,6 +166,45 @@ static void test_clean_output(void **state) {
          dlrun("eval %s --data %s --weights %s", B "logits.so", B "more.csv", B "red.safetensors"));
 }
 
+/* The last numbers of the lines from `head` on, up to the total's, which is given back. */
+static long add_rows(const char *head, long *sum) {
+  const char *line = strstr(output, head);
+  assert_non_null(line);
+  *sum = 0;
+  while ((line = strchr(line, '\n'))) {
+    char name[40];
+    long count = 0;
+    line++;
+    size_t n = strcspn(line, "\n"), at = n;
+    while (at && line[at - 1] != ' ') at--;
+    sscanf(line + at, "%ld", &count);
+    if (sscanf(line, "%39s", name) == 1 && strcasecmp(name, "total") == 0) return count;
+    *sum += count;
+  }
+  fail_msg("no total: %s", output);
+  return 0;
+}
+
+/* The rows of both tables add up to what the weights have, heads that only the loss needs and what
+ * nothing needs too. */
+static void test_summary(void **state) {
+  (void)state;
+  compile("parts",
+          "network parts {\n%s  input x : f32[4];\n  target y : class[3];\n  target r : f32[1];\n"
+          "  param unused : f32[3] = zeros;\n  dead = x |> linear(7) as dead;\n"
+          "  h = x |> linear(16) as body |> relu;\n  z = h |> linear(3) as head;\n"
+          "  rec = h |> linear(8) as aux1 |> relu |> linear(1) as aux2;\n"
+          "  output p = softmax(z);\n  loss cross_entropy(z, y) + mse(rec, r);\n}\n",
+          "");
+  long sum;
+  expect(0, "unused  param    [3]                    3\n", dlrun("summary %s", B "parts.so"));
+  assert_int_equal(add_rows("layer ", &sum), 3 + 35 + 80 + 51 + 136 + 9);
+  assert_int_equal(sum, 3 + 35 + 80 + 51 + 136 + 9);
+  expect(0, "aux2 ", run_program(DLC, "%s --emit=summary", B "parts.net"));
+  assert_int_equal(add_rows("layer ", &sum), 3 + 35 + 80 + 51 + 136 + 9);
+  assert_int_equal(sum, 3 + 35 + 80 + 51 + 136 + 9);
+}
+
 static void test_suffix(void **state) {
   (void)state;
   static const char *const bad[] = {"x.json", "x.npy", "x", "x.CSV", ".csv"};
@@ -339,6 +378,7 @@ int main(void) {
       cmocka_unit_test(test_shared_csv),
       cmocka_unit_test(test_shared_sum),
       cmocka_unit_test(test_check_without_inputs),
+      cmocka_unit_test(test_summary),
       cmocka_unit_test(test_suffix),
       cmocka_unit_test(test_nan),
       cmocka_unit_test(test_words),

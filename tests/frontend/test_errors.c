@@ -45,7 +45,7 @@ static void test_warning_without_loss(void **state) {
 static void test_warning_of_auc(void **state) {
   static const char source[] =
       "network t {\n input x : f32[3];\n target y : class[3];\n output o = %s;\n"
-      " loss cross_entropy(x, y);\n metric auc(x, y);\n}\n";
+      " param s : f32 = ones; loss cross_entropy(s * x, y);\n metric auc(x, y);\n}\n";
   static const char *const fine[] = {"x", "softmax(x)", "log_softmax(x, dim=-1)"};
   for (int i = 0; i < 3; i++) {
     Loaded l = load_text(*state, arena_printf(*state, source, fine[i]));
