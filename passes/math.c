@@ -353,10 +353,10 @@ static void put_header(const Math *m, Str *out) {
 static void put_legend(const Math *m, Str *out) {
   bool seen[OP_COUNT] = {false};
   for (int i = 0; i < m->g->nodes.count; i++) {
-    Op op = m->g->nodes.at[i]->op;
-    const OpInfo *info = &op_info[op];
-    if (seen[op] || !info->internal || !math_is_call(op)) continue;
-    seen[op] = true;
+    const Node *n = m->g->nodes.at[i];
+    const OpInfo *info = &op_info[n->op];
+    if (seen[n->op] || !info->internal || !math_is_call(n)) continue;
+    seen[n->op] = true;
     const char *meaning = strchr(info->meaning, ':');
     str_printf(out, "# %s: %s\n", info->name, meaning ? meaning + 2 : info->meaning);
   }

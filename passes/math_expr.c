@@ -357,6 +357,17 @@ static Formula call_of(const MathContext *c, const Node *n, bool attrs) {
 static Formula call(const MathContext *c, const Node *n) { return call_of(c, n, true); }
 static Formula rule_bare(const MathContext *c, const Node *n) { return call_of(c, n, false); }
 
+/* Of one_hot's 0 and 1 the choice between x and 0 is a product. */
+static bool picks_label(const Node *n) {
+  const Node *bits = n->in[0];
+  while (bits->op == OP_permute || bits->op == OP_reshape) bits = bits->in[0];
+  return bits->op == OP_one_hot && is_number(n->in[2]) && node_float(n->in[2], "value") == 0;
+}
+
+static Formula rule_select(const MathContext *c, const Node *n) {
+  return picks_label(n) ? rule_mul(c, n) : call(c, n);
+}
+
 static Formula rule_mask(const MathContext *c, const Node *n) {
   return formula(BIND_ATOM,
                  arena_printf(c->arena, "Bernoulli(%s)", number_text(c, node_float(n, "keep"))));
@@ -373,6 +384,7 @@ static MathRule *const rule[OP_COUNT] = {
     [OP_add] = rule_add,
     [OP_sub] = rule_sub,
     [OP_mul] = rule_mul,
+    [OP_select] = rule_select,
     [OP_div] = rule_div,
     [OP_neg] = rule_neg,
     [OP_square] = rule_square,
@@ -410,7 +422,10 @@ static MathRule *const rule[OP_COUNT] = {
     [OP_inverse_deviation] = rule_bare,
 };
 
-bool math_is_call(Op op) { return !rule[op] || rule[op] == rule_bare; }
+bool math_is_call(const Node *n) {
+  MathRule *r = rule[n->op];
+  return !r || r == rule_bare || (r == rule_select && !picks_label(n));
+}
 
 Formula math_formula(const MathContext *c, const Node *n) {
   return rule[n->op] ? rule[n->op](c, n) : call(c, n);

@@ -30,6 +30,6 @@ typedef struct {
 } MathContext;
 
 Formula math_formula(const MathContext *c, const Node *n);
-bool math_is_call(Op op); /* has no notation of its own */
+bool math_is_call(const Node *n); /* has no notation of its own */
 
 #endif

@@ -29,6 +29,9 @@ void simplify_graph(Graph *g, Arena *scratch, bool lowered);
 /* A constant, or one broadcast: its value. */
 bool constant_value(const Node *n, double *value);
 bool op_commutes(Op op);
+/* May this factor change places, so that another value stands on the way to the same result? Of a
+ * constant of 1e30 no: what stands there might overflow. Counts and their reciprocals may. */
+bool factor_moves(const Node *n);
 
 /* Common subexpressions: the equal node that was kept before, or n itself, which is now kept. */
 typedef struct Common Common;

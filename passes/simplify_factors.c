@@ -23,12 +23,14 @@ static bool is_small_beside(const Node *s, const Node *t, const Node *x) {
   return few < many || (few == many && x->type.batched);
 }
 
-/* (x s) t = x (s t): instead of two products of many elements, one, and one of few. */
+/* (x s) t = x (s t), up to rounding and overflow: instead of two products of many elements, one,
+ * and one of few. */
 static Node *product_of_small(Graph *g, Node *n) {
   for (int i = 0; i < 4; i++) {
     Node *inner = n->in[i & 1], *t = n->in[1 - (i & 1)];
     if (inner->op != OP_mul) continue;
     Node *s = inner->in[i >> 1], *x = inner->in[1 - (i >> 1)];
+    if (!factor_moves(s) || !factor_moves(t)) continue;
     if (is_small_beside(s, t, x)) return ir_binary(g, OP_mul, x, ir_binary(g, OP_mul, s, t));
   }
   return NULL;
@@ -53,7 +55,7 @@ static bool is_summed(const Node *sum, int d) {
 /* Has x, a factor of what is summed, one value for all terms of each sum? */
 static bool is_common(const Node *sum, const Node *x) {
   int shift = sum->in[0]->type.rank - x->type.rank;
-  if (node_bool(sum, "batch") && x->type.batched) return false;
+  if ((node_bool(sum, "batch") && x->type.batched) || !factor_moves(x)) return false;
   for (int d = 0; d < x->type.rank; d++)
     if (x->type.dim[d] > 1 && is_summed(sum, d + shift)) return false;
   return true;

@@ -6,7 +6,9 @@
  *
  * Operands of add, mul, minimum, maximum and equal match in either order. The result is broadcast
  * to the type of what it replaces. Rules hold for NaN and infinities (so x * 0 and x - x stay) and
- * for all but the sign of a zero; what they change beyond that is rounding. */
+ * for all but the sign of a zero; what they change beyond that is rounding, and over- and underflow
+ * on the way to a result. They may take some away, and bring none but near the ends of f32's range:
+ * where a constant changes places (factor_moves), or where x +- y stands before s. */
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +18,8 @@
 
 typedef bool Guard(Node *const *bound);
 
-static Guard s_is_small, same_types, d_divides, c_is_negative, x_is_bits;
+static Guard s_is_small, c_comes_out, d_divides, cd_is_ordinary, d_goes_in, c_is_negative,
+    x_is_bits;
 
 static const struct {
   const char *found, *made;
@@ -55,10 +58,10 @@ static const struct {
     {"mul(x, x)", "square(x)", NULL},
 
     {"div(x, d)", "mul(x, div(1, d))", d_divides},
-    {"mul(mul(x, c), d)", "mul(x, mul(c, d))", NULL},
-    {"mul(mul(x, div(c, z)), d)", "mul(x, div(mul(c, d), z))", NULL},
-    {"mul(div(c, x), d)", "div(mul(c, d), x)", NULL},
-    {"mul(mul(x, c), y)", "mul(mul(x, y), c)", same_types},
+    {"mul(mul(x, c), d)", "mul(x, mul(c, d))", cd_is_ordinary},
+    {"mul(mul(x, div(c, z)), d)", "mul(x, div(mul(c, d), z))", d_goes_in},
+    {"mul(div(c, x), d)", "div(mul(c, d), x)", cd_is_ordinary},
+    {"mul(mul(x, c), y)", "mul(mul(x, y), c)", c_comes_out},
     {"mul(sub(x, y), c)", "mul(sub(y, x), neg(c))", c_is_negative},
     {"mul(sub(x, y), div(c, z))", "mul(sub(y, x), div(neg(c), z))", c_is_negative},
     {"sub(mul(x, s), mul(y, s))", "mul(sub(x, y), s)", s_is_small},
@@ -72,7 +75,7 @@ static const struct {
     {"minimum(x, x)", "x", NULL},
     {"maximum(x, x)", "x", NULL},
     {"select(x, y, y)", "y", NULL},
-    {"select(x, c, 0)", "mul(x, c)", x_is_bits},
+    {"select(x, y, 0)", "mul(x, y)", x_is_bits},
 };
 enum { LINES = sizeof line / sizeof line[0], LETTERS = 26 };
 
@@ -89,31 +92,60 @@ static bool s_is_small(Node *const *bound) {
          s->batched <= (x->batched && y->batched);
 }
 
-static bool same_types(Node *const *bound) {
-  return type_equal(&letter(bound, 'x')->type, &letter(bound, 'y')->type);
+static double value_of(Node *const *bound, char c) {
+  double value = 0;
+  constant_value(letter(bound, c), &value);
+  return value;
 }
 
-/* 1 / d must be an ordinary number in single precision. */
+bool factor_moves(const Node *n) {
+  double c;
+  if (!constant_value(n, &c)) return true;
+  return fabs(c) >= 0x1p-24 && fabs(c) <= 0x1p24;
+}
+
+static bool c_comes_out(Node *const *bound) {
+  return type_equal(&letter(bound, 'x')->type, &letter(bound, 'y')->type) &&
+         factor_moves(letter(bound, 'c'));
+}
+
+/* With its reciprocal too a normal number in single precision. */
+static bool is_ordinary(double d) { return fabs(d) > 1e-30 && fabs(d) < 1e30; }
+
 static bool d_divides(Node *const *bound) {
-  double d = 0;
-  constant_value(letter(bound, 'd'), &d);
-  d = d < 0 ? -d : d;
-  return d > 1e-30 && d < 1e30 && !constant_value(letter(bound, 'x'), &d);
+  double x;
+  return is_ordinary(value_of(bound, 'd')) && !constant_value(letter(bound, 'x'), &x);
 }
 
-static bool c_is_negative(Node *const *bound) {
-  double c = 0;
-  constant_value(letter(bound, 'c'), &c);
-  return c < 0;
+static bool cd_is_ordinary(Node *const *bound) {
+  return is_ordinary(value_of(bound, 'c') * value_of(bound, 'd'));
 }
 
-/* 0 or 1; and c is finite. */
+static bool d_goes_in(Node *const *bound) {
+  return factor_moves(letter(bound, 'd')) && cd_is_ordinary(bound);
+}
+
+static bool c_is_negative(Node *const *bound) { return value_of(bound, 'c') < 0; }
+
+/* Made of finite constants and the size of the batch. */
+static bool is_finite(const Node *n, int depth) {
+  double c;
+  if (constant_value(n, &c)) return isfinite(c);
+  if (!depth) return false;
+  if (n->op == OP_broadcast || n->op == OP_neg || n->op == OP_mul) {
+    for (int i = 0; i < n->nin; i++)
+      if (!is_finite(n->in[i], depth - 1)) return false;
+    return true;
+  }
+  if (n->op == OP_div) return is_finite(n->in[0], depth - 1) && n->in[1]->op == OP_batch_size;
+  return n->op == OP_batch_size;
+}
+
+/* x is 0 or 1, and y finite. */
 static bool x_is_bits(Node *const *bound) {
   const Node *x = letter(bound, 'x');
-  double c = 0;
-  constant_value(letter(bound, 'c'), &c);
   while (x->op == OP_permute || x->op == OP_reshape) x = x->in[0];
-  return x->op == OP_one_hot && isfinite(c);
+  return x->op == OP_one_hot && is_finite(letter(bound, 'y'), 4);
 }
 
 /* ---- reading the lines ---- */

@@ -164,6 +164,15 @@ static Node *known_terms(Graph *g, Node *n, unsigned dims, int depth) {
   return ir_make(g, n->op, n->nin, in, NULL);
 }
 
+/* one_hot chooses s once, and 0 elsewhere: its sum, times s. */
+static Node *known_chosen(Graph *g, Node *n, unsigned dims, int depth) {
+  double zero, count;
+  if (!constant_value(n->in[2], &zero) || zero != 0) return NULL;
+  if (!is_constant_along(n->in[1], &n->type, dims)) return NULL;
+  Node *sum = known_part(g, n->in[0], &n->type, dims, depth);
+  return sum && constant_value(sum, &count) ? ir_scale(g, n->in[1], count) : NULL;
+}
+
 /* The sum of n over `dims`, kept with size 1 or left out, where it is known without summing; or
  * NULL. */
 static Node *known_sum(Graph *g, Node *n, unsigned dims, int depth) {
@@ -176,6 +185,7 @@ static Node *known_sum(Graph *g, Node *n, unsigned dims, int depth) {
   if (n->op == OP_broadcast) return known_part(g, n->in[0], &n->type, dims, depth - 1);
   if (n->op == OP_permute) return known_permuted(g, n, dims, depth - 1);
   if (n->op == OP_mul || n->op == OP_div) return known_scaled(g, n, dims, depth - 1);
+  if (n->op == OP_select) return known_chosen(g, n, dims, depth - 1);
   if (n->op == OP_add || n->op == OP_sub || n->op == OP_neg)
     return known_terms(g, n, dims, depth - 1);
   return NULL;
@@ -226,8 +236,8 @@ static Node *sum_sum(Graph *g, Node *n) {
 static Node *sum_scaled(Graph *g, Node *n) {
   double c;
   Node *x = n->in[0];
-  if (x->op != OP_mul || !constant_value(x->in[1], &c) || !type_equal(&x->type, &x->in[0]->type))
-    return NULL;
+  if (x->op != OP_mul || !constant_value(x->in[1], &c) || !factor_moves(x->in[1])) return NULL;
+  if (!type_equal(&x->type, &x->in[0]->type)) return NULL;
   return ir_scale(g, sum_again(g, n, x->in[0]), c);
 }
 

@@ -447,7 +447,9 @@ Node *op_prelu_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Graph *g = x->graph;
   if (!check_param(in, 1, "weight", 1, one_slope, e)) return NULL;
   Node *a = as_real(g, in[0]), *slope = ir_reshape(g, in[1], 0, NULL);
-  return choose(g, ir_unary(g, OP_positive, a), a, mul(g, a, slope));
+  Node *positive = ir_unary(g, OP_positive, a);
+  Node *below = choose(g, positive, ir_constant(g, 0), a); /* an infinite a is no part of dslope */
+  return choose(g, positive, a, mul(g, below, slope));
 }
 
 /* ---- embedding ---- */

@@ -2,6 +2,7 @@
  * their sum. */
 #include "ir/ops/common.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,12 @@ static Node *label_bits(Graph *g, Node *label, const Type *scores, int64_t dim) 
 
 static double positions(const Type *label) { return (double)type_elements(label); }
 
+/* The terms whose sum is what the label chooses from: chosen, not multiplied, for the log of an
+ * impossible class is -inf. */
+static Node *at_label(Graph *g, Node *label, Node *from, int64_t dim) {
+  return choose(g, label_bits(g, label, &from->type, dim), from, ir_constant(g, 0));
+}
+
 /* The target is (1 - s) at the label plus s / K everywhere. */
 Node *op_cross_entropy_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Graph *g = x->graph;
@@ -51,9 +58,9 @@ Node *op_cross_entropy_expand(Expand *x, const Node *n, Node *const *in, OpError
   if (!resolve_attr_dim(n, "dim", t->rank, &dim, e) || !check_label(n, in, dim, e)) return NULL;
   if (!check_fraction(n, "label_smoothing", e)) return NULL;
   Node *logs = ir_with(g, OP_log_softmax, as_real(g, in[0]), attr_dim(dim));
-  Node *bits = label_bits(g, in[1], t, dim);
-  Node *target = ir_shift(g, ir_scale(g, bits, 1 - s), s / (double)t->dim[dim]);
-  return ir_scale(g, sum_all(g, mul(g, target, logs)), -1 / positions(&in[1]->type));
+  Node *terms = ir_scale(g, at_label(g, in[1], logs, dim), 1 - s);
+  if (s > 0) terms = add(g, terms, ir_scale(g, logs, s / (double)t->dim[dim]));
+  return ir_scale(g, sum_all(g, terms), -1 / positions(&in[1]->type));
 }
 
 /* The scores' last dimension is the classes', as the label wants it. */
@@ -62,14 +69,11 @@ static bool check_classes(const Node *n, Node *const *in, int64_t *dim, OpError 
   return operand_error(e, 0, "%s needs a dimension of classes, not a scalar", op_info[n->op].name);
 }
 
-/* Chosen, not multiplied: the log of an impossible class may be -inf. */
 Node *op_nll_loss_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Graph *g = x->graph;
-  const Type *t = &in[0]->type;
   int64_t dim;
   if (!check_real(n, in, 0, e) || !check_classes(n, in, &dim, e)) return NULL;
-  Node *picked = choose(g, label_bits(g, in[1], t, dim), in[0], ir_constant(g, 0));
-  return ir_scale(g, sum_all(g, picked), -1 / positions(&in[1]->type));
+  return ir_scale(g, sum_all(g, at_label(g, in[1], in[0], dim)), -1 / positions(&in[1]->type));
 }
 
 Node *op_accuracy_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
@@ -86,8 +90,7 @@ Node *op_accuracy_expand(Expand *x, const Node *n, Node *const *in, OpError *e) 
 static Node *label_place(Graph *g, Node *scores, Node *label, int64_t dim) {
   const Type *t = &scores->type;
   Node *y = ir_keepdims(g, as_real(g, label), t, 1, &dim);
-  Node *own = choose(g, label_bits(g, label, t, dim), scores, ir_constant(g, 0));
-  Node *s = reduce_along(g, OP_reduce_sum, own, dim);
+  Node *s = reduce_along(g, OP_reduce_sum, at_label(g, label, scores, dim), dim);
   Node *class = ir_make(g, OP_iota, 0, NULL, (Attr[]){attr_int(t->dim[dim])});
   Node *lower = ir_binary(g, OP_less, class, y);
   Node *within = ir_binary(g, OP_less_equal, scores, s), *same = ir_binary(g, OP_equal, scores, s);
@@ -137,8 +140,8 @@ Node *op_mae_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   return mean_all(x->graph, ir_unary(x->graph, OP_abs, difference(x->graph, in)));
 }
 
-/* q (|d| - q / 2) with q = min(|d|, delta): d^2 / 2 within delta, delta |d| - delta^2 / 2 outside.
- */
+/* q^2 / 2 + delta (|d| - q) with q = min(|d|, delta): d^2 / 2 within delta, delta |d| - delta^2 / 2
+ * outside; of an infinite d the derivative is still delta. */
 Node *op_huber_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   Graph *g = x->graph;
   double delta = node_float(n, "delta");
@@ -148,7 +151,9 @@ Node *op_huber_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   }
   Node *size = ir_unary(g, OP_abs, difference(g, in));
   Node *q = clamp(g, size, 0, delta);
-  return mean_all(g, mul(g, q, sub(g, size, ir_scale(g, q, 0.5))));
+  Node *within = ir_scale(g, ir_unary(g, OP_square, q), 0.5);
+  if (delta > FLT_MAX) return mean_all(g, within); /* inf * 0 is none of it */
+  return mean_all(g, add(g, within, ir_scale(g, sub(g, size, q), delta)));
 }
 
 /* ---- probabilities ---- */

@@ -16,19 +16,20 @@ cases=[]
 B=2
 
 
-def case(name, leaves, line, fn, training=False, buffers=None, explicit=None):
-    """leaves: list of (kind, shape, batched); kind f,u(nit),l(label m),b(uffer: unit)"""
+def case(name, leaves, line, fn, training=False, buffers=None, explicit=None, by='01234'):
+    """leaves: list of (kind, shape, batched); kind f,u(nit),l(label m),b(uffer: unit).
+    by: the leaves whose gradients are asked for."""
     text=[]; ts=[]
     for k,(kind,shape,batched) in enumerate(leaves):
         n=math.prod(shape)*(B if batched else 1)
         full=([B] if batched else [])+list(shape)
         sh='['+','.join(map(str,shape))+']'
-        if explicit and k in explicit: v=torch.tensor(explicit[k],dtype=torch.get_default_dtype()); assert v.numel()==n
+        if explicit and k in explicit: v=torch.tensor(explicit[k],dtype=torch.get_default_dtype()); assert v.numel()==n; v=v.long() if kind=='l' else v
         elif kind=='f': v=data(k,n)
         elif kind in 'ub': v=unit(k,n)
         elif kind=='l': v=lab(n)
         v=v.reshape(full)
-        if kind in 'fu': v.requires_grad_(True)
+        if kind in 'fu' and str(k) in by: v.requires_grad_(True)
         ts.append(v)
         if kind=='b': text.append(f'%{k} = buffer {{name=x{k}, shape={sh}, init=default}}')
         elif batched:
@@ -126,6 +127,42 @@ case('cross_entropy',[f(3),l()],'cross_entropy(%0, %1)',lambda x,t:F.cross_entro
 case('cross_entropy positions',[f(4,3),l(4)],'cross_entropy(%0, %1)',lambda x,t:F.cross_entropy(x.transpose(1,2),t,reduction='none').mean(1))
 case('cross_entropy dim 0, smoothed',[f(3,4),l(4)],'cross_entropy(%0, %1) {dim=0, label_smoothing=0.1}',lambda x,t:F.cross_entropy(x,t,reduction='none',label_smoothing=0.1).mean(1))
 case('cross_entropy far apart',[f(3),l()],'cross_entropy(%0, %1)',lambda x,t:F.cross_entropy(x,t,reduction='none'),explicit={0:[1000,-1000,0,500,800,-900]})
+# at infinities, zeros and ties
+inf=math.inf
+one_impossible=[1,-inf,0.5, -inf,2,2]
+case('cross_entropy impossible class',[f(3),l()],'cross_entropy(%0, %1)',lambda x,t:F.cross_entropy(x,t,reduction='none'),explicit={0:one_impossible,1:[0,2]})
+case('cross_entropy impossible label',[f(3),l()],'cross_entropy(%0, %1)',lambda x,t:F.cross_entropy(x,t,reduction='none'),explicit={0:one_impossible,1:[1,0]})
+case('cross_entropy impossible class, smoothed',[f(3),l()],'cross_entropy(%0, %1) {label_smoothing=0.25}',lambda x,t:F.cross_entropy(x,t,reduction='none',label_smoothing=0.25),explicit={0:one_impossible,1:[0,2]})
+case('cross_entropy infinite class',[f(3),l()],'cross_entropy(%0, %1)',lambda x,t:F.cross_entropy(x,t,reduction='none'),explicit={0:[1,inf,0, -inf,-inf,-inf]})
+case('cross_entropy equal classes',[f(3),l()],'cross_entropy(%0, %1)',lambda x,t:F.cross_entropy(x,t,reduction='none'),explicit={0:[0,0,0,7,7,7]})
+case('nll_loss impossible class',[f(3),l()],'nll_loss(%0, %1)',lambda x,t:F.nll_loss(x,t,reduction='none'),explicit={0:one_impossible,1:[0,0]})
+case('mse at infinity',[f(2),f(2)],'mse(%0, %1)',lambda a,t:red(F.mse_loss(a,t,reduction='none')),explicit={0:[inf,1,2,2],1:[0,1,2,-inf]})
+case('mae at infinity',[f(2),f(2)],'mae(%0, %1)',lambda a,t:red(F.l1_loss(a,t,reduction='none')),explicit={0:[inf,1,2,2],1:[0,1,2,-inf]})
+case('huber at infinity',[f(2),f(2)],'huber(%0, %1) {delta=1.5}',lambda a,t:red(F.huber_loss(a,t,reduction='none',delta=1.5)),explicit={0:[inf,1.5,2,2],1:[0,0,3.5,-inf]})
+case('bce at the ends',[f(4),f(4)],'bce(%0, %1)',lambda a,t:red(F.binary_cross_entropy(a,t,reduction='none')),explicit={0:[0,1,0,1, 0.5,1,0,1],1:[0,1,1,0, 1,0.5,0.5,1]},by='1') # by p it is not PyTorch's: see certain_probabilities
+case('bce_with_logits at infinity',[f(4),f(4)],'bce_with_logits(%0, %1)',lambda a,t:red(F.binary_cross_entropy_with_logits(a,t,reduction='none')),explicit={0:[inf,-inf,0,1, inf,2,-inf,0],1:[1,0,0,1, 0.5,1,0.5,1]})
+case('kl_div impossible class',[f(3),f(3)],'kl_div(%0, %1)',lambda a,t:F.kl_div(a,t,reduction='none').sum(1),explicit={0:[-inf,-1,-0.5, -inf,-1,-2],1:[0,0.5,0.5, 0.25,0.75,0]},by='0')
+ends=[-inf,inf,0,-0.0,1e300,-1e300,1e-300, -inf,inf,3,-3,1,-1,6]
+def ended(name,line,fn,points): case(name+' at the ends',[f(7)],line,fn,explicit={0:points})
+for name,line,fn in [('relu','relu(%0)',F.relu),('relu6','relu6(%0)',F.relu6),('leaky_relu','leaky_relu(%0)',F.leaky_relu),('elu','elu(%0)',F.elu),('selu','selu(%0)',F.selu),('gelu','gelu(%0)',F.gelu),('gelu tanh','gelu(%0) {approximate="tanh"}',lambda x:F.gelu(x,approximate='tanh')),('silu','silu(%0)',F.silu),('sigmoid','sigmoid(%0)',torch.sigmoid),('hard_sigmoid','hard_sigmoid(%0)',lambda x:F.relu6(x+3)/6),('tanh','tanh(%0)',torch.tanh),('softplus','softplus(%0)',F.softplus),('abs','abs(%0)',torch.abs),('sign','sign(%0)',torch.sign),('clamp','clamp(%0) {lo=-1, hi=2}',lambda x:x.clamp(-1,2)),('square','square(%0)',torch.square),('exp','exp(%0)',torch.exp),('log','log(%0)',torch.log),('sqrt','sqrt(%0)',torch.sqrt),('rsqrt','rsqrt(%0)',torch.rsqrt),('pow 2','pow(%0) {exponent=2}',lambda x:x**2),('pow 3','pow(%0) {exponent=3}',lambda x:x**3),('pow 0','pow(%0) {exponent=0}',lambda x:x**0),('pow -1','pow(%0) {exponent=-1}',lambda x:x**-1)]:
+    ended(name,line,fn,ends)
+up=[-3 if x==-inf else x for x in ends] # hard_swish and PyTorch's broken powers are no numbers at -inf
+ended('hard_swish','hard_swish(%0)',F.hardswish,up)
+ended('pow 1.5','pow(%0) {exponent=1.5}',lambda x:x**1.5,up)
+case('softmax impossible class',[f(3)],'softmax(%0)',lambda x:F.softmax(x,-1),explicit={0:one_impossible})
+case('log_softmax impossible class',[f(3)],'log_softmax(%0)',lambda x:F.log_softmax(x,-1),explicit={0:one_impossible})
+case('minimum at ties',[f(4),f(4)],'minimum(%0, %1)',torch.minimum,explicit={0:[1,inf,-inf,0,1,inf,2,-inf],1:[1,inf,0,-inf,2,1,2,-inf]})
+case('maximum at ties',[f(4),f(4)],'maximum(%0, %1)',torch.maximum,explicit={0:[1,inf,-inf,0,1,inf,2,-inf],1:[1,inf,0,-inf,2,1,2,-inf]})
+case('max at infinity',[f(2,3)],'max(%0) {dim=[1]}',lambda x:x.amax(2),explicit={0:[-inf,-inf,-inf,inf,1,inf,0,-inf,0,1,2,inf]})
+case('min at infinity',[f(2,3)],'min(%0) {dim=[1]}',lambda x:x.amin(2),explicit={0:[-inf,-inf,-inf,inf,1,inf,0,-inf,0,1,2,inf]})
+case('max_pool2d at infinity',[f(1,3,3)],'max_pool2d(%0) {kernel=[2,2], stride=[1,1], padding=[1,1]}',lambda x:F.max_pool2d(x,2,1,1),explicit={0:[-inf,-inf,-inf,-inf,1,inf,0,-inf,inf, 0,0,0,0,0,0,0,0,0]})
+case('sum at infinity',[f(2)],'sum(%0)',lambda x:x.sum(1),explicit={0:[inf,1,inf,-inf]})
+case('mean at infinity',[f(2)],'mean(%0)',lambda x:x.mean(1),explicit={0:[inf,1,inf,-inf]})
+case('var of equals',[f(3)],'var(%0)',lambda x:x.var(1,unbiased=False),explicit={0:[2,2,2,0,0,0]})
+case('layer_norm of equals',[f(3),p(3),p(3)],'layer_norm(%0, %1, %2)',lambda x,w,b_:F.layer_norm(x,(3,),w,b_),explicit={0:[2,2,2,0,0,0]})
+case('group_norm of equals',[f(4,2),p(4),p(4)],'group_norm(%0, %1, %2) {groups=2}',lambda x,w,b_:F.group_norm(x,2,w,b_),explicit={0:[2]*8+[0]*8})
+case('prelu at the ends',[f(7),p(1)],'prelu(%0, %1)',F.prelu,explicit={0:ends,1:[0.25]})
+case('prelu of slope 0 at the ends',[f(7),p(1)],'prelu(%0, %1)',F.prelu,explicit={0:ends,1:[0]})
 case('nll_loss',[f(3),l()],'nll_loss(%0, %1)',lambda x,t:F.nll_loss(x,t,reduction='none'))
 case('nll_loss positions',[f(4,3),l(4)],'nll_loss(%0, %1)',lambda x,t:F.nll_loss(x.transpose(1,2),t,reduction='none').mean(1))
 def top(k): return lambda x,t:(x.topk(k,-1)[1]==t.unsqueeze(-1)).any(-1).double().flatten(1).mean(1) if t.dim()>1 else (x.topk(k,-1)[1]==t.unsqueeze(-1)).any(-1).double()

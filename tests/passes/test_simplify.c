@@ -203,6 +203,8 @@ static void test_scales(void **state) {
   static const Case cases[] = {
       {"div(x, 4)", "mul(x, 0.25)"},
       {"mul(mul(x, 2), 3)", "mul(x, 6)"},
+      {"select(one_hot(label; 4), 3, 0)", "mul(one_hot(label; 4), 3)"},
+      {"select(one_hot(label; 4), s, 0)", "select(one_hot(label; 4), s, 0)"},
       {"mul(3, mul(2, x))", "mul(x, 6)"},
       {"mul(div(2, x), 3)", "div(6, x)"},
       {"mul(mul(x, div(2, s)), 3)", "mul(x, div(6, s))"},
@@ -232,6 +234,30 @@ static void test_what_stays(void **state) {
       {"log_softmax(x; 1)", "log_softmax(x; 1)"},
   };
   CHECK(cases);
+}
+
+/* Single precision holds 1e-38 to 3e38: a constant that is larger, or smaller, or that comes to
+ * stand elsewhere, would make 0 * inf of x = 0, or 0 of x = 1e30. */
+static void test_range_stays(void **state) {
+  static const Case cases[] = {
+      {"mul(mul(x, 1e30), 1e30)", "mul(mul(x, 1e+30), 1e+30)"},
+      {"mul(mul(x, 1e-30), 1e-30)", "mul(mul(x, 1e-30), 1e-30)"},
+      {"mul(mul(x, 1e20), 1e-25)", "mul(x, 1e-05)"},
+      {"mul(div(1e30, x), 1e30)", "mul(div(1e+30, x), 1e+30)"},
+      {"mul(mul(x, div(1e30, s)), 1e30)", "mul(mul(x, div(1e+30, s)), 1e+30)"},
+      {"mul(mul(x, div(1e-10, s)), 1e10)", "mul(mul(x, div(1e-10, s)), 1e+10)"},
+      {"mul(mul(x, 1e-30), y)", "mul(mul(x, 1e-30), y)"},
+      {"mul(mul(x, 1e30), y)", "mul(mul(x, 1e+30), y)"},
+      {"reduce_sum(mul(x, 1e-30); [0], false)", "reduce_sum(mul(x, 1e-30); [0], false)"},
+  };
+  CHECK(cases);
+  static const Case lowered[] = {
+      {"mul(mul(x, w), 1e30)", "mul(mul(x, w), 1e+30)"},
+      {"mul(mul(x, 1e30), 1e30)", "mul(mul(x, 1e+30), 1e+30)"},
+      {"reduce_sum(mul(mul(x, y), 1e-30); [0], false)",
+       "reduce_sum(mul(mul(x, y), 1e-30); [0], false)"},
+  };
+  CHECK_PASS(lowered, "clean");
 }
 
 static void test_folding(void **state) {
@@ -289,6 +315,11 @@ static void test_sums(void **state) {
       {"reduce_sum(one_hot(label; 4); [1], false)", "broadcast(1; [3], true)"},
       {"reduce_sum(permute(one_hot(label; 4); [1,0]); [0], false)", "broadcast(1; [3], true)"},
       {"reduce_sum(mul(one_hot(label; 4), s); [1], false)", "broadcast(s; [3], true)"},
+      {"reduce_sum(select(one_hot(label; 4), s, 0); [1], false)", "broadcast(s; [3], true)"},
+      {"reduce_sum(select(one_hot(label; 4), w, 0); [1], false)",
+       "reduce_sum(select(one_hot(label; 4), w, 0); [1], false)"},
+      {"reduce_sum(select(s, one_hot(label; 4), 0); [1], false)",
+       "reduce_sum(select(s, one_hot(label; 4), 0); [1], false)"},
       {"reduce_sum(add(mul(one_hot(label; 4), 0.5), 0.125); [1], false)",
        "broadcast(1; [3], true)"},
       {"reduce_sum(one_hot(label; 4); [0], false)", "reduce_sum(one_hot(label; 4); [0], false)"},
@@ -461,6 +492,7 @@ int main(void) {
       TEST(test_signs),
       TEST(test_scales),
       TEST(test_what_stays),
+      TEST(test_range_stays),
       TEST(test_folding),
       TEST(test_views),
       TEST(test_sums),
