@@ -304,6 +304,16 @@ void cg_store(Cg *cg, LLVMValueRef value, LLVMValueRef address, LLVMValueRef mas
   cg_call(cg, "llvm.masked.store", 2, (LLVMTypeRef[]){LLVMTypeOf(v), cg->ptr}, 4, args);
 }
 
+LLVMValueRef cg_min(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
+  LLVMValueRef less = LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, "");
+  return LLVMBuildSelect(cg->builder, less, a, b, "");
+}
+
+LLVMValueRef cg_max(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
+  LLVMValueRef less = LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, "");
+  return LLVMBuildSelect(cg->builder, less, b, a, "");
+}
+
 LLVMValueRef cg_iota(Cg *cg, LLVMTypeRef integer, int lanes) {
   (void)cg;
   LLVMValueRef each[64];
@@ -312,8 +322,7 @@ LLVMValueRef cg_iota(Cg *cg, LLVMTypeRef integer, int lanes) {
 }
 
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef count, int lanes) {
-  LLVMValueRef few = LLVMBuildICmp(cg->builder, LLVMIntSLT, count, cg_int(cg, lanes), "");
-  LLVMValueRef limited = LLVMBuildSelect(cg->builder, few, count, cg_int(cg, lanes), "");
+  LLVMValueRef limited = cg_min(cg, count, cg_int(cg, lanes));
   LLVMValueRef narrow = LLVMBuildTrunc(cg->builder, limited, cg->i32, "");
   return LLVMBuildICmp(cg->builder, LLVMIntSLT, cg_iota(cg, cg->i32, lanes),
                        cg_splat(cg, narrow, lanes), "mask");

@@ -57,6 +57,8 @@ LLVMValueRef cg_splat(Cg *cg, LLVMValueRef scalar, int lanes); /* lanes 1: the s
 LLVMTypeRef cg_vector(Cg *cg, LLVMTypeRef element, int lanes); /* lanes 1: the element itself */
 LLVMValueRef cg_add(Cg *cg, LLVMValueRef a, LLVMValueRef b);   /* i64, folded for constants */
 LLVMValueRef cg_mul(Cg *cg, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef cg_min(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* of signed integers */
+LLVMValueRef cg_max(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef cg_buffer(Cg *cg, LLVMValueRef buffers, int slot); /* the pointer in a slot */
 LLVMValueRef cg_at(Cg *cg, LLVMTypeRef element, LLVMValueRef base,
                    LLVMValueRef index); /* address */

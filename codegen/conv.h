@@ -122,8 +122,6 @@ Micro conv_tile(Cg *cg, int rows, const ConvColumns *columns);
 
 LLVMValueRef conv_at(Cg *cg, LLVMValueRef base, int64_t elements); /* base + constant */
 LLVMValueRef conv_move(Cg *cg, LLVMValueRef base, LLVMValueRef count, int64_t step);
-LLVMValueRef conv_min(Cg *cg, LLVMValueRef a, LLVMValueRef b);
-LLVMValueRef conv_max(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef conv_ceil(Cg *cg, LLVMValueRef a, int64_t divisor); /* ceil(a / divisor), at least 0 */
 LLVMValueRef conv_sub(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef conv_split(Cg *cg, LLVMValueRef *rest,

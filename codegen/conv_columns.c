@@ -16,18 +16,8 @@ LLVMValueRef conv_sub(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
   return LLVMBuildSub(cg->builder, a, b, "");
 }
 
-LLVMValueRef conv_min(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
-  LLVMValueRef less = LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, "");
-  return LLVMBuildSelect(cg->builder, less, a, b, "");
-}
-
-LLVMValueRef conv_max(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
-  LLVMValueRef less = LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, "");
-  return LLVMBuildSelect(cg->builder, less, b, a, "");
-}
-
 LLVMValueRef conv_ceil(Cg *cg, LLVMValueRef a, int64_t divisor) {
-  LLVMValueRef up = conv_max(cg, cg_add(cg, a, cg_int(cg, divisor - 1)), cg_int(cg, 0));
+  LLVMValueRef up = cg_max(cg, cg_add(cg, a, cg_int(cg, divisor - 1)), cg_int(cg, 0));
   return divisor == 1 ? up : LLVMBuildUDiv(cg->builder, up, cg_int(cg, divisor), "");
 }
 

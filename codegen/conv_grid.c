@@ -124,7 +124,7 @@ static Range valid_taps(Cg *cg, LLVMValueRef i, int64_t count, int64_t taps, int
   if (origin < 0) r.lo = conv_ceil(cg, conv_sub(cg, cg_int(cg, -origin), at), dilation);
   if ((count - 1) * stride + (taps - 1) * dilation + origin >= extent) {
     LLVMValueRef room = conv_ceil(cg, conv_sub(cg, cg_int(cg, extent - origin), at), dilation);
-    r.hi = conv_min(cg, room, cg_int(cg, taps));
+    r.hi = cg_min(cg, room, cg_int(cg, taps));
   }
   return r;
 }
@@ -222,7 +222,7 @@ static void unit_rows(Site *s, LLVMValueRef sample, int side) {
   LLVMValueRef begin = cg_int(cg, 0), end = cg_int(cg, s->grid->gh);
   if (s->blocks > 1) {
     begin = cg_mul(cg, s->block, cg_int(cg, s->plan->rows));
-    end = conv_min(cg, cg_add(cg, begin, cg_int(cg, s->plan->rows)), end);
+    end = cg_min(cg, cg_add(cg, begin, cg_int(cg, s->plan->rows)), end);
   }
   CgLoop l = cg_loop(cg, begin, end, 1);
   s->row = l.index;

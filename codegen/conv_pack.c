@@ -109,7 +109,7 @@ static void transpose_unit(const Unit *u) {
            row);
     cg_loop_end(cg, &l);
   }
-  one_by_one(u, conv_min(cg, count, cg_int(cg, cg->lanes)), end);
+  one_by_one(u, cg_min(cg, count, cg_int(cg, cg->lanes)), end);
 }
 
 /* ---- forward ---- */
@@ -152,7 +152,7 @@ static Kernel pack_forward(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from,
   Cg *cg = p->cg;
   int64_t height = p->spec->kh * p->spec->kw * p->ak;
   LLVMValueRef rows = cg_int(cg, PACK_ROWS), begin = cg_mul(cg, LLVMGetParam(f, 2), rows);
-  copy_unit(p, begin, conv_min(cg, cg_mul(cg, LLVMGetParam(f, 3), rows), cg_int(cg, height)), from,
+  copy_unit(p, begin, cg_min(cg, cg_mul(cg, LLVMGetParam(f, 3), rows), cg_int(cg, height)), from,
             to);
   return (Kernel){.function = f,
                   .units = {0, height},

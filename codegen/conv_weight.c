@@ -87,7 +87,7 @@ static void any_tile(const ConvWeight *w, LLVMValueRef number, const ConvWeightB
   LLVMValueRef column = conv_split(cg, &rest, w->ctiles);
   tile.group = w->groups == 1 ? cg_int(cg, 0) : rest;
   row = cg_add(cg, row, cg_mul(cg, panel, cg_int(cg, w->ptiles)));
-  LLVMValueRef skipped = conv_min(cg, row, cg_int(cg, w->rbig));
+  LLVMValueRef skipped = cg_min(cg, row, cg_int(cg, w->rbig));
   tile.row = cg_add(cg, cg_mul(cg, row, cg_int(cg, w->rsmall)), skipped);
   for (int big = 0; big < 2; big++) {
     int64_t low = big ? 0 : w->rbig, high = big ? w->rbig : w->rtiles;
@@ -113,8 +113,8 @@ static void all_tiles(const ConvWeight *w, Part tiles, const ConvWeightBlock *bl
 /* All of `inner` that lies within number `at` of the pieces of `size`. */
 static Part piece(Cg *cg, Part whole, LLVMValueRef at, int64_t size) {
   LLVMValueRef first = cg_mul(cg, at, cg_int(cg, size));
-  return (Part){conv_max(cg, whole.begin, first),
-                conv_min(cg, whole.end, cg_add(cg, first, cg_int(cg, size)))};
+  return (Part){cg_max(cg, whole.begin, first),
+                cg_min(cg, whole.end, cg_add(cg, first, cg_int(cg, size)))};
 }
 
 /* A loop over the pieces of `size` that `whole`, which is not empty, touches. */
@@ -154,9 +154,9 @@ static void panel_blocks(const ConvWeight *w, LLVMValueRef panel, Part tiles, Pa
   CgLoop outer = cg_loop(cg, samples.begin, samples.end, w->block_samples);
   CgLoop inner = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->oh), w->block_rows);
   ConvWeightBlock block = {
-      outer.index, conv_min(cg, cg_add(cg, outer.index, cg_int(cg, w->block_samples)), samples.end),
+      outer.index, cg_min(cg, cg_add(cg, outer.index, cg_int(cg, w->block_samples)), samples.end),
       inner.index,
-      conv_min(cg, cg_add(cg, inner.index, cg_int(cg, w->block_rows)), cg_int(cg, s->oh))};
+      cg_min(cg, cg_add(cg, inner.index, cg_int(cg, w->block_rows)), cg_int(cg, s->oh))};
   copy_block(w, group, column, &block);
   all_tiles(w, tiles, &block);
   cg_loop_end(cg, &inner);
@@ -192,7 +192,7 @@ static void each_share(ConvWeight *w, LLVMValueRef n, Part units) {
   Part part = piece(cg, units, l.index, tiles);
   part = (Part){conv_sub(cg, part.begin, before), conv_sub(cg, part.end, before)};
   w->dw = conv_move(cg, dw, l.index, count_weights(w));
-  share_panels(w, part, (Part){sample, conv_min(cg, cg_add(cg, sample, each), n)});
+  share_panels(w, part, (Part){sample, cg_min(cg, cg_add(cg, sample, each), n)});
   w->dw = dw;
   cg_loop_end(cg, &l);
 }
@@ -223,7 +223,7 @@ static Kernel reduce_shares(const ConvWeight *w) {
   LLVMValueRef to =
       conv_at(cg, cg_buffer(cg, LLVMGetParam(f, 0), w->spec.weight), w->spec.weight_offset);
   LLVMValueRef begin = cg_mul(cg, LLVMGetParam(f, 2), unit);
-  LLVMValueRef end = conv_min(cg, cg_mul(cg, LLVMGetParam(f, 3), unit), cg_int(cg, size));
+  LLVMValueRef end = cg_min(cg, cg_mul(cg, LLVMGetParam(f, 3), unit), cg_int(cg, size));
   LLVMValueRef whole =
       LLVMBuildAnd(cg->builder, conv_sub(cg, end, begin), cg_int(cg, -cg->lanes), "");
   whole = cg_add(cg, begin, whole);

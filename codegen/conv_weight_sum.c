@@ -8,7 +8,7 @@ static void valid(Cg *cg, LLVMValueRef k, int64_t in, int64_t out, int64_t strid
                   int64_t pad, LLVMValueRef *lo, LLVMValueRef *hi) {
   LLVMValueRef start = conv_sub(cg, cg_int(cg, pad), cg_mul(cg, k, cg_int(cg, dilation)));
   *lo = conv_ceil(cg, start, stride);
-  *hi = conv_min(cg, conv_ceil(cg, cg_add(cg, start, cg_int(cg, in)), stride), cg_int(cg, out));
+  *hi = cg_min(cg, conv_ceil(cg, cg_add(cg, start, cg_int(cg, in)), stride), cg_int(cg, out));
 }
 
 static LLVMValueRef weighted(Cg *cg, LLVMValueRef base, LLVMValueRef i, int64_t step) {
@@ -74,10 +74,10 @@ static void sum_channels(const ConvWeight *w, const ConvWeightTile *tile, Micro 
   valid(cg, tile->kh, s->ih, s->oh, s->stride[0], s->dilation[0], s->pad[0], &top, &bottom);
   valid(cg, tile->kw, s->iw, s->ow, s->stride[1], s->dilation[1], s->pad[2], &left, &right);
   CgLoop samples = micro_loop(cg, m, b->sample, b->samples, 1);
-  CgLoop rows = micro_loop(cg, m, conv_max(cg, top, b->row), conv_min(cg, bottom, b->rows), 1);
+  CgLoop rows = micro_loop(cg, m, cg_max(cg, top, b->row), cg_min(cg, bottom, b->rows), 1);
   LLVMValueRef pixel[] = {samples.index, rows.index, left};
   LLVMValueRef none = cg_int(cg, 0); /* of a tap that lies in the padding for all pixels */
-  sum_pixels(w, tile, m, b, pixel, conv_max(cg, conv_sub(cg, right, left), none));
+  sum_pixels(w, tile, m, b, pixel, cg_max(cg, conv_sub(cg, right, left), none));
   micro_loop_end(cg, m, &rows);
   micro_loop_end(cg, m, &samples);
 }

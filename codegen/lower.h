@@ -105,18 +105,18 @@ typedef struct {
   VEC(BodyReduce) reduces;
   bool reduced[VIEW_RANK];
   int *value_of; /* by node id: 1 + index of the value; 0 none */
-} Body;
+} Draft;
 
-void body_begin(Body *b, Lower *l, const Domain *domain);
-int body_add(Body *b, BodyValue v);
-int body_load(Body *b, const Node *n);
-int body_op(Body *b, Op op, int x, int y, int z);
-int body_number(Body *b, double x);
-void body_put(Body *b, int value, View view);
+void draft_begin(Draft *b, Lower *l, const Domain *domain);
+int draft_add(Draft *b, BodyValue v);
+int draft_load(Draft *b, const Node *n);
+int draft_op(Draft *b, Op op, int x, int y, int z);
+int draft_number(Draft *b, double x);
+void draft_put(Draft *b, int value, View view);
 /* Computes the members of a group (but for `product`, which is BODY_RESULT) and stores what is
  * stored. */
-void body_members(Body *b, const PlanGroup *g, const Node *product);
-PointwiseSpec body_spec(Body *b);
+void draft_members(Draft *b, const PlanGroup *g, const Node *product);
+PointwiseSpec draft_spec(Draft *b);
 
 /* Lowers one kernel of the plan as the current step; false after a reported error. */
 typedef bool LowerStep(Lower *l, const PlanGroup *g, const Node *n);

@@ -52,13 +52,13 @@ static void remark(const Lower *l, const Node *n, const ConvSpec *s) {
 /* Forward and backward-data: an image comes out, through an epilogue unless it is stored as it is.
  */
 static void run_image(Lower *l, const PlanGroup *g, const Node *n, ConvSpec *s, int *out) {
-  Body body;
+  Draft body;
   PointwiseSpec epilogue;
   if (g->members.count > 1 || !has_order(n, image_order)) {
     Domain domain = image_domain(n);
-    body_begin(&body, l, &domain);
-    body_members(&body, g, n);
-    epilogue = body_spec(&body);
+    draft_begin(&body, l, &domain);
+    draft_members(&body, g, n);
+    epilogue = draft_spec(&body);
     s->epilogue = &epilogue;
   } else {
     *out = lower_storage(l, n);
@@ -86,12 +86,12 @@ static void run_weight(Lower *l, const Node *n, ConvSpec *s) {
   memcpy(dense.order, weight_order, sizeof dense.order);
   Memory m = memory_own(&dense);
   Domain domain = lower_domain(&dense);
-  Body b;
-  body_begin(&b, l, &domain);
+  Draft b;
+  draft_begin(&b, l, &domain);
   View from = lower_memory_view(s->weight, MEM_REAL, &m, &n->type, &domain);
-  body_put(&b, body_add(&b, (BodyValue){.kind = BODY_LOAD, .view = from}),
-           lower_view(l, n, &domain));
-  PointwiseSpec spec = body_spec(&b);
+  draft_put(&b, draft_add(&b, (BodyValue){.kind = BODY_LOAD, .view = from}),
+            lower_view(l, n, &domain));
+  PointwiseSpec spec = draft_spec(&b);
   spec.scratch = -1;
   list = lower_pointwise_kernel(l, &spec);
   lower_run(l, &list);

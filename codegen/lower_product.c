@@ -326,12 +326,12 @@ bool lower_product(Lower *l, const PlanGroup *g, const Node *n) {
   Domain domain;
   MatmulSpec s = specify(&p, a, b, &domain);
   if (l->plan->stored[n->id]) s.c.slot = lower_storage(l, n);
-  Body body;
+  Draft body;
   PointwiseSpec epilogue;
   if (g->members.count > 1) {
-    body_begin(&body, l, &domain);
-    body_members(&body, g, n);
-    epilogue = body_spec(&body);
+    draft_begin(&body, l, &domain);
+    draft_members(&body, g, n);
+    epilogue = draft_spec(&body);
     s.epilogue = &epilogue;
   }
   s.scratch = lower_scratch(l, 0);

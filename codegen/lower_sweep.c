@@ -5,8 +5,8 @@
 #include "passes/fusible.h"
 
 /* Runs the body's loop nest; sums of few results over much data may split through scratch. */
-static bool run_body(Lower *l, Body *b) {
-  PointwiseSpec spec = body_spec(b);
+static bool run_body(Lower *l, Draft *b) {
+  PointwiseSpec spec = draft_spec(b);
   if (!spec.nstores && !spec.nreduces) return true;
   spec.scratch = spec.nreduces ? lower_scratch(l, 0) : -1;
   KernelList list = lower_pointwise_kernel(l, &spec);
@@ -20,25 +20,25 @@ static bool run_body(Lower *l, Body *b) {
 bool lower_sweep(Lower *l, const PlanGroup *g, const Node *n) {
   const Node *like = fusible_reduction(n->op) ? n->in[0] : n;
   Domain domain = lower_domain(like);
-  Body b;
-  body_begin(&b, l, &domain);
-  body_members(&b, g, NULL);
+  Draft b;
+  draft_begin(&b, l, &domain);
+  draft_members(&b, g, NULL);
   return run_body(l, &b);
 }
 
 void lower_copy_to(Lower *l, const Node *x, const Domain *domain, View to) {
-  Body b;
-  body_begin(&b, l, domain);
-  body_put(&b, body_load(&b, x), to);
+  Draft b;
+  draft_begin(&b, l, domain);
+  draft_put(&b, draft_load(&b, x), to);
   run_body(l, &b);
 }
 
 static void fill(Lower *l, double value, const Domain *domain, View to) {
-  Body b;
-  body_begin(&b, l, domain);
+  Draft b;
+  draft_begin(&b, l, domain);
   bool integer = to.elem == MEM_U8 || to.elem == MEM_I32;
   BodyKind kind = integer ? BODY_INTEGER : BODY_CONSTANT;
-  body_put(&b, body_add(&b, (BodyValue){.kind = kind, .number = value}), to);
+  draft_put(&b, draft_add(&b, (BodyValue){.kind = kind, .number = value}), to);
   run_body(l, &b);
 }
 
@@ -132,8 +132,8 @@ bool lower_argmax(Lower *l, const PlanGroup *g, const Node *n) {
   int64_t dim = node_int(n, "dim");
   Memory own = memory_own(n);
   View result = {.slot = lower_storage(l, n), .elem = MEM_REAL};
-  Body b;
-  body_begin(&b, l, &domain);
+  Draft b;
+  draft_begin(&b, l, &domain);
   int axis = 0;
   for (int i = 0; i < domain.rank; i++) {
     int d = domain.dim[i];
@@ -146,16 +146,16 @@ bool lower_argmax(Lower *l, const PlanGroup *g, const Node *n) {
   View largest = result;
   largest.slot = lower_scratch(l, plan_bytes(n, l->cg->max_batch, l->cg->real_bytes));
   vec_push(l->arena, &b.reduces,
-           ((BodyReduce){.kind = REDUCE_MAX, .value = body_load(&b, x), .view = largest}));
+           ((BodyReduce){.kind = REDUCE_MAX, .value = draft_load(&b, x), .view = largest}));
   run_body(l, &b);
 
-  Body c;
-  body_begin(&c, l, &domain);
+  Draft c;
+  draft_begin(&c, l, &domain);
   for (int i = 0; i < domain.rank; i++) c.reduced[i] = b.reduced[i];
-  int best = body_add(&c, (BodyValue){.kind = BODY_LOAD, .view = largest});
-  int below = body_op(&c, OP_less, body_load(&c, x), best, 0);
-  int place = body_add(&c, (BodyValue){.kind = BODY_COORD, .dim = axis});
-  int candidate = body_op(&c, OP_select, below, body_number(&c, INFINITY), place);
+  int best = draft_add(&c, (BodyValue){.kind = BODY_LOAD, .view = largest});
+  int below = draft_op(&c, OP_less, draft_load(&c, x), best, 0);
+  int place = draft_add(&c, (BodyValue){.kind = BODY_COORD, .dim = axis});
+  int candidate = draft_op(&c, OP_select, below, draft_number(&c, INFINITY), place);
   vec_push(l->arena, &c.reduces,
            ((BodyReduce){.kind = REDUCE_MIN, .value = candidate, .view = result}));
   return run_body(l, &c);
@@ -182,8 +182,8 @@ bool lower_take_rows(Lower *l, const PlanGroup *g, const Node *n) {
   (void)g;
   const Node *table = n->in[0], *index = n->in[1];
   Domain domain = lower_domain(n);
-  Body b;
-  body_begin(&b, l, &domain);
+  Draft b;
+  draft_begin(&b, l, &domain);
   const Memory *m = &l->plan->memory[table->id];
   View row = {.slot = lower_storage(l, m->owner), .elem = MEM_REAL, .offset = m->offset};
   for (int i = 0; i < domain.rank; i++) {
@@ -191,13 +191,13 @@ bool lower_take_rows(Lower *l, const PlanGroup *g, const Node *n) {
     row.stride[i] = d >= 0 ? m->stride[1 + d] : 0;
   }
   View at = index_view(l, index, table->type.rank - 1, &domain);
-  int which = body_add(&b, (BodyValue){.kind = BODY_LOAD, .view = at});
-  int v = body_add(&b, (BodyValue){.kind = BODY_GATHER,
-                                   .arg = {which},
-                                   .view = row,
-                                   .view_step = m->stride[0],
-                                   .number = (double)table->type.dim[0]});
-  body_put(&b, v, lower_view(l, n, &domain));
+  int which = draft_add(&b, (BodyValue){.kind = BODY_LOAD, .view = at});
+  int v = draft_add(&b, (BodyValue){.kind = BODY_GATHER,
+                                    .arg = {which},
+                                    .view = row,
+                                    .view_step = m->stride[0],
+                                    .number = (double)table->type.dim[0]});
+  draft_put(&b, v, lower_view(l, n, &domain));
   return run_body(l, &b);
 }
 

@@ -46,7 +46,6 @@ Kernel matmul_emit_dot(Cg *cg, const Matmul *mm);
 
 int64_t matmul_most(const Cg *cg, Extent e); /* at the maximum batch */
 LLVMValueRef matmul_extent(Cg *cg, Extent e, LLVMValueRef n);
-LLVMValueRef matmul_min(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 /* Blocks of `size` that cover `extent`. */
 LLVMValueRef matmul_blocks(Cg *cg, LLVMValueRef extent, int64_t size);
 

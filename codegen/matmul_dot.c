@@ -22,7 +22,7 @@ static void lines(Dot *d, LLVMValueRef base, LLVMValueRef first, LLVMValueRef en
   LLVMValueRef last = LLVMBuildSub(cg->builder, end, cg_int(cg, 1), "");
   for (int i = 0; i < count; i++) {
     LLVMValueRef at = cg_add(cg, first, cg_int(cg, i));
-    if (!exact && i) at = matmul_min(cg, at, last);
+    if (!exact && i) at = cg_min(cg, at, last);
     out[i] = cg_at(cg, cg->real, base, cg_mul(cg, at, cg_int(cg, stride)));
   }
 }
@@ -112,7 +112,7 @@ static void put_row(Dot *d, LLVMValueRef row, LLVMValueRef *v) {
   int lanes = power_of_two(mm->nr);
   LLVMValueRef mask = NULL, left = LLVMBuildSub(cg->builder, d->columns_end, d->column, "");
   if (!whole_columns(mm))
-    mask = cg_mask(cg, matmul_min(cg, left, cg_int(cg, mm->nr)), lanes);
+    mask = cg_mask(cg, cg_min(cg, left, cg_int(cg, mm->nr)), lanes);
   else if (lanes != mm->nr)
     mask = cg_mask(cg, cg_int(cg, mm->nr), lanes);
   matmul_put(cg, mm, &d->u, row, d->column, lanes, mask, add_up(cg, v, mm->nr));
@@ -137,7 +137,7 @@ static void put_tile(Dot *d) {
     cg_store(cg, d->acc[i], shelf_at(d, cg_int(cg, 0), i), NULL);
   LLVMValueRef count = cg_int(cg, mm->mr);
   if (!whole_rows(mm))
-    count = matmul_min(cg, count, LLVMBuildSub(cg->builder, d->rows_end, d->row, ""));
+    count = cg_min(cg, count, LLVMBuildSub(cg->builder, d->rows_end, d->row, ""));
   CgLoop l = cg_loop(cg, cg_int(cg, 0), count, 1);
   for (int c = 0; c < mm->nr; c++)
     v[c] = cg_load(cg, cg->real, shelf_at(d, l.index, c), cg->lanes, NULL);
@@ -168,8 +168,8 @@ static void emit_unit(Dot *d) {
   const Matmul *mm = d->mm;
   LLVMValueRef m0 = cg_mul(cg, d->u.row, cg_int(cg, mm->rows)),
                n0 = cg_mul(cg, d->u.column, cg_int(cg, mm->columns));
-  d->rows_end = matmul_min(cg, cg_add(cg, m0, cg_int(cg, mm->rows)), d->u.m);
-  d->columns_end = matmul_min(cg, cg_add(cg, n0, cg_int(cg, mm->columns)), d->u.n);
+  d->rows_end = cg_min(cg, cg_add(cg, m0, cg_int(cg, mm->rows)), d->u.m);
+  d->columns_end = cg_min(cg, cg_add(cg, n0, cg_int(cg, mm->columns)), d->u.n);
   LLVMValueRef pack = NULL;
   if (mm->packed)
     matmul_pack(cg, mm, &pack, d->b, cg_int(cg, 0), d->u.k, n0, d->columns_end, d->room);

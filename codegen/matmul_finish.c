@@ -64,7 +64,7 @@ static void finish_turned(Finish *f) {
   CgLoop columns = cg_loop(cg, zero, f->arg[WIDTH], cg->lanes);
   turn_square(f, columns.index, square);
   LLVMValueRef left = LLVMBuildSub(cg->builder, f->arg[WIDTH], columns.index, "");
-  CgLoop lines = cg_loop(cg, zero, matmul_min(cg, left, cg_int(cg, cg->lanes)), 1);
+  CgLoop lines = cg_loop(cg, zero, cg_min(cg, left, cg_int(cg, cg->lanes)), 1);
   LLVMValueRef at = cg_at(cg, cg->real, square, cg_mul(cg, lines.index, cg_int(cg, cg->lanes)));
   LLVMValueRef row = cg_add(cg, cg_add(cg, f->arg[COLUMN], columns.index), lines.index);
   matmul_put(cg, f->mm, &f->u, row, f->arg[ROW], cg->lanes, mask,

@@ -50,7 +50,7 @@ static void load_group(Pack *p, LLVMValueRef first, LLVMValueRef count, int64_t 
   Cg *cg = p->cg;
   LLVMValueRef last = LLVMBuildSub(cg->builder, count, cg_int(cg, 1), "");
   for (int i = 0; i < matmul_group(cg); i++) {
-    LLVMValueRef line = matmul_min(cg, cg_add(cg, first, cg_int(cg, i)), last);
+    LLVMValueRef line = cg_min(cg, cg_add(cg, first, cg_int(cg, i)), last);
     LLVMValueRef base = cg_at(cg, cg->real, p->from, cg_mul(cg, line, cg_int(cg, stride)));
     v[i] = cg_load(cg, cg->real, cg_at(cg, cg->real, base, at), cg->lanes, mask);
   }
@@ -63,8 +63,7 @@ static void pack_columns(Pack *p) {
   LLVMValueRef v[4], zero = cg_int(cg, 0);
   CgLoop k = cg_loop(cg, zero, p->steps, cg->lanes);
   LLVMValueRef mask = cg_mask(cg, LLVMBuildSub(cg->builder, p->steps, k.index, ""), cg->lanes);
-  CgLoop n =
-      cg_loop(cg, zero, matmul_min(cg, p->columns, cg_int(cg, p->mm->panel)), matmul_group(cg));
+  CgLoop n = cg_loop(cg, zero, cg_min(cg, p->columns, cg_int(cg, p->mm->panel)), matmul_group(cg));
   load_group(p, n.index, p->columns, p->bn, k.index, mask, v);
   LLVMValueRef at = cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->mm->panel)), n.index);
   matmul_turn(cg, v, cg_at(cg, cg->real, p->to, at), p->mm->panel);
@@ -77,7 +76,7 @@ static void pack_elements(Pack *p) {
   Cg *cg = p->cg;
   LLVMValueRef zero = cg_int(cg, 0);
   CgLoop k = cg_loop(cg, zero, p->steps, 1);
-  CgLoop n = cg_loop(cg, zero, matmul_min(cg, p->columns, cg_int(cg, p->mm->panel)), 1);
+  CgLoop n = cg_loop(cg, zero, cg_min(cg, p->columns, cg_int(cg, p->mm->panel)), 1);
   LLVMValueRef from =
       cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->bk)), cg_mul(cg, n.index, cg_int(cg, p->bn)));
   LLVMValueRef to = cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->mm->panel)), n.index);

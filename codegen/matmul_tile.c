@@ -71,7 +71,7 @@ static void row_offsets(Product *p, const Rows *rows, int64_t stride, LLVMValueR
                     : NULL;
   for (int r = 0; r < rows->rows; r++) {
     LLVMValueRef at = cg_int(cg, r);
-    if (most && r) at = matmul_min(cg, at, most);
+    if (most && r) at = cg_min(cg, at, most);
     out[r] = cg_mul(cg, at, cg_int(cg, stride));
   }
 }
@@ -215,9 +215,8 @@ static void wait_row(Product *p, const Rows *rows, const Columns *c, const Micro
 static void put_shelved(Product *p, const Rows *rows, const Columns *c, const Micro *m) {
   Cg *cg = p->cg;
   LLVMValueRef height = cg_int(cg, rows->rows), width = cg_int(cg, (int64_t)m->vectors * cg->lanes);
-  if (rows->clamped)
-    height = matmul_min(cg, height, LLVMBuildSub(cg->builder, p->m1, rows->row, ""));
-  if (c->mask) width = matmul_min(cg, width, LLVMBuildSub(cg->builder, p->u.n, c->column, ""));
+  if (rows->clamped) height = cg_min(cg, height, LLVMBuildSub(cg->builder, p->m1, rows->row, ""));
+  if (c->mask) width = cg_min(cg, width, LLVMBuildSub(cg->builder, p->u.n, c->column, ""));
   for (int i = 0; i < m->rows * m->vectors; i++)
     cg_store(cg, m->acc[i], cg_at(cg, cg->real, p->shelf, cg_int(cg, (int64_t)i * cg->lanes)),
              NULL);
@@ -351,7 +350,7 @@ static void emit_panels(Product *p) {
   Cg *cg = p->cg;
   const Matmul *mm = p->mm;
   LLVMValueRef n0 = cg_mul(cg, p->u.column, cg_int(cg, mm->columns)), column = n0;
-  LLVMValueRef stop = matmul_min(cg, cg_add(cg, n0, cg_int(cg, mm->columns)), p->u.n);
+  LLVMValueRef stop = cg_min(cg, cg_add(cg, n0, cg_int(cg, mm->columns)), p->u.n);
   if (mm->n >= mm->panel) {
     LLVMValueRef end = LLVMBuildSub(cg->builder, stop, cg_int(cg, mm->panel - 1), "");
     CgLoop l = cg_loop(cg, n0, end, mm->panel);
@@ -377,7 +376,7 @@ static void emit_blocks(Product *p) {
   CgLoop l = cg_loop(cg, p->k0, p->u.k, mm->kc);
   LLVMValueRef left = LLVMBuildSub(cg->builder, p->u.k, l.index, ""), block = cg_int(cg, mm->kc);
   p->k0 = l.index;
-  p->steps = !mm->s.k.each && mm->k % mm->kc == 0 ? block : matmul_min(cg, left, block);
+  p->steps = !mm->s.k.each && mm->k % mm->kc == 0 ? block : cg_min(cg, left, block);
   p->first = LLVMBuildICmp(cg->builder, LLVMIntEQ, l.index, cg_int(cg, 0), "");
   p->last = LLVMBuildICmp(cg->builder, LLVMIntSLE, left, block, "");
   emit_panels(p);
@@ -394,7 +393,7 @@ Kernel matmul_emit_broadcast(Cg *cg, const Matmul *mm) {
   p.b = matmul_base(cg, mm, &p.u, &mm->s.b);
   if (mm->partial) p.partial = matmul_partial(cg, mm, &p.u);
   p.m0 = cg_mul(cg, p.u.row, cg_int(cg, mm->rows));
-  p.m1 = matmul_min(cg, cg_add(cg, p.m0, cg_int(cg, mm->rows)), p.u.m);
+  p.m1 = cg_min(cg, cg_add(cg, p.m0, cg_int(cg, mm->rows)), p.u.m);
   emit_blocks(&p);
   matmul_units_end(cg, &p.u);
   matmul_count_units(cg, mm, &out);

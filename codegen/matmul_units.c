@@ -8,11 +8,6 @@ LLVMValueRef matmul_extent(Cg *cg, Extent e, LLVMValueRef n) {
   return cg_add(cg, cg_mul(cg, n, cg_int(cg, e.each)), cg_int(cg, e.fixed));
 }
 
-LLVMValueRef matmul_min(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
-  LLVMValueRef less = LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, "");
-  return LLVMBuildSelect(cg->builder, less, a, b, "");
-}
-
 LLVMValueRef matmul_blocks(Cg *cg, LLVMValueRef extent, int64_t size) {
   LLVMValueRef up = cg_add(cg, extent, cg_int(cg, size - 1));
   return size == 1 ? up : LLVMBuildUDiv(cg->builder, up, cg_int(cg, size), "");
@@ -39,7 +34,7 @@ MatmulUnits matmul_units(Cg *cg, const Matmul *mm, LLVMValueRef function) {
     batch[i] = matmul_extent(cg, mm->s.batch[i], n);
     total = cg_mul(cg, total, batch[i]);
   }
-  LLVMValueRef end = matmul_min(cg, LLVMGetParam(function, 3), total);
+  LLVMValueRef end = cg_min(cg, LLVMGetParam(function, 3), total);
   u.loop = cg_loop(cg, LLVMGetParam(function, 2), end, 1);
   LLVMValueRef left = u.loop.index;
   u.row = split(cg, &left, row_blocks);

@@ -123,9 +123,8 @@ void nest_split(Nest *n, int pos) {
   CgLoop l = cg_loop(cg, lo, hi, n->plan.block);
   nest_carry(n, &l, &c);
   LLVMValueRef end = LLVMBuildAdd(cg->builder, l.index, cg_int(cg, n->plan.block), "");
-  LLVMValueRef past = LLVMBuildICmp(cg->builder, LLVMIntSLT, hi, end, "");
   n->lo[d] = l.index;
-  n->hi[d] = LLVMBuildSelect(cg->builder, past, hi, end, "");
+  n->hi[d] = cg_min(cg, hi, end);
   one_block(n, pos);
   nest_carry_end(n, &l, &c);
   cg_loop_end(cg, &l);

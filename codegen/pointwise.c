@@ -8,11 +8,6 @@ static LLVMValueRef extent_value(Cg *cg, Extent e, LLVMValueRef n) {
   return cg_add(cg, cg_mul(cg, n, cg_int(cg, e.each)), cg_int(cg, e.fixed));
 }
 
-LLVMValueRef pointwise_least(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
-  LLVMValueRef less = LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, "");
-  return LLVMBuildSelect(cg->builder, less, a, b, "");
-}
-
 void pointwise_whole(Nest *n, LLVMValueRef batch) {
   for (int d = 0; d < n->spec->rank; d++) {
     n->lo[d] = cg_int(n->cg, 0);
@@ -25,7 +20,7 @@ void pointwise_whole(Nest *n, LLVMValueRef batch) {
 void pointwise_chunk(Nest *n, int d, LLVMValueRef from, LLVMValueRef to, int64_t chunk) {
   Cg *cg = n->cg;
   n->lo[d] = cg_mul(cg, from, cg_int(cg, chunk));
-  n->hi[d] = pointwise_least(cg, cg_mul(cg, to, cg_int(cg, chunk)), n->hi[d]);
+  n->hi[d] = cg_min(cg, cg_mul(cg, to, cg_int(cg, chunk)), n->hi[d]);
 }
 
 /* Sets the ranges of the unit's dimensions from its number. */

@@ -34,7 +34,6 @@ KernelList reduce_staged(Cg *cg, const PointwiseSpec *spec, const NestPlan *nest
                          const StagePlan *stages);
 
 const char *pointwise_name(Cg *cg, const PointwiseSpec *spec);
-LLVMValueRef pointwise_least(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 void pointwise_whole(Nest *n, LLVMValueRef batch); /* every dimension from end to end */
 void pointwise_chunk(Nest *n, int dim, LLVMValueRef from, LLVMValueRef to, int64_t chunk);
 

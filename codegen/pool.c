@@ -86,8 +86,7 @@ static void axis_at(Pool *p, int axis, LLVMValueRef o) {
   LLVMValueRef last = cg_add(cg, a->start, cg_mul(cg, steps, cg_int(cg, a->step)));
   for (int64_t t = 0; t < a->taps; t++) {
     LLVMValueRef at = cg_add(cg, a->start, cg_int(cg, t * a->step));
-    LLVMValueRef past = LLVMBuildICmp(cg->builder, LLVMIntSLT, last, at, "");
-    a->position[t] = a->full ? at : LLVMBuildSelect(cg->builder, past, last, at, "");
+    a->position[t] = a->full ? at : cg_min(cg, last, at);
   }
 }
 
@@ -235,10 +234,6 @@ static void each_window(Pool *p, LLVMValueRef row_from, LLVMValueRef row_to, LLV
 
 /* ---- units ---- */
 
-static LLVMValueRef least(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
-  return LLVMBuildSelect(cg->builder, LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, ""), a, b, "");
-}
-
 /* Unit u is part u % parts of sample u / parts; parts are `chunk` of `total` rows or channels. */
 static void unit_range(Pool *p, LLVMValueRef u, int64_t chunk, int64_t total, LLVMValueRef *from,
                        LLVMValueRef *to) {
@@ -246,7 +241,7 @@ static void unit_range(Pool *p, LLVMValueRef u, int64_t chunk, int64_t total, LL
   LLVMValueRef parts = cg_int(cg, (total + chunk - 1) / chunk);
   p->sample = LLVMBuildUDiv(cg->builder, u, parts, "");
   *from = cg_mul(cg, LLVMBuildURem(cg->builder, u, parts, ""), cg_int(cg, chunk));
-  *to = least(cg, LLVMBuildAdd(cg->builder, *from, cg_int(cg, chunk), ""), cg_int(cg, total));
+  *to = cg_min(cg, LLVMBuildAdd(cg->builder, *from, cg_int(cg, chunk), ""), cg_int(cg, total));
 }
 
 static void emit_unit(Pool *p, LLVMValueRef u, int64_t chunk) {

@@ -183,8 +183,7 @@ Kernel reduce_combine(Cg *cg, const PointwiseSpec *s, const Partials *p) {
   LLVMValueRef total =
       cg_add(cg, cg_mul(cg, LLVMGetParam(f, 1), cg_int(cg, kept.each)), cg_int(cg, kept.fixed));
   LLVMValueRef from = cg_mul(cg, LLVMGetParam(f, 2), cg_int(cg, COMBINE_UNIT));
-  LLVMValueRef to =
-      pointwise_least(cg, cg_mul(cg, LLVMGetParam(f, 3), cg_int(cg, COMBINE_UNIT)), total);
+  LLVMValueRef to = cg_min(cg, cg_mul(cg, LLVMGetParam(f, 3), cg_int(cg, COMBINE_UNIT)), total);
   CgLoop l = cg_loop(cg, from, to, lanes);
   LLVMValueRef mask =
       vectors ? cg_mask(cg, LLVMBuildSub(cg->builder, to, l.index, ""), lanes) : NULL;

@@ -5,10 +5,6 @@
 
 enum { COLUMN_VECTORS = 4, CLEAR_ELEMENTS = 8192 };
 
-static LLVMValueRef least(Cg *cg, LLVMValueRef a, LLVMValueRef b) {
-  return LLVMBuildSelect(cg->builder, LLVMBuildICmp(cg->builder, LLVMIntSLT, a, b, ""), a, b, "");
-}
-
 typedef struct {
   Cg *cg;
   const PutRowsSpec *spec;
@@ -61,7 +57,7 @@ static Kernel emit_clear(Cg *cg, const PutRowsSpec *s) {
   int64_t rows = s->width < CLEAR_ELEMENTS ? CLEAR_ELEMENTS / s->width : 1;
   LLVMValueRef from = cg_mul(cg, LLVMGetParam(f, 2), cg_int(cg, rows));
   LLVMValueRef to =
-      least(cg, cg_mul(cg, LLVMGetParam(f, 3), cg_int(cg, rows)), cg_int(cg, s->count));
+      cg_min(cg, cg_mul(cg, LLVMGetParam(f, 3), cg_int(cg, rows)), cg_int(cg, s->count));
   CgLoop l = cg_loop(cg, from, to, 1);
   LLVMValueRef row = view_move(cg, &s->table, view_origin(cg, r.buffers, &s->table), 0, l.index);
   each_column(&r, row, NULL, cg_int(cg, 0), cg_int(cg, s->width), clear);
@@ -107,7 +103,7 @@ static Kernel emit_add(Cg *cg, const PutRowsSpec *s) {
   CgLoop l = cg_loop(cg, LLVMGetParam(f, 2), LLVMGetParam(f, 3), 1);
   LLVMValueRef from = cg_mul(cg, l.index, cg_int(cg, columns));
   LLVMValueRef to =
-      least(cg, LLVMBuildAdd(cg->builder, from, cg_int(cg, columns), ""), cg_int(cg, s->width));
+      cg_min(cg, LLVMBuildAdd(cg->builder, from, cg_int(cg, columns), ""), cg_int(cg, s->width));
   add_rows(&r, LLVMGetParam(f, 1), from, to);
   cg_loop_end(cg, &l);
   LLVMBuildRetVoid(cg->builder);

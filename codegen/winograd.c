@@ -187,7 +187,7 @@ static Kernel products(const Winograd *w) {
   CgLoop l = cg_loop(cg, LLVMGetParam(f, 2), LLVMGetParam(f, 3), 1);
   u.unit = l.index;
   u.first = cg_mul(cg, l.index, cg_int(cg, w->block));
-  u.count = conv_min(cg, conv_sub(cg, all, u.first), cg_int(cg, w->block));
+  u.count = cg_min(cg, conv_sub(cg, all, u.first), cg_int(cg, w->block));
   winograd_see(&u);
   over_panels(&u);
   cg_loop_end(cg, &l);

@@ -107,7 +107,7 @@ static void finish_pixel(Put *p, const LLVMValueRef *index, LLVMValueRef result)
   body_complete(&p->body, index, p->lanes, p->mask, result, values);
   for (int r = 0; r < p->e->nreduces; r++) {
     const BodyReduce *reduce = &p->e->reduce[r];
-    LLVMValueRef x = body_widen(cg, values[reduce->value], p->lanes);
+    LLVMValueRef x = body_real(cg, values[reduce->value], p->lanes);
     p->acc[r] = accumulate_term(cg, reduce->kind, p->acc[r], x, p->lanes);
   }
 }

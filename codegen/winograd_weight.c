@@ -66,7 +66,7 @@ Kernel winograd_weights(const Winograd *w) {
   LLVMValueRef weights = p->packed ? cg_buffer(cg, buffers, p->spec->scratch)
                                    : conv_at(cg, cg_buffer(cg, buffers, p->b), p->b_offset);
   LLVMValueRef per = cg_int(cg, UNIT_K), begin = cg_mul(cg, LLVMGetParam(f, 2), per);
-  LLVMValueRef end = conv_min(cg, cg_mul(cg, LLVMGetParam(f, 3), per), cg_int(cg, p->ak));
+  LLVMValueRef end = cg_min(cg, cg_mul(cg, LLVMGetParam(f, 3), per), cg_int(cg, p->ak));
   CgLoop k = cg_loop(cg, begin, end, 1);
   for (int i = 0; i < p->channels.count; i++)
     transform_row(w, &p->channels.run[i], buffers, weights, k.index);
