@@ -31,7 +31,7 @@ const char options_help[] =
     "  --program=NAME         infer evaluate train grad grad_eval apply, for --stop-after and "
     "--emit=plan\n"
     "  --verify-each          check the graph, and interpret it, around every pass\n"
-    "  --remarks              say what fused and what did not\n"
+    "  --remarks              say what fused and what did not, and how convolutions run\n"
     "  --time-passes          where the time went\n"
     "  --no-ir                leave the graph's text out of the artifact (dlrun check needs it)\n"
     "  -j N                   threads for code generation\n"

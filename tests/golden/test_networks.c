@@ -67,11 +67,22 @@ static void second_derivatives(void **state) {
   arena_free(a);
 }
 
-/* Divided by the batch at the end: with one sample nothing is rounded. */
-static void whole_numbers_are_exact(void **state) {
+/* Every kind of processor; three threads give the same bits. */
+static void winograd(void **state) {
   (void)state;
   Arena *a = arena_new();
-  Graph *g = load_own(a, "integer");
+  Graph *g = load_own(a, "winograd");
+  for (int k = 0; k < 3; k++)
+    for (int real = 4; real <= 8; real += 4)
+      check(g, (GoldenCase){.real_bytes = real, .level = 3, .cpu = cpus[k], .n = 1 + k, .max_batch = 4, .threads = 3});
+  check(g, (GoldenCase){.real_bytes = 4, .level = 3, .n = 4, .max_batch = 4});
+  arena_free(a);
+}
+
+/* Divided by the batch at the end: with one sample nothing is rounded. */
+static void check_whole_numbers(const char *name) {
+  Arena *a = arena_new();
+  Graph *g = load_own(a, name);
   for (int level = 0; level <= 3; level += 3) {
     GoldenCase c = {.real_bytes = 4, .level = level, .n = 1, .max_batch = 4, .tolerance = 0, .seed = 3, .integers = true};
     assert_true(golden_check(g, &c) > 0);
@@ -81,11 +92,18 @@ static void whole_numbers_are_exact(void **state) {
   arena_free(a);
 }
 
+static void whole_numbers_are_exact(void **state) {
+  (void)state;
+  check_whole_numbers("integer");
+  check_whole_numbers("winograd_integer");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(iris),           cmocka_unit_test(regression_mlp), cmocka_unit_test(mixer),
       cmocka_unit_test(concat_dropout), cmocka_unit_test(residual),       cmocka_unit_test(mnist_cnn),
       cmocka_unit_test(second_derivatives), cmocka_unit_test(whole_numbers_are_exact),
+      cmocka_unit_test(winograd),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
