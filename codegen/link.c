@@ -43,11 +43,22 @@ const char *link_workspace(Arena *a, const char **why) {
   return NULL;
 }
 
+static bool is_entry(const struct dirent64 *e) {
+  return strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+}
+
+/* Without opendir, which allocates: the end of a process calls this, from a signal's handler too.
+ */
 void link_workspace_remove(const char *folder) {
-  DIR *d = opendir(folder);
-  for (struct dirent *e; d && (e = readdir(d));)
-    if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) unlinkat(dirfd(d), e->d_name, 0);
-  if (d) closedir(d);
+  _Alignas(struct dirent64) char room[4096];
+  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  for (ssize_t n; fd >= 0 && (n = getdents64(fd, room, sizeof room)) > 0;)
+    for (ssize_t at = 0; at < n;) {
+      const struct dirent64 *e = (const struct dirent64 *)(room + at);
+      if (is_entry(e)) unlinkat(fd, e->d_name, 0);
+      at += e->d_reclen;
+    }
+  if (fd >= 0) close(fd);
   rmdir(folder);
 }
 
@@ -108,7 +119,10 @@ static bool run_command(Command *c, const char **why) {
   return run(c->arena, c->list.at, why);
 }
 
+/* Linked under a name of its own, which the file keeps in its version definitions, and then copied:
+ * the same network gives the same bytes. */
 static bool link_shared(const Link *l, const char *out, const char **why) {
+  const char *linked = arena_printf(l->arena, "%s/%s.so", l->folder, l->symbol);
   const char *script = arena_printf(l->arena, "%s/exports", l->folder);
   const char *text = arena_printf(l->arena, "DLC_1 { global: %s; local: *; };\n", l->symbol);
   if (!write_file(l->arena, script, text, why)) return false;
@@ -116,14 +130,15 @@ static bool link_shared(const Link *l, const char *out, const char **why) {
   argument(&c, "cc");
   argument(&c, "-shared");
   argument(&c, "-o");
-  argument(&c, out);
+  argument(&c, linked);
   inputs(&c, l);
   argument(&c, arena_printf(l->arena, "-Wl,--version-script=%s", script));
   argument(&c, "-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--hash-style=both");
   argument(&c, "-Wl,--no-undefined");
   argument(&c, "-lm");
   argument(&c, "-lpthread");
-  return run_command(&c, why);
+  const char *copy[] = {"cp", linked, out, NULL};
+  return run_command(&c, why) && run(l->arena, copy, why);
 }
 
 static bool link_object(const Link *l, const char *out, const char **why) {
@@ -146,18 +161,16 @@ static bool link_archive(const Link *l, const char *out, const char **why) {
   return link_object(l, member, why) && run(l->arena, argv, why);
 }
 
-bool link_artifact(Arena *a, LinkKind kind, int count, const char *const *objects,
-                   const char *symbol, const char *out, const char **why) {
+bool link_artifact(Arena *a, LinkKind kind, const char *folder, int count,
+                   const char *const *objects, const char *symbol, const char *out,
+                   const char **why) {
   static bool (*const rule[])(const Link *, const char *, const char **) = {
       [LINK_SHARED] = link_shared, [LINK_OBJECT] = link_object, [LINK_ARCHIVE] = link_archive};
   Link l = {.arena = a,
-            .count = count,
-            .objects = objects,
+            .folder = folder,
+            .runtime = find_runtime(a, why),
             .symbol = symbol,
-            .folder = link_workspace(a, why)};
-  if (!l.folder) return false;
-  l.runtime = find_runtime(a, why);
-  bool ok = l.runtime && rule[kind](&l, as_path(a, out), why);
-  link_workspace_remove(l.folder);
-  return ok;
+            .count = count,
+            .objects = objects};
+  return l.runtime && rule[kind](&l, as_path(a, out), why);
 }

@@ -9,10 +9,11 @@
 
 typedef enum { LINK_SHARED, LINK_OBJECT, LINK_ARCHIVE } LinkKind;
 
-/* Links a network's object files with the runtime into `out`, showing nothing but `symbol`. False
- * with *why set, and then `out` may be there in part. */
-bool link_artifact(Arena *a, LinkKind kind, int count, const char *const *objects,
-                   const char *symbol, const char *out, const char **why);
+/* Links a network's object files with the runtime into `out`, showing nothing but `symbol`, by way
+ * of `folder`. False with *why set, and then `out` may be there in part. */
+bool link_artifact(Arena *a, LinkKind kind, const char *folder, int count,
+                   const char *const *objects, const char *symbol, const char *out,
+                   const char **why);
 
 /* A fresh private folder for intermediate files, NULL with *why set; and its removal with the plain
  * files in it. */

@@ -7,6 +7,7 @@
 #include "codegen/link.h"
 #include "codegen/object.h"
 #include "codegen/parts.h"
+#include "driver/fatal.h"
 #include "driver/output.h"
 
 typedef struct {
@@ -77,12 +78,14 @@ static bool write_code(Compilation *c, const Artifact *art, const Kind *k, Cg *c
   if (!k->linked) return object_emit(cg, k->object, out, &why) || fail(c, why);
   const char *folder = link_workspace(c->arena, &why);
   if (!folder) return fail(c, why);
+  fatal_remove(folder);
   int count = c->options->jobs;
   const char **objects = ARENA_ARRAY(c->arena, const char *, count);
   for (int i = 0; i < count; i++) objects[i] = arena_printf(c->arena, "%s/network%d.o", folder, i);
   const char *symbol = arena_printf(c->arena, "dlc_v1_%s", art->source->name);
-  bool ok = emit_objects(c, cg, count, objects) &&
-            (link_artifact(c->arena, k->link, count, objects, symbol, out, &why) || fail(c, why));
+  bool ok =
+      emit_objects(c, cg, count, objects) &&
+      (link_artifact(c->arena, k->link, folder, count, objects, symbol, out, &why) || fail(c, why));
   link_workspace_remove(folder);
   return ok;
 }
@@ -93,10 +96,13 @@ typedef struct {
   const char *header, *fresh_header; /* NULL beside code that is not linked */
 } Files;
 
+static bool is_text(const Kind *k) { return k->kind == EMIT_ASM || k->kind == EMIT_LLVM; }
+
 static bool begin_files(Compilation *c, const Kind *k, Files *f) {
   const Options *o = c->options;
   const char *source = arena_printf(c->arena, "%s%s", stem(c->arena, o->input), k->suffix);
   *f = (Files){.out = o->output ? o->output : source};
+  if (output_is_stdout(f->out)) return is_text(k) || fail(c, "only text goes to standard output");
   f->fresh = output_fresh(c, f->out);
   if (!k->linked) return output_check(c, f->out);
   f->header = arena_printf(c->arena, "%s.h", stem(c->arena, f->out));
@@ -108,6 +114,7 @@ static bool begin_files(Compilation *c, const Kind *k, Files *f) {
 
 static bool write_files(Compilation *c, const Artifact *art, const Kind *k, Cg *cg,
                         const Files *f) {
+  if (output_is_stdout(f->out)) return write_code(c, art, k, cg, f->out); /* "-" is LLVM's too */
   bool ok = write_code(c, art, k, cg, f->fresh);
   if (!k->linked) return output_commit(c, f->fresh, f->out, ok);
   Str text = str_new(c->arena);

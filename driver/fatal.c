@@ -1,11 +1,13 @@
 #include "driver/fatal.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "codegen/link.h"
 #include "codegen/object.h"
 #include "driver/driver.h"
 
@@ -19,10 +21,14 @@ void fatal_remove(const char *temporary) {
   names++;
 }
 
-void fatal_forget(void) { names = 0; }
-
 static void clean_up(void) {
-  for (int i = 0; i < names; i++) unlink(name[i]);
+  for (int i = 0; i < names; i++)
+    if (unlink(name[i]) && errno == EISDIR) link_workspace_remove(name[i]);
+}
+
+void fatal_finish(void) {
+  clean_up();
+  names = 0;
 }
 
 /* C++ without memory aborts, in the middle of anything. */

@@ -4,9 +4,10 @@
 #define DLC_DRIVER_FATAL_H
 
 void fatal_install(void);
-/* To be removed by such an end; the name must live until fatal_forget. */
+/* A file or a workspace (codegen/link.h), to be removed by such an end; the name must live until
+ * fatal_finish. */
 void fatal_remove(const char *temporary);
-/* The process ends well; nothing is to be removed any more. */
-void fatal_forget(void);
+/* The process ends well: removes what is left all the same, as where it could not be before. */
+void fatal_finish(void);
 
 #endif

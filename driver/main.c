@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
   } else {
     status = run(&o, a);
   }
-  fatal_forget();
+  fatal_finish();
   arena_free(a);
   return status;
 }

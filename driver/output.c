@@ -38,6 +38,8 @@ static bool try_file(Compilation *c, const char *path) {
   return true;
 }
 
+bool output_is_stdout(const char *path) { return path && !strcmp(path, "-"); }
+
 static bool is_special(const char *path) {
   struct stat s;
   return !stat(path, &s) && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
@@ -53,7 +55,7 @@ bool output_check(Compilation *c, const char *path) {
 }
 
 bool output_check_text(Compilation *c, const char *path) {
-  return !path || is_special(path) || output_check(c, path);
+  return !path || output_is_stdout(path) || is_special(path) || output_check(c, path);
 }
 
 /* ---- after it ---- */
@@ -74,7 +76,7 @@ bool output_write(Compilation *c, const char *fresh, const char *path, const cha
 }
 
 bool output_text(Compilation *c, const char *path, const char *text) {
-  if (!path) {
+  if (!path || output_is_stdout(path)) {
     bool ok = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
     return ok || refuse(c, "standard output", strerror(errno));
   }

@@ -6,9 +6,12 @@
 #include "driver/driver.h"
 
 /* False after an error: a file of this name cannot be made, or is the input. Text may also go to
- * what is no regular file, as /dev/null; `path` NULL is stdout. */
+ * what is no regular file, as /dev/null; `path` NULL or "-" is stdout. */
 bool output_check(Compilation *c, const char *path);
 bool output_check_text(Compilation *c, const char *path);
+
+/* The name is "-". */
+bool output_is_stdout(const char *path);
 
 /* The temporary name. */
 const char *output_fresh(Compilation *c, const char *path);

@@ -41,6 +41,26 @@ for kind in so obj lib asm llvm bc ir ast dot math plan summary header; do
   [ "$(wc -c <out)" -gt 100 ] || complain "--emit=$kind wrote little"
   [ -z "$(ls ./*.tmp* 2>/dev/null)" ] || complain "--emit=$kind left $(ls ./*.tmp*)"
 done
+
+# The same bytes each time, under a name that holds the process's number in between.
+mkdir first again
+for kind in so obj lib asm llvm bc header ir; do
+  for folder in first again; do (cd $folder && "$build/dlc" ../net.net -g --emit=$kind -o out); done
+  cmp first/out again/out || complain "--emit=$kind differs from run to run"
+done
+
+# Standard output takes text.
+for kind in asm llvm ir ast dot math plan summary header; do
+  "$build/dlc" net.net --emit=$kind -o out || complain "--emit=$kind fails"
+  "$build/dlc" net.net --emit=$kind -o - | cmp - out || complain "--emit=$kind -o - differs"
+done
+for kind in so obj lib bc; do
+  [ "$("$build/dlc" net.net --emit=$kind -o - 2>&1)" = "dlc: error: only text goes to standard output" ] ||
+    complain "--emit=$kind -o - is not refused"
+done
+"$build/dlc" net.net -S -o - >/dev/full 2>said && complain "-S: a full standard output is no failure"
+grep -q "No space left on device" said || complain "$(cat said)"
+[ ! -e ./- ] || complain "a file is called -"
 "$build/dlc" net.net --emit=ir -o /dev/null || complain "/dev/null takes no text"
 [ -c /dev/null ] || complain "/dev/null is no device any more"
 [ $failures = 0 ]

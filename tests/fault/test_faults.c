@@ -3,6 +3,7 @@
  * a whole one. DLC_FAULTS=all tries every n; otherwise some, evenly. */
 #include "tests/dlrun/run.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -92,6 +93,7 @@ static void enter(const Case *c, const char *kind, long n, int words_to) {
   setenv("FAULT_KIND", kind, 1);
   setenv("FAULT_AT", number, 1);
   setenv("FAULT_COUNT", B "count", 1);
+  setenv("TMPDIR", B "tmp", 1);
   setenv("LD_PRELOAD", SHIM, 1);
   int nowhere = open("/dev/null", O_WRONLY);
   dup2(strcmp(c->program, API) ? nowhere : words_to, 1);
@@ -205,6 +207,11 @@ static void check_run(const Case *c, const char *kind, long n, int status, const
   for (int i = 0; i < MOST_OUTPUTS && c->outputs[i]; i++)
     if (!output_fine(c, c->outputs[i], reference[i], fine))
       complain(c, kind, n, "leaves half a file", c->outputs[i]);
+  if (rmdir(B "tmp")) {
+    complain(c, kind, n, "leaves something in TMPDIR", strerror(errno));
+    run_program("rm", "-rf " B "tmp");
+  }
+  mkdir(B "tmp", 0777);
   tolerated += fine;
 }
 
@@ -296,6 +303,7 @@ static int prepare(void **state) {
   (void)state;
   static const char *const word[] = {"ant", "bee", "cow"};
   mkdir(B "log", 0777);
+  mkdir(B "tmp", 0777);
   FILE *f = fopen(B "net.net", "w");
   fputs(net, f);
   fclose(f);
