@@ -84,8 +84,9 @@ static double magnitude(Gen *g, const Node *n) {
   return largest;
 }
 
-/* Neither huge nor, like the sum of what has been normalised, nothing but rounding. */
+/* Neither huge nor, like the sum of what has been normalised, nothing but rounding. NULL for NULL. */
 static Node *tamed(Gen *g, Node *n) {
+  if (!n) return NULL;
   double size = magnitude(g, n);
   if (isinf(size) || (size > 0 && size < 1e-9)) return NULL;
   if (size < 15) return n;
@@ -125,7 +126,7 @@ static Node *try_op(Gen *g, Op op) {
   Attr attr[SIG_ATTRS] = {{0}};
   Node *n = NULL;
   if (draw_operands(g, op, &nin, in, attr)) n = gen_node(g, op, nin, in, attr);
-  if (n) n = tamed(g, n);
+  n = tamed(g, n);
   if (!n) g->graph->nodes.count = before, g->leaves = leaves, g->layers = layers;
   return n;
 }

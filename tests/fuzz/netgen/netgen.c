@@ -120,6 +120,7 @@ static int run(const Options *o) {
   int64_t lanes = 0;
   for (; read(pipes[0], &t, sizeof t) == sizeof t; lanes++) add(&sum, &t);
   while (wait(NULL) > 0) continue;
+  if (lanes < o->jobs) printf("netgen: the generator itself crashed\n");
   print_total(&sum);
   return sum.failures || lanes < o->jobs || !sum.compared;
 }
