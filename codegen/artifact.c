@@ -34,11 +34,19 @@ static bool compile_program(Artifact *art, Arena *a, const PassOptions *options,
   return true;
 }
 
+static bool find_ranges(Artifact *art, Arena *a) {
+  OpError e = {.arena = a};
+  art->range = index_ranges(art->source, a, &e);
+  if (!art->range) diag_error(art->diags, (Span){0}, "%s", e.text);
+  return art->range;
+}
+
 bool artifact_compile(Artifact *art, Arena *a, const PassOptions *options, bool inference_only) {
   static const Program training[] = {PROGRAM_GRAD, PROGRAM_TRAIN, PROGRAM_EVALUATE,
                                      PROGRAM_GRAD_EVAL, PROGRAM_APPLY};
   bool train = has_loss(art->source) && !inference_only;
   art->source->train.batch = art->max_batch;
+  if (!find_ranges(art, a)) return false;
   if (!train) return compile_program(art, a, options, PROGRAM_INFER);
   for (size_t i = 0; i < sizeof training / sizeof *training; i++)
     if (!compile_program(art, a, options, training[i])) return false;

@@ -5,6 +5,7 @@
 
 #include "codegen/block.h"
 #include "codegen/cg.h"
+#include "ir/index.h"
 #include "passes/pipeline.h"
 
 typedef struct {
@@ -15,6 +16,7 @@ typedef struct {
   bool keep_ir;
   bool remarks; /* say which convolutions are computed how */
   Diags *diags;
+  const IndexRange *range;            /* of the source's leaves; set by artifact_compile */
   int64_t arena_bytes[PROGRAM_COUNT]; /* with scratch, at max_batch; set by artifact_emit */
 } Artifact;
 

@@ -74,30 +74,39 @@ static LLVMValueRef tensor_record(Cg *cg, const char *name, const Node *n, int e
   return record_end(&r);
 }
 
-/* How many values an integer leaf may take: its classes, or the rows of the smallest table that it
- * indexes. */
-static int64_t value_count(const Graph *g, const Node *leaf) {
-  int64_t count = node_int(leaf, "classes");
-  for (int i = 0; i < g->nodes.count; i++) {
-    const Node *n = g->nodes.at[i];
-    if (n->op != OP_embedding || n->in[0] != leaf) continue;
-    int64_t rows = node_int(n, "count");
-    if (!count || rows < count) count = rows;
-  }
-  return count;
-}
-
-static int put_leaves(Record *r, const Artifact *art, Arena *a, Op op) {
+static void put_leaves(Record *r, const Artifact *art, Arena *a, Op op) {
   VEC(LLVMValueRef) rows = {0};
   for (int i = 0; i < art->source->nodes.count; i++) {
     const Node *n = art->source->nodes.at[i];
     if (n->op == op)
       vec_push(a, &rows,
                tensor_record(r->cg, node_str(n, "name"), n, elem_code(r->cg, n->type.elem),
-                             value_count(art->source, n)));
+                             art->range[i].all));
   }
   put_table(r, rows.at, rows.count);
-  return rows.count;
+}
+
+static LLVMValueRef limits_of(Cg *cg, const IndexRange *range, int64_t elements, Arena *a) {
+  if (!range->each) return LLVMConstNull(cg->ptr);
+  LLVMValueRef *limit = ARENA_ARRAY(a, LLVMValueRef, elements + 1);
+  for (int64_t k = 0; k < elements; k++)
+    limit[k] = LLVMConstInt(cg->i32, (uint64_t)range->each[k], 0);
+  return constant(cg, LLVMConstArray2(cg->i32, limit, (uint64_t)elements));
+}
+
+/* Of inputs, then targets. */
+static void put_limits(Record *r, const Artifact *art, Arena *a) {
+  static const Op leaves[] = {OP_input, OP_target};
+  VEC(LLVMValueRef) rows = {0};
+  bool any = false;
+  for (int k = 0; k < 2; k++)
+    for (int i = 0; i < art->source->nodes.count; i++) {
+      const Node *n = art->source->nodes.at[i];
+      if (n->op != leaves[k]) continue;
+      vec_push(a, &rows, limits_of(r->cg, &art->range[i], type_elements(&n->type), a));
+      any |= art->range[i].each != NULL;
+    }
+  put_table(r, rows.at, any ? rows.count : 0);
 }
 
 static int count_ops(const Graph *g, Op op) {
@@ -264,6 +273,7 @@ void descriptor_emit(Cg *cg, const Artifact *art, const Block *block, const Prog
   put_training(&r, art);
   put_ir(&r, art, a);
   put(&r, api);
+  put_limits(&r, art, a);
   LLVMValueRef value = record_end(&r);
   LLVMValueRef model =
       LLVMAddGlobal(cg->module, LLVMTypeOf(value), arena_printf(a, "dlc_v1_%s", g->name));

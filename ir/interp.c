@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/index.h"
+
 struct Interp {
   Arena *arena;
   const Graph *graph;
@@ -313,12 +315,8 @@ static int64_t index_limit(const Graph *g) {
   int64_t limit = 10;
   for (int i = 0; i < g->nodes.count; i++) {
     const Node *n = g->nodes.at[i];
-    bool counts = n->op == OP_put_rows || n->op == OP_embedding;
-    int64_t rows = n->op == OP_take_rows ? n->in[0]->type.dim[0]
-                   : counts              ? node_int(n, "count")
-                   : n->op == OP_one_hot ? node_int(n, "classes")
-                                         : limit;
-    if (rows < limit) limit = rows;
+    int64_t bound;
+    if (index_operand(n, &bound) && bound < limit) limit = bound;
   }
   return limit;
 }

@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 #define DLC_ABI_VERSION 1
-#define DLC_ABI_MINOR 1 /* counts additions to the end of dlc_api and dlc_model */
+#define DLC_ABI_MINOR 2 /* counts additions to the end of dlc_api and dlc_model */
 
 enum {
   DLC_OK = 0,
@@ -47,7 +47,7 @@ typedef struct {
   int32_t rank;
   int64_t dim[8];
   int64_t elements; /* of one sample */
-  int32_t classes;  /* k for class[k], else 0 */
+  int32_t classes;  /* inputs and targets: labels and indices are from 0 to classes - 1; 0: any */
   int32_t shared;   /* outputs only: one value for the whole batch */
 } dlc_tensor;
 
@@ -145,6 +145,9 @@ typedef struct {
   const dlc_training *training; /* NULL: inference only */
   const char *ir;               /* the graph's text, NUL-terminated; NULL when stripped */
   const dlc_api *api;
+  /* Of inputs, then targets: what each element of a sample must stay below (0: any) where they
+   * differ, `classes` being 0; NULL for the others. NULL: there are none. Since minor 2. */
+  const int32_t *const *limits;
 } dlc_model;
 
 typedef enum { DLC_INFERENCE = 0, DLC_TRAINING = 1 } dlc_mode;

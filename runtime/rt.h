@@ -100,9 +100,10 @@ int run_forward(dlc_session *s, int eval, int64_t n, const void *const *inputs,
 int run_backward(dlc_session *s, void *const *input_gradients);
 int run_apply(dlc_session *s);
 
-/* DLC_OK, DLC_EINVAL for a missing pointer, DLC_ELABEL for a label or index out of range. */
-int check_tensors(dlc_session *s, const dlc_tensor *t, int32_t count, int64_t n,
-                  const void *const *data);
+/* DLC_OK, DLC_EINVAL for a missing pointer, DLC_ELABEL for a label or index out of range. `limits`:
+ * of these tensors, or NULL. */
+int check_tensors(dlc_session *s, const dlc_tensor *t, const int32_t *const *limits, int32_t count,
+                  int64_t n, const void *const *data);
 /* The first of the comma-separated features that this processor and system lack, or NULL; *length
  * its length. */
 const char *cpu_missing(const char *features, size_t *length);
@@ -114,8 +115,8 @@ int param_set(dlc_session *s, int32_t index, const void *in);
 int param_get_gradient(const dlc_session *s, int32_t index, void *out);
 void *param_data(dlc_session *s, int32_t index);
 int param_initialize(dlc_session *s, uint64_t seed);
-/* A new session's parameters are drawn, with seed 0, when first needed: loading a file does without.
- * Where that could fail they are drawn at once. */
+/* A new session's parameters are drawn, with seed 0, when first needed: loading a file does
+ * without. Where that could fail they are drawn at once. */
 int param_start(dlc_session *s);
 void param_ensure(const dlc_session *s);
 

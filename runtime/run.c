@@ -22,8 +22,10 @@ static int check_inputs(dlc_session *s, int64_t n, const void *const *inputs,
   if (n < 1 || n > m->max_batch)
     return rt_error(s, DLC_EINVAL, "a batch of %lld: from 1 to %lld is compiled in", (long long)n,
                     (long long)m->max_batch);
-  int code = check_tensors(s, m->inputs, m->input_count, n, inputs);
-  if (code == DLC_OK && targets) code = check_tensors(s, m->targets, m->target_count, n, targets);
+  const int32_t *const *limits = m->limits, *const *rest = limits ? limits + m->input_count : NULL;
+  int code = check_tensors(s, m->inputs, limits, m->input_count, n, inputs);
+  if (code == DLC_OK && targets)
+    code = check_tensors(s, m->targets, rest, m->target_count, n, targets);
   if (code != DLC_OK) return code;
   for (int i = 0; i < m->input_count; i++) s->inputs[i] = inputs[i];
   for (int i = 0; i < m->target_count; i++)

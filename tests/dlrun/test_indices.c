@@ -1,5 +1,5 @@
-/* Indices and labels of compiled networks: every bit of them counts, however they are moved before
- * they are used. */
+/* Indices and labels of compiled networks: every bit of them counts and their range is checked,
+ * however they are moved before they are used. */
 #include <dlfcn.h>
 #include <stdint.h>
 
@@ -79,7 +79,99 @@ static void test_large(void **state) {
   }
 }
 
+/* ---- ranges ---- */
+
+/* Two samples; the second one's values are `given`, the first one's 0. Says what the session does.
+ */
+typedef struct {
+  const char *body, *error; /* NULL: all is well */
+  int32_t given[2][4];      /* of the inputs and targets in their order */
+} Range;
+
+#define HEAD "network ranges { param p : f32[1] = zeros; output o = p; "
+#define MOVED \
+  "input i : i32[4]; loss sum(i |> reshape([2, 2]) |> transpose(0, 1) |> embedding(10, 1));"
+#define LABEL "input x : f32[3]; input k : i32; z = x |> linear(3) as z; loss cross_entropy(z, k);"
+#define COLUMNS                                        \
+  "input i : i32[3];"                                  \
+  "a = i |> slice(0, 0, 1) |> embedding(10, 2) as a;"  \
+  "b = i |> slice(0, 1, 2) |> embedding(100, 2) as b;" \
+  "loss sum(a) + sum(b) + sum(slice(i, 0, 2, 3));"
+#define LEAST         \
+  "input i : i32[4];" \
+  "loss sum(i |> embedding(10, 1) as a) + sum(i |> reshape([2, 2]) |> embedding(5, 1) as b);"
+#define JOINED                          \
+  "input i : i32[1]; input j : i32[2];" \
+  "loss sum(concat(i, j) |> embedding(7, 1));"
+#define TARGET                                               \
+  "param s : f32[2, 2, 3] = zeros; target y : class[10][4];" \
+  "loss cross_entropy(s, reshape(y, [2, 2]));"
+#define METRIC                                                                \
+  "input x : f32[3]; input k : i32[1]; z = x |> linear(3) as z; loss sum(z);" \
+  "metric accuracy(z, squeeze(k, 0));"
+#define OWN                             \
+  "input i : i32[2]; input k : i32[2];" \
+  "loss sum(reshape(i, [2, 1]) |> embedding(4, 1)) + sum(k);"
+
+static const Range ranges[] = {
+    {MOVED, NULL, {{9, 0, 1, 2}}},
+    {MOVED, "i of sample 1 is 10, which is not from 0 to 9", {{0, 1, 10, 2}}},
+    {MOVED, "i of sample 1 is -5, which is not from 0 to 9", {{0, 1, 2, -5}}},
+    {LABEL, NULL, {{0}, {2}}},
+    {LABEL, "k of sample 1 is 7, which is not from 0 to 2", {{0}, {7}}},
+    {LABEL, "k of sample 1 is -2, which is not from 0 to 2", {{0}, {-2}}},
+    {COLUMNS, NULL, {{9, 99, -12345}}},
+    {COLUMNS, "i of sample 1 is 10, which is not from 0 to 9", {{10, 99, 0}}},
+    {COLUMNS, "i of sample 1 is 100, which is not from 0 to 99", {{9, 100, 0}}},
+    {LEAST, NULL, {{4, 4, 4, 4}}},
+    {LEAST, "i of sample 1 is 5, which is not from 0 to 4", {{4, 4, 5, 4}}},
+    {JOINED, NULL, {{6}, {6, 6}}},
+    {JOINED, "j of sample 1 is 7, which is not from 0 to 6", {{6}, {6, 7}}},
+    {TARGET, NULL, {{2, 2, 2, 2}}},
+    {TARGET, "y of sample 1 is 3, which is not from 0 to 2", {{2, 2, 2, 3}}},
+    {METRIC, NULL, {{0}, {2}}},
+    {METRIC, "k of sample 1 is 3, which is not from 0 to 2", {{0}, {3}}},
+    {OWN, NULL, {{3, 0}, {99, -99}}},
+};
+
+static void check_range(const Range *r) {
+  char net[1000];
+  snprintf(net, sizeof net, HEAD "%s } train { batch 2; }", r->body);
+  Compiled c = compile(net, "");
+  const dlc_model *m = c.model;
+  int32_t values[2][8] = {{0}};
+  const void *data[2];
+  for (int t = 0; t < m->input_count + m->target_count; t++) {
+    int64_t each =
+        t < m->input_count ? m->inputs[t].elements : m->targets[t - m->input_count].elements;
+    memcpy(values[t] + each, r->given[t], (size_t)each * sizeof(int32_t));
+    data[t] = values[t];
+  }
+  int status = m->api->forward(c.session, 0, 2, data, data + m->input_count, NULL, NULL, NULL);
+  assert_int_equal(status, r->error ? DLC_ELABEL : DLC_OK);
+  if (r->error) assert_string_equal(m->api->error_text(c.session, status), r->error);
+  done(&c);
+}
+
+static void test_ranges(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+    print_message("%zu: %s\n", i, ranges[i].body);
+    check_range(&ranges[i]);
+  }
+}
+
+/* Data that dlrun makes up is within ranges too. */
+static void test_made_up(void **state) {
+  (void)state;
+  Compiled c = compile(HEAD COLUMNS "}", "");
+  done(&c);
+  expect(0, "train", dlrun("bench %s --batch 8", B "net.so"));
+  expect(0, "grad.a.weight", dlrun("check %s --batch 8", B "net.so"));
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_large)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_large), cmocka_unit_test(test_ranges),
+                                     cmocka_unit_test(test_made_up)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
