@@ -1,8 +1,9 @@
 /* Where it pays, the cut into units, and the products. See winograd.h. */
 #include "codegen/winograd.h"
 
-/* ROOM: bytes of stack for V and M. TILES: so many would do for the best register tile. */
-enum { ROOM = 256 << 10, TILES = 24 };
+/* ROOM: bytes of stack for V and M. TILES: so many would do for the best register tile. UNITS: to
+ * have so many, so that threads share the work evenly, a block is transformed more than once. */
+enum { ROOM = 256 << 10, TILES = 24, UNITS = 8 };
 
 /* ---- does it pay? ---- */
 
@@ -71,6 +72,14 @@ static void plan_block(Winograd *w, ConvPlan *p) {
   w->block = turns * w->rows;
 }
 
+static void plan_parts(Winograd *w) {
+  const ConvPlan *p = w->conv;
+  int64_t blocks = conv_ceil_div(w->cg->max_batch * w->down * w->across, w->block), panels = 0;
+  for (int i = 0; i < p->channels.count; i++) panels += p->channels.run[i].tiles;
+  w->panels = conv_ceil_div(panels, conv_ceil_div(UNITS, blocks));
+  w->parts = conv_ceil_div(panels, w->panels);
+}
+
 static Winograd plan(Cg *cg, ConvPlan *p) {
   Winograd w = {.cg = cg,
                 .conv = p,
@@ -82,6 +91,7 @@ static Winograd plan(Cg *cg, ConvPlan *p) {
                 .vectors = conv_channels(cg, p->ak, 1)};
   plan_block(&w, p);
   p->channels = conv_channels(cg, p->ck, p->nr);
+  plan_parts(&w);
   int64_t packed = p->packed ? conv_weight_bytes(cg, p->spec) : 0;
   w.u_offset = conv_ceil_div(packed, 64) * 64 / cg->real_bytes;
   return w;
@@ -144,13 +154,24 @@ static void multiply(const WinogradUnit *s, LLVMValueRef u) {
   cg_loop_end(cg, &element);
 }
 
+/* The channel where part `part` begins in `run`, which has `before` panels before it. */
+static LLVMValueRef part_begin(const WinogradUnit *u, LLVMValueRef part, const ConvColumns *run,
+                               int64_t before) {
+  Cg *cg = u->cg;
+  LLVMValueRef panel = cg_add(cg, cg_mul(cg, part, cg_int(cg, u->w->panels)), cg_int(cg, -before));
+  panel = cg_max(cg, cg_min(cg, panel, cg_int(cg, run->tiles)), cg_int(cg, 0));
+  return cg_add(cg, cg_mul(cg, panel, cg_int(cg, run->width)), cg_int(cg, run->at));
+}
+
 static void over_panels(WinogradUnit *u) {
   Cg *cg = u->cg;
   const ConvChannels *channels = &u->w->conv->channels;
-  for (int i = 0; i < channels->count; i++) {
+  LLVMValueRef next = cg_add(cg, u->part, cg_int(cg, 1));
+  int64_t before = 0;
+  for (int i = 0; i < channels->count; before += channels->run[i++].tiles) {
     const ConvColumns *run = &channels->run[i];
-    CgLoop l =
-        cg_loop(cg, cg_int(cg, run->at), cg_int(cg, run->at + run->tiles * run->width), run->width);
+    CgLoop l = cg_loop(cg, part_begin(u, u->part, run, before), part_begin(u, next, run, before),
+                       run->width);
     u->columns = run;
     u->channel = l.index;
     multiply(u, winograd_panel(u->w, u->buffers, l.index));
@@ -185,17 +206,19 @@ static Kernel products(const Winograd *w) {
   make_room(&u);
   LLVMValueRef all = cg_mul(cg, LLVMGetParam(f, 1), cg_int(cg, w->down * w->across));
   CgLoop l = cg_loop(cg, LLVMGetParam(f, 2), LLVMGetParam(f, 3), 1);
-  u.unit = l.index;
-  u.first = cg_mul(cg, l.index, cg_int(cg, w->block));
+  u.block = l.index;
+  u.part = conv_split(cg, &u.block, w->parts);
+  u.first = cg_mul(cg, u.block, cg_int(cg, w->block));
   u.count = cg_min(cg, conv_sub(cg, all, u.first), cg_int(cg, w->block));
   winograd_see(&u);
   over_panels(&u);
   cg_loop_end(cg, &l);
   LLVMBuildRetVoid(cg->builder);
-  double vectors = (double)(WINOGRAD_ELEMENTS * w->block * p->ak * conv_vectors(cg, p->ck));
+  double vectors = (double)(WINOGRAD_ELEMENTS * w->block * p->ak * p->nr * w->panels);
   return (Kernel){.function = f,
                   .units = {w->down * w->across, 0},
                   .per = w->block,
+                  .parts = w->parts,
                   .work = conv_work(vectors, false)};
 }
 

@@ -14,8 +14,9 @@
  *
  * For each of the 16 elements that is a matrix product over tiles: M[i] = V[i] U[i]. One kernel
  * transforms the weights, U = G g G^T, in every call, to panels in scratch. In the other a unit is
- * a block of tiles, of all samples in turn: it transforms what they see to V, on its stack, and for
- * each panel of channels makes the products M, also there, and from them the pixels.
+ * a block of tiles, of all samples in turn, and a part of the panels: it transforms what the tiles
+ * see to V, on its stack, and for each panel of channels makes the products M, also there, and from
+ * them the pixels.
  *
  * The constants are powers of two: whole numbers come out exactly while 256 max|d| max|g| times the
  * channels stays below 2^24 (f64: 2^53). Other errors are no larger than the direct method's, whose
@@ -34,6 +35,8 @@ typedef struct {
   int64_t h0, w0;       /* tile (i, j) sees pixels from (2 i + h0, 2 j + w0) on */
   int64_t down, across; /* tiles of a sample, and in a row */
   int64_t block;        /* tiles of a unit: a multiple of `rows` */
+  int64_t parts;        /* units of a block: each does `panels` panels, the last what is left */
+  int64_t panels;
   int rows;             /* tiles that the microkernel does at once */
   int64_t depth;        /* elements from tile to tile of V */
   ConvChannels vectors; /* of the channels read */
@@ -46,9 +49,10 @@ typedef struct {
   Cg *cg;
   LLVMValueRef buffers, zeros; /* as many zeros as channels are read */
   LLVMValueRef v, m;           /* [element][tile][depth], [element][tile][channel of the panel] */
-  LLVMValueRef unit, first, count; /* its tiles */
-  const ConvColumns *columns;      /* of the panel */
-  LLVMValueRef channel;            /* its first */
+  LLVMValueRef block, part;    /* which it is */
+  LLVMValueRef first, count;   /* its tiles */
+  const ConvColumns *columns;  /* of the panel */
+  LLVMValueRef channel;        /* its first */
 } WinogradUnit;
 
 /* Where a tile is. */

@@ -183,13 +183,13 @@ static void put_begin(Put *p) {
     p->acc[r] = accumulate_initial(cg, p->e->reduce[r].kind, true, p->lanes);
 }
 
-/* To the unit's partial sums. */
+/* To the block's partial sums. */
 static void put_end(Put *p) {
   const WinogradUnit *u = p->u;
   Cg *cg = u->cg;
   for (int r = 0; p->e && r < p->e->nreduces; r++) {
     LLVMValueRef at =
-        reduce_partial(cg, p->e, &u->w->conv->partials, u->buffers, u->unit, r, channel_of(p));
+        reduce_partial(cg, p->e, &u->w->conv->partials, u->buffers, u->block, r, channel_of(p));
     cg_store(cg, accumulate_widen(cg, p->e->reduce[r].kind, p->acc[r], p->lanes), at, p->mask);
   }
 }

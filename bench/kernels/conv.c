@@ -1,6 +1,6 @@
 /* Convolutions, all three directions, images NHWC and weights [KH][KW][IC][OC], against oneDNN with
- * the reorders that it asks for. Work counts the taps that fall on padding, so that a figure can
- * pass the peak. */
+ * the reorders that it asks for. Work counts the taps that fall on padding, and
+ * what Winograd's method does not multiply, so that a figure can pass the peak. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,6 +19,7 @@ static const Conv convs[] = {
     {"conv 3x3 64@56", 4, 56, 64, 64, 3, 1, 1},
     {"conv 3x3 128@28", 8, 28, 128, 128, 3, 1, 1},
     {"conv 3x3 256@14", 16, 14, 256, 256, 3, 1, 1},
+    {"conv 3x3 256@14, batch 1", 1, 14, 256, 256, 3, 1, 1},
     {"conv 3x3 512@7", 32, 7, 512, 512, 3, 1, 1},
     {"conv 3x3 512@4", 64, 4, 512, 512, 3, 1, 1},
     {"conv 3x3 512@2", 64, 2, 512, 512, 3, 1, 1},
@@ -31,12 +32,7 @@ static const Conv convs[] = {
     {"conv mnist 3x3 s2 32>64@13", 64, 13, 32, 64, 3, 2, 0},
     {"conv 3x3 3>16@32", 64, 32, 3, 16, 3, 1, 1},
     {"conv 3x3 16@32", 64, 32, 16, 16, 3, 1, 1},
-    {"conv 3x3 32@16", 64, 16, 32, 32, 3, 1, 1},
     {"conv 3x3 32@32", 64, 32, 32, 32, 3, 1, 1},
-    {"conv 3x3 48@32", 64, 32, 48, 48, 3, 1, 1},
-    {"conv 3x3 64@8", 64, 8, 64, 64, 3, 1, 1},
-    {"conv 3x3 64@14", 1, 14, 64, 64, 3, 1, 1},
-    {"conv 3x3 128>32@8", 64, 8, 128, 32, 3, 1, 1},
     {"conv 5x5 1>6@28", 64, 28, 1, 6, 5, 1, 2},
     {"conv 5x5 6>16@14", 64, 14, 6, 16, 5, 1, 0},
 };
