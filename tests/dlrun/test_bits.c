@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "runtime/dlc.h"
 #include "runtime/safetensors.h"
@@ -60,13 +61,23 @@ static void expect_same(const char *weights) {
     fail_msg("%s has other bits: %s", weights, output);
 }
 
+/* The programs that are run from now on, and their threads, get so much stack. */
+static void limit_stack(rlim_t bytes) {
+  struct rlimit limit;
+  assert_int_equal(getrlimit(RLIMIT_STACK, &limit), 0);
+  limit.rlim_cur = bytes;
+  assert_int_equal(setrlimit(RLIMIT_STACK, &limit), 0);
+}
+
 static void test_threads(void **state) {
   (void)state;
   static const int threads[] = {2, 3, 8};
   for (int i = 0; i < 3; i++) {
+    limit_stack(threads[i] == 8 ? 512 << 10 : 8 << 20);
     train(B "free.so", threads[i], B "threads.safetensors");
     expect_same(B "threads.safetensors");
   }
+  limit_stack(8 << 20);
 }
 
 static long long least_budget(void) {
