@@ -1,6 +1,7 @@
-/* kernel_pool. Windows come from pool_window as constant tables, one an axis, so every padding,
- * dilation, ceiling and adaptive form is the same code. Vectors run over channels, and over the
- * pixels of a row as well where windows move by one pixel: they are then channels of one window.
+/* kernel_pool. Windows come from pool_window: where they are moved copies of each other, by
+ * arithmetic, elsewhere from constant tables, so every padding, dilation, ceiling and adaptive form
+ * is the same code. Vectors run over channels, and over the pixels of a row as well where windows
+ * move by one pixel: they are then channels of one window.
  *
  * Few taps are unrolled. Where windows at the edge have fewer than the others, a window for a
  * maximum repeats its last tap, which changes neither the maximum nor where it is first found; a
@@ -22,55 +23,118 @@ static bool is_mean(const PoolSpec *s) { return s->kind == POOL_MEAN || s->kind 
 
 static int64_t taps_of(const PoolWindow *w) { return (w->end - w->start + w->step - 1) / w->step; }
 
-static LLVMValueRef table(Cg *cg, const char *name, const LLVMValueRef *values, int64_t count) {
-  LLVMTypeRef type = LLVMArrayType2(cg->i64, (uint64_t)count);
-  LLVMValueRef g = LLVMAddGlobal(cg->module, type, name);
-  LLVMSetInitializer(g, LLVMConstArray2(cg->i64, (LLVMValueRef *)values, (uint64_t)count));
-  LLVMSetLinkage(g, LLVMPrivateLinkage);
-  LLVMSetGlobalConstant(g, true);
-  return g;
+/* The last moved copy of window `from` on the way to `limit`, which is none, by halving. */
+static int64_t run_end(const PoolSpec *s, int axis, int64_t in, int64_t from, int64_t limit) {
+  int64_t stride = pool_stride(s->node, axis, in), moved = from;
+  PoolWindow first = pool_window(s->node, axis, in, from);
+  while (limit - moved > 1 || moved - limit > 1) {
+    int64_t o = (moved + limit) / 2, by = (o - from) * stride;
+    PoolWindow w = pool_window(s->node, axis, in, o);
+    bool same = w.start == first.start + by && w.end == first.end + by && w.count == first.count;
+    *(same ? &moved : &limit) = o;
+  }
+  return moved;
+}
+
+/* The run around the middle window; none where the stride varies. */
+static PoolRun run_of(const PoolSpec *s, int axis, int64_t in, int64_t out) {
+  int64_t stride = pool_stride(s->node, axis, in), middle = out / 2;
+  if (!stride) return (PoolRun){0};
+  return (PoolRun){run_end(s, axis, in, middle, -1), run_end(s, axis, in, middle, out), stride};
+}
+
+/* Entries of the table for windows 0 .. count - 1; the window of an entry. */
+static int64_t entries(const PoolRun *r, int64_t count) { return count - (r->tail - r->head); }
+static int64_t window_of(const PoolRun *r, int64_t entry) {
+  return entry <= r->head ? entry : entry + (r->tail - r->head);
+}
+
+/* `value` has one number an entry. */
+static PoolNumbers numbers_new(Cg *cg, const char *name, PoolRun run, const int64_t *value,
+                               int64_t count) {
+  PoolNumbers n = {.run = run};
+  LLVMValueRef *each = ARENA_ARRAY(cg->arena, LLVMValueRef, count + 1);
+  bool same = true;
+  for (int64_t e = 0; e < count; e++) {
+    int64_t x = value[e] - run.stride * window_of(&run, e);
+    if (!e) n.only = x;
+    same &= x == n.only;
+    each[e] = cg_int(cg, x);
+  }
+  if (same) return n;
+  n.table = LLVMAddGlobal(cg->module, LLVMArrayType2(cg->i64, (uint64_t)count), name);
+  LLVMSetInitializer(n.table, LLVMConstArray2(cg->i64, each, (uint64_t)count));
+  LLVMSetLinkage(n.table, LLVMPrivateLinkage);
+  LLVMSetGlobalConstant(n.table, true);
+  return n;
+}
+
+static LLVMValueRef look_up(Cg *cg, const PoolNumbers *n, LLVMValueRef o) {
+  LLVMValueRef moved = cg_mul(cg, o, cg_int(cg, n->run.stride));
+  if (!n->table) return cg_add(cg, moved, cg_int(cg, n->only));
+  LLVMValueRef beyond = LLVMBuildSub(cg->builder, o, cg_int(cg, n->run.tail), "");
+  LLVMValueRef entry =
+      cg_add(cg, cg_min(cg, o, cg_int(cg, n->run.head)), cg_max(cg, beyond, cg_int(cg, 0)));
+  LLVMValueRef at = cg_at(cg, cg->i64, n->table, entry);
+  return cg_add(cg, moved, cg_invariant(cg, cg_load(cg, cg->i64, at, 1, NULL)));
+}
+
+static void axis_numbers(Cg *cg, const PoolSpec *s, int axis, PoolAxis *a) {
+  int64_t count = entries(&a->run, a->out);
+  int64_t *start = ARENA_ARRAY(cg->arena, int64_t, count),
+          *taps = ARENA_ARRAY(cg->arena, int64_t, count);
+  int64_t *divisor = ARENA_ARRAY(cg->arena, int64_t, count);
+  for (int64_t e = 0; e < count; e++) {
+    PoolWindow w = pool_window(s->node, axis, a->in, window_of(&a->run, e));
+    start[e] = w.start, taps[e] = taps_of(&w), divisor[e] = w.count;
+    a->step = w.step;
+    a->full &= taps[e] == taps[0];
+    if (taps[e] > a->taps) a->taps = taps[e];
+  }
+  PoolRun fixed = {a->run.head, a->run.tail, 0};
+  a->starts = numbers_new(cg, "window_start", a->run, start, count);
+  a->tap_counts = numbers_new(cg, "window_taps", fixed, taps, count);
+  a->counts = numbers_new(cg, "window_count", fixed, divisor, count);
+}
+
+/* Each window begins where the one before ends: of the run, its first two tell. */
+static bool axis_tiles(const PoolSpec *s, int axis, const PoolAxis *a) {
+  int64_t covered = 0;
+  for (int64_t o = 0; o < a->out; o++) {
+    if (o == a->run.head + 2 && o <= a->run.tail) {
+      o = a->run.tail;
+      covered = pool_window(s->node, axis, a->in, o - 1).end;
+    }
+    PoolWindow w = pool_window(s->node, axis, a->in, o);
+    if (w.start != covered || w.step != 1) return false;
+    covered = w.end;
+  }
+  return covered == a->in;
 }
 
 static PoolAxis axis_new(Cg *cg, const PoolSpec *s, int axis) {
-  PoolAxis a = {
-      .out = axis ? s->ow : s->oh, .in = axis ? s->iw : s->ih, .full = true, .tiles = true};
-  LLVMValueRef *start = ARENA_ARRAY(cg->arena, LLVMValueRef, a.out),
-               *taps = ARENA_ARRAY(cg->arena, LLVMValueRef, a.out);
-  LLVMValueRef *count = ARENA_ARRAY(cg->arena, LLVMValueRef, a.out);
-  int64_t covered = 0;
-  for (int64_t o = 0; o < a.out; o++) {
-    PoolWindow w = pool_window(s->node, axis, a.in, o);
-    int64_t n = taps_of(&w);
-    a.step = w.step;
-    a.full &= o == 0 || n == a.taps;
-    a.tiles &= w.start == covered && w.step == 1;
-    covered = w.end;
-    if (n > a.taps) a.taps = n;
-    start[o] = cg_int(cg, w.start), taps[o] = cg_int(cg, n), count[o] = cg_int(cg, w.count);
-  }
-  a.tiles &= covered == a.in;
-  a.start_table = table(cg, "window_start", start, a.out);
-  a.taps_table = table(cg, "window_taps", taps, a.out);
-  a.count_table = table(cg, "window_count", count, a.out);
+  PoolAxis a = {.out = axis ? s->ow : s->oh, .in = axis ? s->iw : s->ih, .full = true};
+  a.run = run_of(s, axis, a.in, a.out);
+  axis_numbers(cg, s, axis, &a);
+  a.tiles = axis_tiles(s, axis, &a);
   return a;
 }
 
-static LLVMValueRef look_up(Cg *cg, LLVMValueRef g, LLVMValueRef o) {
-  return cg_invariant(cg, cg_load(cg, cg->i64, cg_at(cg, cg->i64, g, o), 1, NULL));
-}
-
-/* Rows of dx first reached by row o of windows: up to cleared[o], from where the row before got to.
- */
-static LLVMValueRef cleared_table(Cg *cg, const PoolSpec *s) {
-  LLVMValueRef *end = ARENA_ARRAY(cg->arena, LLVMValueRef, s->oh + 1);
-  int64_t most = 0;
-  end[0] = cg_int(cg, 0);
-  for (int64_t o = 0; o < s->oh; o++) {
-    PoolWindow w = pool_window(s->node, 0, s->ih, o);
+/* Rows of dx first reached by row o of windows: from number o up to number o + 1, the end of row o,
+ * for the last one the image's. */
+static PoolNumbers cleared_rows(Cg *cg, const PoolSpec *s, const PoolRun *windows) {
+  int64_t last = s->oh, most = 0;
+  PoolRun run = {windows->head + 1, windows->tail + 1, windows->stride};
+  if (run.tail == last) run.tail--;
+  if (run.tail <= run.head) run = (PoolRun){0};
+  int64_t count = entries(&run, last + 1), *end = ARENA_ARRAY(cg->arena, int64_t, count);
+  for (int64_t e = 1; e < count; e++) {
+    int64_t o = window_of(&run, e);
+    PoolWindow w = pool_window(s->node, 0, s->ih, o - 1);
     if (w.end > most) most = w.end;
-    end[o + 1] = cg_int(cg, o + 1 == s->oh ? s->ih : most);
+    end[e] = o == last ? s->ih : most;
   }
-  return table(cg, "cleared", end, s->oh + 1);
+  return numbers_new(cg, "cleared", run, end, count);
 }
 
 /* Puts the axis at window o: its taps' positions, or what loops over them need. */
@@ -78,9 +142,9 @@ static void axis_at(Pool *p, int axis, LLVMValueRef o) {
   Cg *cg = p->cg;
   PoolAxis *a = &p->axis[axis];
   a->o = o;
-  a->start = look_up(cg, a->start_table, o);
-  a->ntaps = look_up(cg, a->taps_table, o);
-  a->count = look_up(cg, a->count_table, o);
+  a->start = look_up(cg, &a->starts, o);
+  a->ntaps = look_up(cg, &a->tap_counts, o);
+  a->count = look_up(cg, &a->counts, o);
   if (!p->unrolled) return;
   LLVMValueRef steps = LLVMBuildSub(cg->builder, a->ntaps, cg_int(cg, 1), "");
   LLVMValueRef last = cg_add(cg, a->start, cg_mul(cg, steps, cg_int(cg, a->step)));
@@ -210,7 +274,7 @@ static void clear_pixel(Pool *p) {
 static void clear_rows(Pool *p, LLVMValueRef o, LLVMValueRef c0, LLVMValueRef c1) {
   Cg *cg = p->cg;
   LLVMValueRef next = LLVMBuildAdd(cg->builder, o, cg_int(cg, 1), "");
-  CgLoop rows = cg_loop(cg, look_up(cg, p->cleared, o), look_up(cg, p->cleared, next), 1);
+  CgLoop rows = cg_loop(cg, look_up(cg, &p->cleared, o), look_up(cg, &p->cleared, next), 1);
   p->axis[0].o = rows.index;
   CgLoop columns = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->spec->iw), 1);
   p->axis[1].o = columns.index;
@@ -223,7 +287,7 @@ static void each_window(Pool *p, LLVMValueRef row_from, LLVMValueRef row_to, LLV
                         LLVMValueRef c1, Window *f) {
   Cg *cg = p->cg;
   CgLoop rows = cg_loop(cg, row_from, row_to, 1);
-  if (p->cleared) clear_rows(p, rows.index, c0, c1);
+  if (p->clears) clear_rows(p, rows.index, c0, c1);
   axis_at(p, 0, rows.index);
   CgLoop columns = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->spec->ow), 1);
   axis_at(p, 1, columns.index);
@@ -282,7 +346,8 @@ static KernelList emit_pool(Cg *cg, const PoolSpec *s) {
   p.unrolled = h->taps * w->taps <= UNROLL_TAPS && (!is_mean(s) || (h->full && w->full));
   p.tiles = h->tiles && w->tiles &&
             (!p.unrolled || (h->full && w->full)); /* a repeated tap must not overwrite */
-  if (is_put(s) && !p.tiles) p.cleared = cleared_table(cg, s);
+  p.clears = is_put(s) && !p.tiles;
+  if (p.clears) p.cleared = cleared_rows(cg, s, &h->run);
   int64_t chunk = unit_chunk(&p), total = is_put(s) ? s->channels : s->oh,
           parts = (total + chunk - 1) / chunk;
   p.group = is_put(s) && chunk < total;
@@ -317,13 +382,8 @@ static bool merge_view(View *v, int64_t channels) {
 
 /* Windows of a row are the first one, moved by one pixel each. */
 static bool windows_slide(const PoolSpec *s) {
-  PoolWindow first = pool_window(s->node, 1, s->iw, 0);
-  for (int64_t o = 1; o < s->ow; o++) {
-    PoolWindow w = pool_window(s->node, 1, s->iw, o);
-    if (w.start != first.start + o || w.end != first.end + o || w.count != first.count)
-      return false;
-  }
-  return true;
+  PoolRun run = run_of(s, 1, s->iw, s->ow);
+  return run.tail - run.head == s->ow - 1 && (run.stride == 1 || s->ow == 1);
 }
 
 /* Results at pixels (h, w), channels c become channels (w, c) of pixels (h, 0). */

@@ -6,11 +6,24 @@
 
 enum { POOL_VECTORS = 4, POOL_STATES = 3, POOL_TAPS = 16 };
 
+/* Windows head to tail are moved copies of each other, `stride` apart. */
+typedef struct {
+  int64_t head, tail, stride;
+} PoolRun;
+
+/* A number for each window: stride * o + the entry of o in a table, where the run is one entry. */
+typedef struct {
+  PoolRun run;
+  LLVMValueRef table; /* NULL: every entry is `only` */
+  int64_t only;
+} PoolNumbers;
+
 typedef struct {
   int64_t in, out, taps, step; /* taps: of the largest window */
   bool full;                   /* every window has as many */
   bool tiles;                  /* windows neither overlap nor leave gaps */
-  LLVMValueRef start_table, taps_table, count_table;
+  PoolRun run;
+  PoolNumbers starts, tap_counts, counts;
   LLVMValueRef o, start, ntaps, count; /* the present window */
   LLVMValueRef position[POOL_TAPS];    /* of its taps, when they are unrolled */
 } PoolAxis;
@@ -21,7 +34,8 @@ typedef struct Pool {
   LLVMValueRef buffers;
   PoolAxis axis[2];
   bool unrolled, tiles, group; /* group: a unit has part of the channels */
-  LLVMValueRef cleared;        /* table of rows to clear; NULL: none */
+  bool clears;                 /* rows are cleared as windows first reach them: */
+  PoolNumbers cleared;         /* up to which row before window o */
   LLVMValueRef sample, channel, mask;
   int lanes, vectors, states;
   LLVMValueRef state[POOL_STATES][POOL_VECTORS]; /* carried from tap to tap */

@@ -182,6 +182,9 @@ typedef struct {
 } PoolWindow;
 /* `pool` is any node of the pooling section; `size` the image's extent on that axis. */
 PoolWindow pool_window(const Node *pool, int axis, int64_t size, int64_t o);
+/* From one window to the next, before they are cut off at the edges; 0 where it varies. The windows
+ * that are moved copies of one window are next to each other. */
+int64_t pool_stride(const Node *pool, int axis, int64_t size);
 
 /* Philox 4x32-10 (Salmon et al. 2011), key = seed, counter = (element low, element high, stream,
  * step): the first word. The compiled code draws the same. An element's index is logical:

@@ -78,6 +78,12 @@ PoolWindow pool_window(const Node *pool, int axis, int64_t size, int64_t o) {
   return window_at(&p, o);
 }
 
+int64_t pool_stride(const Node *pool, int axis, int64_t size) {
+  PoolAxis p = pool_axis(pool, axis, size);
+  if (!p.adaptive) return p.stride;
+  return size % p.out ? 0 : size / p.out;
+}
+
 /* ---- checks ---- */
 
 static const char *const axis_name[2] = {"height", "width"};

@@ -35,6 +35,9 @@ static const Case cases[] = {
     {19, 5, 13, {3, 5}, {2, 4}, {1, 2}, {1, 1}, 1, 1, 0},
     {1, 4, 60, {1, 25}, {1, 1}, {0, 0}, {1, 1}, 0, 1, 0}, /* a row's pixels as channels */
     {3, 6, 9, {2, 3}, {2, 1}, {1, 0}, {1, 1}, 0, 1, 0},
+    {2, 40, 37, {3, 5}, {2, 2}, {1, 2}, {1, 1}, 1, 1, 0}, /* long runs between cut-off windows */
+    {3, 31, 44, {4, 4}, {3, 2}, {1, 2}, {2, 1}, 1, 0, 0},
+    {2, 24, 40, {8, 5}, {1, 1}, {0, 0}, {1, 1}, 0, 0, 1},
 };
 
 /* One op on one case: a node with what the shape and the windows need. */
@@ -199,6 +202,34 @@ static void test_adaptive_put(void **state) {
   (void)state, check_op(OP_adaptive_avg_pool2d_put, true, false);
 }
 
+/* However many windows there are, tables are of those at the edges. */
+static void test_many_windows(void **state) {
+  (void)state;
+  static const Op ops[] = {OP_max_pool2d, OP_max_pool2d_put, OP_avg_pool2d};
+  static const Case many = {1, 1 << 24, 1, {3, 1}, {2, 1}, {1, 0}, {1, 1}, 1, 1, 0};
+  for (int i = 0; i < 3; i++) {
+    Op1 o;
+    make(&o, ops[i], &many);
+    PoolSpec s = {.kind = kind_of(ops[i]),
+                  .node = &o.node,
+                  .channels = 1,
+                  .ih = many.h,
+                  .iw = many.w,
+                  .oh = o.pooled.dim[1],
+                  .ow = o.pooled.dim[2]};
+    s.y = image_view(2, &o.node.type, true);
+    s.x = image_view(0, &o.image, true);
+    s.dy = image_view(1, &o.pooled, true);
+    Cg *cg = harness_cg("native", 4, MAX_BATCH);
+    kernel_pool(cg, &s);
+    int tables = 0;
+    for (LLVMValueRef g = LLVMGetFirstGlobal(cg->module); g; g = LLVMGetNextGlobal(g), tables++)
+      assert_true(LLVMGetArrayLength2(LLVMGlobalGetValueType(g)) <= 4);
+    assert_true(tables > 0);
+    harness_cg_free(cg);
+  }
+}
+
 /* ---- rows ---- */
 
 static void check_rows(const char *cpu, MemElem elem, int64_t width) {
@@ -252,7 +283,8 @@ int main(void) {
       cmocka_unit_test(test_max),          cmocka_unit_test(test_max_put),
       cmocka_unit_test(test_max_take),     cmocka_unit_test(test_mean),
       cmocka_unit_test(test_mean_put),     cmocka_unit_test(test_adaptive),
-      cmocka_unit_test(test_adaptive_put), cmocka_unit_test(test_rows),
+      cmocka_unit_test(test_adaptive_put), cmocka_unit_test(test_many_windows),
+      cmocka_unit_test(test_rows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
