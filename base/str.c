@@ -47,3 +47,8 @@ void str_double(Str *s, double x) {
   }
   str_put(s, text);
 }
+
+bool has_suffix(const char *text, const char *suffix) {
+  size_t n = strlen(text), m = strlen(suffix);
+  return n > m && strcmp(text + n - m, suffix) == 0;
+}

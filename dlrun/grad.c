@@ -56,7 +56,7 @@ static bool run(Tool *t, const char *weights, const char *inputs, const char *ou
   Dataset d;
   Words words = words_new(t->arena, t->model);
   tool_reads(t, weights);
-  if (!tool_reads_data(t, inputs) || !tool_writes(t, "-o", out)) return false;
+  if (!tool_reads_data(t, inputs) || !out_check(t, out, false)) return false;
   if (!tool_load(t, weights) || !words_load(&words, weights, &t->fault) ||
       !dataset_open(t->arena, inputs, true, &words, &d, &t->fault))
     return false;
@@ -71,7 +71,7 @@ static bool run(Tool *t, const char *weights, const char *inputs, const char *ou
   return tool_ok(t, t->api->forward(t->session, eval, g.n, b.inputs, b.targets, g.outputs, &g.loss,
                                     NULL)) &&
          tool_ok(t, t->api->backward(t->session, g.input_gradients)) && collect(&g) &&
-         out_safetensors(t, &g.out, out);
+         out_file(t, &g.out, g.n, out);
 }
 
 int command_grad(int argc, char **argv) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "dlrun/data/csv.h"
+#include "dlrun/interrupt.h"
 #include "dlrun/plot.h"
 
 static void write_csv(const History *h, FILE *f) {
@@ -69,8 +70,10 @@ static bool write_png(const History *h, const char *dir, Fault *f) {
   return fine;
 }
 
-static bool write_file(const History *h, const char *dir, const char *name,
-                       void (*write)(const History *, FILE *), Fault *f) {
+typedef void Writer(const History *, FILE *);
+
+static bool write_whole(const History *h, const char *dir, const char *name, Writer *write,
+                        Fault *f) {
   char path[4096], temporary[4200];
   if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
     return fault(f, "%s: too long", dir);
@@ -84,6 +87,14 @@ static bool write_file(const History *h, const char *dir, const char *name,
   int why = errno;
   unlink(temporary);
   return fault(f, "%s: %s", path, strerror(why));
+}
+
+static bool write_file(const History *h, const char *dir, const char *name, Writer *write,
+                       Fault *f) {
+  interrupt_hold();
+  bool fine = write_whole(h, dir, name, write, f);
+  interrupt_release();
+  return fine;
 }
 
 bool history_write(const History *h, const char *dir, Fault *f) {

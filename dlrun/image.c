@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dlrun/interrupt.h"
+
 Image image_new(Arena *a, int width, int height, uint32_t colour) {
   Image m = {width, height, arena_alloc(a, (size_t)width * (size_t)height, 3)};
   image_fill(&m, 0, 0, width, height, colour);
@@ -67,7 +69,7 @@ void image_text(Image *m, int x, int y, const char *text, bool bold, uint32_t co
   }
 }
 
-bool image_write_png(Arena *a, const Image *m, const char *path, Fault *f) {
+static bool write_png(Arena *a, const Image *m, const char *path, Fault *f) {
   png_image png = {.version = PNG_IMAGE_VERSION,
                    .width = (png_uint_32)m->width,
                    .height = (png_uint_32)m->height,
@@ -81,4 +83,11 @@ bool image_write_png(Arena *a, const Image *m, const char *path, Fault *f) {
   int why = errno;
   unlink(temporary);
   return fault(f, "%s: %s", path, strerror(why));
+}
+
+bool image_write_png(Arena *a, const Image *m, const char *path, Fault *f) {
+  interrupt_hold();
+  bool fine = write_png(a, m, path, f);
+  interrupt_release();
+  return fine;
 }

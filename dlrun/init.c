@@ -1,5 +1,6 @@
 /* dlrun init: weights as training would start from. */
 #include "dlrun/commands.h"
+#include "dlrun/interrupt.h"
 #include "dlrun/tool.h"
 
 int command_init(int argc, char **argv) {
@@ -15,6 +16,9 @@ int command_init(int argc, char **argv) {
   if (!cli_parse(&cli, argc, argv, &model, &status)) return status;
   Tool t;
   bool fine = tool_open(&t, model) && tool_writes(&t, "-o", out) &&
-              tool_session(&t, DLC_INFERENCE, 1, seed) && tool_ok(&t, t.api->save(t.session, out));
+              tool_session(&t, DLC_INFERENCE, 1, seed);
+  interrupt_hold();
+  fine = fine && tool_ok(&t, t.api->save(t.session, out));
+  interrupt_release();
   return tool_close(&t, fine);
 }

@@ -7,6 +7,7 @@
 
 #include "base/diag.h"
 #include "dlrun/classes.h"
+#include "dlrun/interrupt.h"
 #include "runtime/safetensors.h"
 
 static const char suffix[] = ".safetensors";
@@ -75,8 +76,11 @@ void keep_describe(Keep *k, const Words *words, const Resume *r) {
 static bool save_as(const Keep *k, bool checkpoint, const char *path) {
   Tool *t = k->tool;
   int32_t pairs = checkpoint ? k->all_pairs : k->weights_pairs;
-  return tool_ok(t, t->api->set_metadata(t->session, k->pairs, pairs)) &&
-         tool_ok(t, (checkpoint ? t->api->save_checkpoint : t->api->save)(t->session, path));
+  if (!tool_ok(t, t->api->set_metadata(t->session, k->pairs, pairs))) return false;
+  interrupt_hold();
+  bool fine = tool_ok(t, (checkpoint ? t->api->save_checkpoint : t->api->save)(t->session, path));
+  interrupt_release();
+  return fine;
 }
 
 bool keep_last(const Keep *k) {

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/str.h"
+#include "dlrun/interrupt.h"
+
 void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, const int64_t *dim,
              const void *data) {
   OutTensor t = {.tensor = {.name = name, .type = real_bytes == 8 ? ST_F64 : ST_F32, .rank = rank},
@@ -20,7 +23,7 @@ void out_add_shared(Arena *a, OutSet *o, const char *name, int real_bytes, int r
   o->list.at[o->list.count - 1].shared = true;
 }
 
-bool out_safetensors(Tool *t, const OutSet *o, const char *path) {
+static bool write_safetensors(Tool *t, const OutSet *o, const char *path) {
   StTensor *table = ARENA_ARRAY(t->arena, StTensor, o->list.count + 1);
   for (int i = 0; i < o->list.count; i++) table[i] = o->list.at[i].tensor;
   StWriter w;
@@ -72,7 +75,7 @@ void out_csv_print(FILE *f, const OutSet *o, int64_t n) {
   for (int64_t row = 0; row < n; row++) csv_row(f, o, n, row);
 }
 
-bool out_csv(Tool *t, const OutSet *o, int64_t n, const char *path) {
+static bool write_csv(Tool *t, const OutSet *o, int64_t n, const char *path) {
   char *temporary = arena_printf(t->arena, "%s.tmp%ld", path, (long)getpid());
   FILE *f = fopen(temporary, "wx");
   if (!f) return fault(&t->fault, "%s: %s", path, strerror(errno));
@@ -83,4 +86,18 @@ bool out_csv(Tool *t, const OutSet *o, int64_t n, const char *path) {
   int why = errno;
   unlink(temporary);
   return fault(&t->fault, "%s: %s", path, strerror(why));
+}
+
+bool out_check(Tool *t, const char *path, bool csv) {
+  if (has_suffix(path, ".safetensors") || (csv && has_suffix(path, ".csv")))
+    return tool_writes(t, "-o", path);
+  return fault(&t->fault, "-o %s: %sFILE.safetensors can be written", path,
+               csv ? "FILE.csv or " : "");
+}
+
+bool out_file(Tool *t, const OutSet *o, int64_t n, const char *path) {
+  interrupt_hold();
+  bool fine = has_suffix(path, ".csv") ? write_csv(t, o, n, path) : write_safetensors(t, o, path);
+  interrupt_release();
+  return fine;
 }

@@ -25,9 +25,10 @@ void out_add(Arena *a, OutSet *o, const char *name, int real_bytes, int rank, co
 /* The same, of a tensor that all samples share. */
 void out_add_shared(Arena *a, OutSet *o, const char *name, int real_bytes, int rank,
                     const int64_t *dim, const void *data);
-bool out_safetensors(Tool *t, const OutSet *o, const char *path);
 /* One row a sample, the columns of all tensors side by side; shared ones stand in every row. */
 void out_csv_print(FILE *f, const OutSet *o, int64_t n);
-bool out_csv(Tool *t, const OutSet *o, int64_t n, const char *path);
+/* Before the work: -o names a file that can be written, .safetensors or, with `csv`, .csv. */
+bool out_check(Tool *t, const char *path, bool csv);
+bool out_file(Tool *t, const OutSet *o, int64_t n, const char *path);
 
 #endif

@@ -200,21 +200,6 @@ static void print_outputs(Tool *t, const Dataset *d, const Results *r, const Wor
 
 /* ---- where it goes ---- */
 
-static bool has_suffix(const char *path, const char *suffix) {
-  size_t n = strlen(path), s = strlen(suffix);
-  return n > s && strcmp(path + n - s, suffix) == 0;
-}
-
-static bool check_out(Tool *t, const char *path) {
-  if (has_suffix(path, ".csv") || has_suffix(path, ".safetensors"))
-    return tool_writes(t, "-o", path);
-  return fault(&t->fault, "-o %s: FILE.csv or FILE.safetensors can be written", path);
-}
-
-static bool write_out(Tool *t, const OutSet *o, int64_t n, const char *path) {
-  return has_suffix(path, ".csv") ? out_csv(t, o, n, path) : out_safetensors(t, o, path);
-}
-
 /* Names given by --classes are for outputs of one number of classes. */
 static bool given_names(Tool *t, const char *text, const char *const **out) {
   int64_t classes = 0;
@@ -239,7 +224,7 @@ static bool run(Tool *t, const PredictOptions *o) {
   Words words = words_new(t->arena, t->model);
   tool_reads(t, o->weights);
   tool_reads(t, o->classes);
-  if (!tool_reads_data(t, o->inputs) || (o->out && !check_out(t, o->out)) ||
+  if (!tool_reads_data(t, o->inputs) || (o->out && !out_check(t, o->out, true)) ||
       !given_names(t, o->classes, &names) || !tool_batch(t, o->batch, &batch))
     return false;
   if (!tool_load(t, o->weights) || !words_load(&words, o->weights, &t->fault) ||
@@ -248,7 +233,7 @@ static bool run(Tool *t, const PredictOptions *o) {
   Results r = make_results(t, d.n);
   if (!infer_all(t, &d, batch, &r)) return false;
   OutSet set = describe(t, d.n, &r);
-  if (o->out && !write_out(t, &set, d.n, o->out)) return false;
+  if (o->out && !out_file(t, &set, d.n, o->out)) return false;
   if (names || !o->out) print_outputs(t, &d, &r, &words, names);
   return true;
 }

@@ -4,13 +4,13 @@
  * writes the weights, in PyTorch's names, and beside them the checkpoint, FILE with .resume before
  * the suffix; --resume takes either name. */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "dlrun/commands.h"
 #include "dlrun/evaluate.h"
 #include "dlrun/feeder.h"
+#include "dlrun/interrupt.h"
 #include "dlrun/journal.h"
 #include "dlrun/keep.h"
 #include "dlrun/plot.h"
@@ -274,20 +274,7 @@ static bool finish_epoch(Trainer *r, int64_t epoch, const Sums *s, double start)
   return journal_epoch(&r->journal, &t->fault) && keep_last(&r->keep);
 }
 
-/* The first interrupt ends training after the step in progress, with everything saved; a second one
- * kills. */
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number) {
-  (void)signal_number;
-  interrupted = 1;
-}
-
-static void catch_interrupt(void) {
-  struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-  sigaction(SIGINT, &action, NULL);
-}
-
+/* After an interrupt: the step in progress is the last. */
 static bool stop_here(Trainer *r) {
   Tool *t = r->tool;
   if (!keep_last(&r->keep)) return false;
@@ -300,7 +287,7 @@ static bool train_steps(Trainer *r, int64_t epoch, Sums *s) {
   while (s->done < r->data.n) {
     if (!step(r, epoch, s)) return false;
     show(r, epoch, s);
-    if (interrupted && s->done < r->data.n) return stop_here(r);
+    if (interrupt_noted() && s->done < r->data.n) return stop_here(r);
   }
   return true;
 }
@@ -341,7 +328,7 @@ static void print_chart(const Trainer *r) {
 
 static bool train_epochs(Trainer *r, int64_t epoch) {
   for (; epoch < r->epochs; epoch++)
-    if (!train_epoch(r, epoch) || (interrupted && epoch + 1 < r->epochs && !stop_here(r))) {
+    if (!train_epoch(r, epoch) || (interrupt_noted() && epoch + 1 < r->epochs && !stop_here(r))) {
       progress_clear(&r->progress);
       return false;
     }
@@ -357,7 +344,7 @@ static bool train(Tool *t, const TrainOptions *o) {
                  "the checkpoint has done %lld epochs already; --epochs %lld asks for no more",
                  (long long)epoch, (long long)r.epochs);
   say_resumed(&r);
-  catch_interrupt();
+  interrupt_catch();
   bool fine = train_epochs(&r, epoch);
   fine = journal_close(&r.journal, &t->fault) && fine;
   if (fine) print_chart(&r);

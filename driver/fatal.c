@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "codegen/link.h"
@@ -31,6 +32,22 @@ void fatal_finish(void) {
   names = 0;
 }
 
+/* The tools that run write to the workspace: they end first. */
+static void on_signal(int number) {
+  while (wait(NULL) > 0) continue;
+  clean_up();
+  raise(number); /* whose action is the default again */
+}
+
+static void catch_signals(void) {
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+  for (int i = 0; i < 3; i++) {
+    struct sigaction old, action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    if (!sigaction(numbers[i], NULL, &old) && old.sa_handler != SIG_IGN)
+      sigaction(numbers[i], &action, NULL);
+  }
+}
+
 /* C++ without memory aborts, in the middle of anything. */
 static void on_abort(int signal_number) {
   static const char text[] =
@@ -52,6 +69,7 @@ static void on_fatal(const char *reason) {
 void fatal_install(void) {
   struct sigaction action = {.sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND};
   sigaction(SIGABRT, &action, NULL);
+  catch_signals();
   object_on_fatal(on_fatal);
   atexit(clean_up); /* an arena without memory exits */
 }

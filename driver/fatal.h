@@ -1,5 +1,5 @@
 /* The end of a process that cannot go on: memory is out, or LLVM gives up. It says so, removes what
- * lies under temporary names, and exits with 70. */
+ * lies under temporary names, and exits with 70. A signal that ends it removes them too. */
 #ifndef DLC_DRIVER_FATAL_H
 #define DLC_DRIVER_FATAL_H
 

@@ -47,11 +47,6 @@ bool driver_has_loss(const Graph *g) {
   return false;
 }
 
-static bool has_suffix(const char *path, const char *suffix) {
-  size_t n = strlen(path), m = strlen(suffix);
-  return n > m && !strcmp(path + n - m, suffix);
-}
-
 /* ---- input ---- */
 
 static Graph *load_ir(Compilation *c) {

@@ -153,7 +153,9 @@ static void test_gradients(void **state) {
   assert_true(fabs(bias[0] + bias[1] + bias[2]) < 1e-6 && fabs(bias[0]) > 1e-4);
   st_close(&f);
   expect(1, "at most 64 at once",
-         dlrun("grad %s --weights " B "w.safetensors --inputs %s -o x", FAKE, CSV));
+         dlrun("grad %s --weights " B "w.safetensors --inputs %s -o x.safetensors", FAKE, CSV));
+  expect(1, "-o x.csv: FILE.safetensors can be written",
+         dlrun("grad %s --weights " B "w.safetensors --inputs %s -o x.csv", FAKE, CSV));
 }
 
 static void test_bench(void **state) {

@@ -2,6 +2,7 @@
  *
  *   FAULT_KIND  alloc, own, open, read, write, rename, sync, thread: the call fails
  *               short: a read or write moves one byte only; again: it is interrupted (EINTR)
+ *               stop: the process gets SIGTERM at a write or rename, which are done
  *   FAULT_AT    n, from 1; 0: none
  *   FAULT_COUNT a file for the number of calls of the kind
  *
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -22,9 +24,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-typedef enum { NONE, ALLOC, OWN, OPEN, READ, WRITE, RENAME, SYNC, THREAD, SHORT, AGAIN } Kind;
+typedef enum { NONE, ALLOC, OWN, OPEN, READ, WRITE, RENAME, SYNC, THREAD, SHORT, AGAIN, STOP } Kind;
 static const char *const kind_name[] = {"",       "alloc", "own",    "open",  "read", "write",
-                                        "rename", "sync",  "thread", "short", "again"};
+                                        "rename", "sync",  "thread", "short", "again", "stop"};
 
 static Kind kind;
 static long at;
@@ -153,11 +155,13 @@ ssize_t pread64(int fd, void *to, size_t n, off64_t from) { return pread(fd, to,
 
 ssize_t write(int fd, const void *from, size_t n) {
   ssize_t now = allowed(fd, n, WRITE, ENOSPC);
+  if (kind == STOP && is_file(fd) && strikes(STOP)) raise(SIGTERM);
   return now < 0 ? -1 : syscall(SYS_write, fd, from, (size_t)now);
 }
 
 int rename(const char *from, const char *to) {
   if (strikes(RENAME)) return errno = EACCES, -1;
+  if (strikes(STOP)) raise(SIGTERM);
   return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -77,7 +78,7 @@ static const Case cases[] = {
 };
 
 static const char *const kinds[] = {"alloc", "own",    "open",  "read",  "write", "rename",
-                                    "sync",  "thread", "short", "again", "full"};
+                                    "sync",  "thread", "short", "again", "full",  "stop"};
 
 /* ---- one run ---- */
 
@@ -181,8 +182,17 @@ static void complain(const Case *c, const char *kind, long n, const char *what, 
   wrong++;
 }
 
+/* Stopped, a program ends by the signal, or at its own next halt. */
+static const char *wrong_stop(int status) {
+  if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM) return "crashes";
+  if (WIFEXITED(status) && WEXITSTATUS(status) && !strstr(output, "error: interrupted"))
+    return "fails without a word";
+  return NULL;
+}
+
 /* What is wrong with the way it ended, or NULL. */
-static const char *wrong_end(const Case *c, int status) {
+static const char *wrong_end(const Case *c, const char *kind, int status) {
+  if (strcmp(kind, "stop") == 0) return wrong_stop(status);
   if (!WIFEXITED(status)) return WTERMSIG(status) == SIGALRM ? "hangs" : "crashes";
   int code = WEXITSTATUS(status);
   if (code != 0 && code != 1 && code != 70) return "an odd exit status";
@@ -199,14 +209,27 @@ static bool output_fine(const Case *c, const char *path, Whole reference, bool f
   return same;
 }
 
+static bool any_temporary(void) {
+  static const char *const patterns[] = {B "*.tmp*", B "log/*.tmp*"};
+  bool any = false;
+  for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+    glob_t found;
+    any |= glob(patterns[i], 0, NULL, &found) == 0;
+    globfree(&found);
+  }
+  return any;
+}
+
 static void check_run(const Case *c, const char *kind, long n, int status, const Whole *reference) {
-  const char *end = wrong_end(c, status);
+  const char *end = wrong_end(c, kind, status);
   bool fine = WIFEXITED(status) && !WEXITSTATUS(status);
   if (!end && !fine && strcmp(kind, "short") == 0) end = "gives up over a short read or write";
   if (end) complain(c, kind, n, end, output);
   for (int i = 0; i < MOST_OUTPUTS && c->outputs[i]; i++)
     if (!output_fine(c, c->outputs[i], reference[i], fine))
       complain(c, kind, n, "leaves half a file", c->outputs[i]);
+  if (strcmp(c->program, API) && any_temporary())
+    complain(c, kind, n, "leaves a temporary file", "");
   if (rmdir(B "tmp")) {
     complain(c, kind, n, "leaves something in TMPDIR", strerror(errno));
     run_program("rm", "-rf " B "tmp");
@@ -218,7 +241,7 @@ static void check_run(const Case *c, const char *kind, long n, int status, const
 /* ---- all n ---- */
 
 static void remove_temporaries(void) {
-  run_program("rm", "-f " B "*.tmp* " B "log/*.tmp* " B "log/events*");
+  run_program("rm", "-rf " B "*.tmp* " B "log/*.tmp* " B "log/events*");
 }
 
 /* How many calls of the kind a clean run makes; its outputs. */
