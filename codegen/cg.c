@@ -165,6 +165,8 @@ void cg_function_attributes(Cg *cg, LLVMValueRef f) {
   if (*cpu->add) text_attribute(cg, f, "target-features", cpu->add);
   text_attribute(cg, f, "prefer-vector-width", width);
   text_attribute(cg, f, "min-legal-vector-width", width);
+  /* A large frame on too small a stack stops at the guard page, and never steps over it. */
+  text_attribute(cg, f, "probe-stack", "inline-asm");
   if (cg->options.debug) text_attribute(cg, f, "frame-pointer", "all");
 }
 
