@@ -280,7 +280,7 @@ static int distance(const char *a, int n, const char *b, int m) {
 const char *near_name(const char *word, const char *const *names, int count) {
   size_t n = strlen(word);
   if (n > LIMIT_NAME_BYTES) return NULL;
-  int best = n < 3 ? 2 : (int)n / 3 + 2; /* one more than the furthest that counts as near */
+  int best = ((int)n + 2) / 3 + 1; /* one more than the furthest that counts as near */
   const char *nearest = NULL;
   for (int i = 0; i < count; i++) {
     size_t m = strlen(names[i]);

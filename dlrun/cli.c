@@ -8,6 +8,8 @@
 
 #include "base/diag.h"
 
+enum { MOST_OPTIONS = 32 }; /* of a command */
+
 static void print_help(const Cli *c) {
   printf("usage: dlrun %s MODEL.so [options]\n\n%s\n\noptions:\n", c->name, c->does);
   for (int i = 0; i < c->count; i++) {
@@ -79,14 +81,47 @@ static const Opt *find_option(const Cli *c, const char *arg, const char **value)
   return NULL;
 }
 
-static bool unknown_option(const Cli *c, const char *arg, int *status) {
-  const char *names[32];
+/* What goes by another name in other commands. */
+static const char *other_name(const char *arg) {
+  static const char *const names[] = {"--data", "--inputs"};
+  size_t n = strcspn(arg, "=");
+  for (int i = 0; i < 2; i++)
+    if (strlen(names[i]) == n && strncmp(names[i], arg, n) == 0) return names[1 - i];
+  return NULL;
+}
+
+static const char *near_option(const Cli *c, const char *arg) {
+  const char *names[MOST_OPTIONS], *other = other_name(arg);
+  char word[64];
   int count = 0;
-  for (; count < c->count && count < 32; count++) names[count] = c->opts[count].name;
-  const char *near = near_name(arg, names, count);
+  for (int i = 0; i < c->count; i++) {
+    if (other && strcmp(c->opts[i].name, other) == 0) return other;
+    if (strncmp(c->opts[i].name, "--", 2) == 0) names[count++] = c->opts[i].name + 2;
+  }
+  snprintf(word, sizeof word, "%.*s", (int)strcspn(arg, "="), arg);
+  const char *near = near_name(word + strspn(word, "-"), names, count);
+  return near ? near - 2 : NULL; /* with its dashes */
+}
+
+static bool unknown_option(const Cli *c, const char *arg, int *status) {
+  const char *near = near_option(c, arg);
   char text[256];
-  snprintf(text, sizeof text, "there is no option %.100s%s%s%s", arg, near ? "; did you mean " : "",
-           near ? near : "", near ? "?" : "");
+  snprintf(text, sizeof text, "there is no option %.*s%s%s%s", (int)strcspn(arg, "="), arg,
+           near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+  return usage_error(c, status, text, "");
+}
+
+static const char *const wants[] = {
+    [OPT_TEXT] = "a text",
+    [OPT_LIST] = "a text, at most 64 times",
+    [OPT_COUNT] = "a whole number from 1",
+    [OPT_REAL] = "a number from 0",
+    [OPT_SEED] = "a whole number from 0 to 18446744073709551615",
+};
+
+static bool wrong_value(const Cli *c, const Opt *o, const char *value, int *status) {
+  char text[256];
+  snprintf(text, sizeof text, "%s wants %s, not '%.100s'", o->name, wants[o->kind], value);
   return usage_error(c, status, text, "");
 }
 
@@ -99,9 +134,10 @@ static bool take_option(const Cli *c, char **argv, int argc, int *i, bool *seen,
     if (*i + 1 >= argc) return usage_error(c, status, "a value is missing after ", o->name);
     value = argv[++*i];
   }
+  if (seen[o - c->opts] && o->kind != OPT_LIST && o->kind != OPT_FLAG)
+    return usage_error(c, status, "it is there twice: ", o->name);
   seen[o - c->opts] = true;
-  return set_value(o, value ? value : "") ||
-         usage_error(c, status, "this value does not do for ", o->name);
+  return set_value(o, value ? value : "") || wrong_value(c, o, value, status);
 }
 
 static bool check_required(const Cli *c, const bool *seen, const char *model, int *status) {
@@ -113,7 +149,7 @@ static bool check_required(const Cli *c, const bool *seen, const char *model, in
 }
 
 bool cli_parse(const Cli *c, int argc, char **argv, const char **model, int *status) {
-  bool seen[32] = {false};
+  bool seen[MOST_OPTIONS] = {false};
   *model = NULL;
   for (int i = 0; i < argc; i++) {
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {

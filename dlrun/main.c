@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/diag.h"
+#include "base/streams.h"
 #include "dlrun/cli.h"
 #include "dlrun/commands.h"
 
@@ -32,7 +33,7 @@ static int unknown(const char *name) {
   return EXIT_USAGE;
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
   if (argc < 2) {
     print_usage(stderr);
     return EXIT_USAGE;
@@ -48,4 +49,10 @@ int main(int argc, char **argv) {
   for (int i = 0; i < COMMAND_COUNT; i++)
     if (strcmp(argv[1], command[i].name) == 0) return command[i].run(argc - 2, argv + 2);
   return unknown(argv[1]);
+}
+
+int main(int argc, char **argv) {
+  streams_open();
+  int status = run(argc, argv);
+  return streams_flush("dlrun") || status ? status : EXIT_DIAGNOSED;
 }

@@ -50,7 +50,6 @@ int tool_close(Tool *t, bool fine) {
   if (t->handle) dlclose(t->handle);
   arena_free(t->arena);
   if (t->fault.internal) return EXIT_INTERNAL;
-  if (fflush(stdout) || ferror(stdout)) return EXIT_DIAGNOSED;
   return fine ? EXIT_FINE : EXIT_DIAGNOSED;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/streams.h"
 #include "driver/fatal.h"
 #include "driver/output.h"
 #include "frontend/frontend.h"
@@ -112,6 +113,7 @@ static int run(const Options *o, Arena *a) {
 
 int main(int argc, char **argv) {
   Options o;
+  streams_open();
   fatal_install();
   Arena *a = arena_new();
   const char *why = NULL;
@@ -121,7 +123,7 @@ int main(int argc, char **argv) {
     status = EXIT_USAGE;
   } else if (o.help || o.version) {
     fputs(o.help ? options_help : version, stdout);
-    status = EXIT_FINE;
+    status = streams_flush("dlc") ? EXIT_FINE : EXIT_DIAGNOSED;
   } else {
     status = run(&o, a);
   }

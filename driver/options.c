@@ -7,6 +7,7 @@
 
 #include "base/diag.h"
 #include "base/limits.h"
+#include "base/str.h"
 
 const char options_help[] =
     "usage: dlc FILE.net [options]     compile a network\n"
@@ -80,8 +81,9 @@ static bool set_include(Parse *p, const char *v) {
   return true;
 }
 static bool set_batch(Parse *p, const char *v) {
-  return number(v, 1, LIMIT_BATCH, &p->out->batch) ||
-         refuse(p, "--batch wants a whole number from 1, not", v);
+  if (number(v, 1, LIMIT_BATCH, &p->out->batch)) return true;
+  const char *wants = "--batch wants a whole number from 1 to %lld, not";
+  return refuse(p, arena_printf(p->arena, wants, (long long)LIMIT_BATCH), v);
 }
 static bool set_jobs(Parse *p, const char *v) {
   int64_t n;
@@ -134,7 +136,12 @@ static bool set_emit(Parse *p, const char *v) {
     if (!strcmp(emit_kind[i].name, v)) return p->out->emit = emit_kind[i].kind, true;
   const char *names[EMIT_KINDS];
   for (int i = 0; i < EMIT_KINDS; i++) names[i] = emit_kind[i].name;
-  return refuse_near(p, "--emit does not know", v, names, EMIT_KINDS);
+  if (near_name(v, names, EMIT_KINDS))
+    return refuse_near(p, "--emit does not know", v, names, EMIT_KINDS);
+  Str known = str_new(p->arena);
+  for (int i = 0; i < EMIT_KINDS; i++) str_printf(&known, "%s%s", i ? ", " : "", names[i]);
+  *p->why = arena_printf(p->arena, "--emit does not know '%s'; there are %s", v, known.text);
+  return false;
 }
 
 /* ---- the table ---- */
@@ -207,10 +214,15 @@ static const char *value_of(const char *name, const char *arg, const char *next,
 
 static bool unknown_option(Parse *p, const char *arg) {
   const char *names[WITH_VALUE + FLAGS];
-  for (int i = 0; i < WITH_VALUE; i++) names[i] = with_value[i].name;
-  for (int i = 0; i < FLAGS; i++) names[WITH_VALUE + i] = flags[i].name;
+  int n = 0;
+  if (!strncmp(arg, "-O", 2)) return refuse(p, "-O wants a level from 0 to 3, not", arg + 2);
+  for (int i = 0; i < WITH_VALUE; i++) names[n++] = with_value[i].name;
+  for (int i = 0; i < FLAGS; i++) names[n++] = flags[i].name;
   const char *word = arena_strndup(p->arena, arg, strcspn(arg, "="));
-  return refuse_near(p, "unknown option", word, names, WITH_VALUE + FLAGS);
+  const char *near = near_name(word, names, n);
+  bool far =
+      near && !near_name(word + strspn(word, "-"), (const char *[]){near + strspn(near, "-")}, 1);
+  return far ? refuse(p, "unknown option", word) : refuse_near(p, "unknown option", word, names, n);
 }
 
 static bool take_option(Parse *p, char **argv, int *used) {

@@ -193,13 +193,42 @@ static void place_positional(Match *k, int *next, const ArgValue *x) {
   }
 }
 
+static bool among(const char *name, const char *const *names, int n) {
+  for (int i = 0; i < n; i++)
+    if (!strcmp(names[i], name)) return true;
+  return false;
+}
+
+/* As they may be given by place; then parameters, which go by name only. bias is both. */
+static int argument_names(const Signature *s, const char **names) {
+  int n = 0;
+  for (int i = 0; i < s->noperands; i++)
+    if (!s->operand[i].parameter) names[n++] = s->operand[i].name;
+  for (int i = 0; i < s->nattrs; i++) names[n++] = s->attr[i].name;
+  for (int i = 0; i < s->noperands; i++)
+    if (!among(s->operand[i].name, names, n)) names[n++] = s->operand[i].name;
+  return n;
+}
+
+/* PyTorch's name of an argument, or NULL. */
+static const char *translated(const char *word, const char *const *names, int n) {
+  static const char *const words[][2] = {
+      {"kernel_size", "kernel"}, {"out_channels", "out"},      {"out_features", "out"},
+      {"output_size", "out"},    {"num_embeddings", "count"},  {"embedding_dim", "width"},
+      {"num_groups", "groups"},  {"negative_slope", "slope"},  {"scale_factor", "scale"},
+      {"start_dim", "dim"},      {"normalized_shape", "dims"},
+  };
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (!strcmp(words[i][0], word) && among(words[i][1], names, n)) return words[i][1];
+  return NULL;
+}
+
 static void unknown_argument(Match *k, const ArgValue *x) {
   const char *names[SIG_OPERANDS + SIG_ATTRS];
-  int n = 0;
-  for (int i = 0; i < k->s->noperands; i++) names[n++] = k->s->operand[i].name;
-  for (int i = 0; i < k->s->nattrs; i++) names[n++] = k->s->attr[i].name;
+  int n = argument_names(k->s, names);
   fail(k, x->name_span, TEXT(k, "%s has no argument %s", k->call->what, x->name));
-  const char *near = near_name(x->name, names, n);
+  const char *near = translated(x->name, names, n);
+  if (!near) near = near_name(x->name, names, n);
   if (near)
     check_note(k->c, no_place(), "did you mean %s?", near);
   else if (n)
@@ -218,6 +247,23 @@ static void place_named(Match *k, const ArgValue *x) {
     place_attr(k, attr, x);
   else
     unknown_argument(k, x);
+}
+
+/* ---- what has no effect ---- */
+
+/* init= and bias_init= of a parameter that is given. */
+static void check_inits(Match *k) {
+  const Signature *s = k->s;
+  for (int i = 0; i < s->noperands; i++) {
+    const SigOperand *o = &s->operand[i];
+    if (!o->parameter || !k->m->operand_span[i].file) continue;
+    const char *init = strcmp(o->name, "weight") ? TEXT(k, "%s_init", o->name) : "init";
+    for (int a = 0; a < s->nattrs; a++)
+      if (!strcmp(s->attr[a].name, init) && k->m->attr_span[a].file)
+        diag_warning(k->c->diags, k->m->attr_span[a],
+                     "%s has no effect: %s is given, and begins as its own param says", init,
+                     o->name);
+  }
 }
 
 /* ---- what is missing ---- */
@@ -257,6 +303,7 @@ bool match_arguments(Checker *c, const Call *call, const Signature *s, Matched *
       place_positional(&k, &next, x);
   }
   if (!k.failed) check_operands(&k);
+  if (!k.failed) check_inits(&k);
   check_complete(&k);
   return !k.failed && !c->stopped;
 }

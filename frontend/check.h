@@ -85,7 +85,7 @@ typedef struct {
   Diags *diags;
   Graph *graph;
   const FrontendOptions *options;
-  Table consts;  /* Binding */
+  Table consts; /* Binding */
   Items all_consts;
   Table blocks;  /* Item */
   Table params;  /* Span: full names of parameters and buffers */
@@ -103,7 +103,8 @@ typedef struct {
   int64_t steps;  /* of loops */
   int64_t block_calls;
   int reports;
-  bool stopped; /* a limit was passed: everything fails silently from here on */
+  bool unparsed; /* a file has syntax errors: what is missing may stand there */
+  bool stopped;  /* a limit was passed: everything fails silently from here on */
 } Checker;
 
 /* Where an integer was wanted: the mend, if the number is whole. */

@@ -46,6 +46,7 @@ Graph *frontend_load(Arena *a, Diags *d, const char *path, const FrontendOptions
   bool fine = load_program(&c, path);
   fine = load_defines(&c) && fine;
   if (!fine) return NULL;
+  c.unparsed = d->errors > errors;
   c.graph = ir_graph_new(a, d->sources, c.network->name.text);
   check_consts(&c);
   check_train(&c);

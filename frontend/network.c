@@ -394,7 +394,7 @@ void check_network(Checker *c) {
   Scope scope = {.item = c->network, .prefix = ""};
   c->scope = &scope;
   exec_statements(c, &c->network->body);
-  if (!c->outputs.entries.count && !c->stopped) {
+  if (!c->outputs.entries.count && !c->stopped && !c->unparsed) {
     check_error(c, c->network->name.span, "network %s has no output", c->network->name.text);
     check_note(c, no_place(), "output name = expr; names what inference computes");
   }

@@ -147,23 +147,31 @@ static void warn_of_shapes(Checker *c, Op op, const Call *call, const Matched *m
   check_note(c, no_place(), "reshape or squeeze makes them the same");
 }
 
-/* Losses that begin with a function, and that function applied before: it is learned with all the
- * same, but badly. */
+/* Losses that begin with a function, and that function applied before; losses of what a function
+ * gives, and a layer's output as it is: it is learned with all the same, but badly. */
 static void warn_of_twice(Checker *c, Op op, const Call *call, const Matched *m) {
+  enum { ANY_LAYER = OP_COUNT };
   static const struct {
-    Op loss, before;
+    Op loss;
+    int before;
     const char *mend;
   } rows[] = {
       {OP_cross_entropy, OP_softmax, "takes logits: softmax is a part of it"},
       {OP_bce_with_logits, OP_sigmoid, "takes logits: sigmoid is a part of it"},
       {OP_nll_loss, OP_softmax, "takes log probabilities, as log_softmax gives them"},
+      {OP_nll_loss, ANY_LAYER, "takes log probabilities, as log_softmax gives them"},
       {OP_kl_div, OP_softmax, "takes log probabilities first, as log_softmax gives them"},
+      {OP_kl_div, ANY_LAYER, "takes log probabilities first, as log_softmax gives them"},
+      {OP_bce, ANY_LAYER, "takes probabilities, as sigmoid gives them"},
   };
   if (m->operand[0].kind != VALUE_TENSOR) return;
+  Op before = m->operand[0].node->op;
+  bool layer = op_info[before].kind == KIND_LAYER;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    if (rows[i].loss != op || rows[i].before != m->operand[0].node->op) continue;
+    bool fits = rows[i].before == ANY_LAYER ? layer : rows[i].before == (int)before;
+    if (rows[i].loss != op || !fits) continue;
     diag_warning(c->diags, m->operand_span[0], "this is the output of %s, and %s %s",
-                 op_info[rows[i].before].name, call->what, rows[i].mend);
+                 op_info[before].name, call->what, rows[i].mend);
   }
 }
 

@@ -29,13 +29,33 @@ static void test_usage(void **state) {
   expect(2, "this option is needed: --data", dlrun("train %s", FAKE));
   expect(2, "did you mean --data?", dlrun("train %s --dat x", FAKE));
   expect(2, "a value is missing after --data", dlrun("train %s --data", FAKE));
-  expect(2, "does not do for --epochs", dlrun("train %s --data x --epochs 0", FAKE));
-  expect(2, "does not do for --lr", dlrun("train %s --data x --lr nan", FAKE));
-  expect(2, "does not do for --seed", dlrun("init %s --seed=-1 -o x", FAKE));
+  expect(2, "--epochs wants a whole number from 1, not '0'",
+         dlrun("train %s --data x --epochs 0", FAKE));
+  expect(2, "--lr wants a number from 0, not 'nan'", dlrun("train %s --data x --lr nan", FAKE));
+  expect(2, "--seed wants a whole number from 0 to 18446744073709551615, not '-1'",
+         dlrun("init %s --seed=-1 -o x", FAKE));
+  expect(2, "it is there twice: --data", dlrun("train %s --data x --data y", FAKE));
+  expect(2, "it is there twice: -o", dlrun("init %s -o x -o y", FAKE));
+  expect(2, "no option --data; did you mean --inputs?", dlrun("predict %s --data x", FAKE));
+  expect(2, "no option --inputs; did you mean --data?", dlrun("train %s --inputs=x", FAKE));
+  expect(2, "there is no option --foo\n", dlrun("train %s --foo", FAKE));
   expect(2, "one MODEL.so only", dlrun("summary %s other", FAKE));
   static const char *const commands[] = {"summary", "init",  "train", "eval",    "predict",
                                          "grad",    "check", "bench", "features"};
   for (int i = 0; i < 9; i++) expect(0, "--help", dlrun("%s --help", commands[i]));
+}
+
+/* What cannot be printed is an error, wherever it comes from. */
+static void test_full_output(void **state) {
+  (void)state;
+  static const char *const commands[] = {"--help", "--version", "train --help", "summary " FAKE};
+  for (int i = 0; i < 4; i++) {
+    expect(0, "1\n",
+           run_program("sh", "-c '%s %s 3>&1 >/dev/full 2>&3; echo $?'", DLRUN, commands[i]));
+    expect(0, "dlrun: error: cannot write standard output: No space left on device\n", 0);
+    expect(0, "1\n", run_program("sh", "-c '%s %s >&-; echo $?'", DLRUN, commands[i]));
+    expect(0, "dlrun: error: cannot write standard output: Bad file descriptor\n", 0);
+  }
 }
 
 static void test_bad_models(void **state) {
@@ -186,11 +206,11 @@ static void test_bad_data(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_usage),     cmocka_unit_test(test_bad_models),
-      cmocka_unit_test(test_summary),   cmocka_unit_test(test_training),
-      cmocka_unit_test(test_resume),    cmocka_unit_test(test_predictions),
-      cmocka_unit_test(test_gradients), cmocka_unit_test(test_bench),
-      cmocka_unit_test(test_bad_data),
+      cmocka_unit_test(test_usage),       cmocka_unit_test(test_full_output),
+      cmocka_unit_test(test_bad_models),  cmocka_unit_test(test_summary),
+      cmocka_unit_test(test_training),    cmocka_unit_test(test_resume),
+      cmocka_unit_test(test_predictions), cmocka_unit_test(test_gradients),
+      cmocka_unit_test(test_bench),       cmocka_unit_test(test_bad_data),
   };
   return cmocka_run_group_tests(tests, write_data, NULL);
 }

@@ -14,8 +14,11 @@ lists='(dlc --help lists the options)'
 said 2 "dlc: error: unknown option '--inferenceonly'; did you mean '--inference-only'?" "$lists" --inferenceonly
 said 2 "dlc: error: unknown option '--stop-afer'; did you mean '--stop-after'?" "$lists" --stop-afer=fuse
 said 2 "dlc: error: --emit does not know 'mth'; did you mean 'math'?" "$lists" --emit=mth
-said 2 "dlc: error: --emit does not know 'everything'" "$lists" --emit=everything
-said 2 "dlc: error: --batch wants a whole number from 1, not '0'" "$lists" --batch 0
+said 2 "dlc: error: --emit does not know 'everything'; there are so, obj, lib, asm, llvm, bc, ir, ast, dot, math, plan, summary, header" "$lists" --emit=everything
+said 2 "dlc: error: --batch wants a whole number from 1 to 1048576, not '0'" "$lists" --batch 0
+said 2 "dlc: error: --batch wants a whole number from 1 to 1048576, not '100000000'" "$lists" --batch=100000000
+said 2 "dlc: error: -O wants a level from 0 to 3, not '9'" "$lists" -O9
+said 2 "dlc: error: unknown option '--foo'" "$lists" --foo
 said 2 "dlc: error: a value is missing after '-o'" "$lists" -o
 said 1 "dlc: error: there is no pass 'expnd'" "note: did you mean 'expand'?" --passes=expnd
 said 1 "dlc: error: there is no pass 'simplfy'" "note: did you mean 'simplify'?" --stop-after=simplfy

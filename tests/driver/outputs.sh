@@ -33,6 +33,10 @@ refused "'pipe.so': not a regular file" -o pipe.so
 refused "'nowhere/out.ir': No such file or directory" --stop-after=expand -o nowhere/out.ir
 "$build/dlc" net.net --emit=ir >/dev/full 2>said && complain "a full standard output is no failure"
 [ "$(cat said)" = "dlc: error: cannot write 'standard output': No space left on device" ] || complain "$(cat said)"
+"$build/dlc" --help >/dev/full 2>said && complain "help to a full standard output is no failure"
+[ "$(cat said)" = "dlc: error: cannot write standard output: No space left on device" ] || complain "$(cat said)"
+"$build/dlc" net.net --emit=ir >&- 2>said && complain "a closed standard output is no failure"
+[ "$(cat said)" = "dlc: error: cannot write 'standard output': Bad file descriptor" ] || complain "$(cat said)"
 
 # What can be written appears whole, beside what was there, and a device takes text.
 for kind in so obj lib asm llvm bc ir ast dot math plan summary header; do
