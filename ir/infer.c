@@ -25,7 +25,7 @@ typedef struct {
   int holders;
 } Trial;
 
-bool op_error(OpError *e, const char *fmt, ...) {
+bool(op_error)(OpError *e, const char *fmt, ...) {
   if (!e) return false;
   va_list ap;
   va_start(ap, fmt);

@@ -174,6 +174,9 @@ typedef struct {
 } OpError;
 /* Fills *e and returns false, for `return op_error(e, ...)`. e may be NULL. */
 bool op_error(OpError *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#ifdef __clang_analyzer__ /* which reads one file at a time */
+#define op_error(...) (op_error(__VA_ARGS__), false)
+#endif
 
 /* Appends a node and infers its type. `attr` (one an attribute of the signature, in order) may be
  * NULL when every attribute has a default; operands and attributes are copied. Returns NULL and

@@ -373,7 +373,7 @@ static int result_kind(const Parser *p) {
 static bool parse_result(Parser *p) {
   int kind = result_kind(p);
   const char *name = NULL;
-  Node *node, *target = NULL;
+  Node *node = NULL, *target = NULL;
   if (kind == 5) return fail(p, "expected a node, a result or '}'");
   next(p);
   if (!at_mark(p, '=') && !expect_safe_name(p, &name)) return false;

@@ -160,7 +160,7 @@ static Node *find_copy(const Kernel *k, const Node *n) {
 }
 
 static Node *compute_in(Repeat *r, const Chain *c, int group) {
-  Node *copy[CHAIN];
+  Node *copy[CHAIN] = {NULL};
   Kernel *k = &r->kernel[group];
   for (int i = 0; i < c->nsteps; i++) {
     Node *m = ARENA_NEW(r->graph->arena, Node);

@@ -337,7 +337,7 @@ static void put_attr(const MathContext *c, Str *s, const Node *n, int i) {
   if (sig->kind == ATTR_PAIR && a->v[0] == a->v[1])
     str_printf(s, "%lld", (long long)a->v[0]);
   else if (a->v || sig->kind == ATTR_INTS)
-    str_put(s, list_text(c, a->n > 0 ? a->n : 0, a->v));
+    str_put(s, list_text(c, a->v ? a->n : 0, a->v));
   else if (a->s)
     str_put(s, a->s);
   else

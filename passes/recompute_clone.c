@@ -24,7 +24,7 @@ static Node *copy_node(Clone *c, const Node *n) {
 }
 
 static bool is_again(const Clone *c, const Node *n) {
-  return n && c->again[c->plan->memory[n->id].owner->id];
+  return c->again[c->plan->memory[n->id].owner->id];
 }
 
 /* The members that the values to be computed again need; operands inside the kernel by id, so one
@@ -67,7 +67,7 @@ static void instantiate(Clone *c, int group) {
 
 /* What stands for n after the boundary: n itself, its second instance, or a view of that. */
 static Node *late_value(Clone *c, Node *n) {
-  if (!is_again(c, n)) return n;
+  if (!n || !is_again(c, n)) return n;
   Node **clone = &c->clone[n->id];
   if (*clone) return *clone;
   if (!memory_is_view(&c->plan->memory[n->id], n)) {

@@ -32,7 +32,7 @@ static void error_text(OpError *e, const char *fmt, va_list ap) {
   op_error(e, "%s", arena_vprintf(e->arena, fmt, ap));
 }
 
-bool operand_error(OpError *e, int operand, const char *fmt, ...) {
+bool(operand_error)(OpError *e, int operand, const char *fmt, ...) {
   if (!e) return op_error(e, "%s", fmt);
   va_list ap;
   va_start(ap, fmt);
@@ -42,7 +42,7 @@ bool operand_error(OpError *e, int operand, const char *fmt, ...) {
   return false;
 }
 
-bool attr_error(OpError *e, const Node *n, const char *attribute, const char *fmt, ...) {
+bool(attr_error)(OpError *e, const Node *n, const char *attribute, const char *fmt, ...) {
   if (!e) return op_error(e, "%s", fmt);
   va_list ap;
   va_start(ap, fmt);

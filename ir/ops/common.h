@@ -36,6 +36,10 @@ bool operand_error(OpError *e, int operand, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool attr_error(OpError *e, const Node *n, const char *attribute, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+#ifdef __clang_analyzer__ /* as for op_error */
+#define operand_error(...) (operand_error(__VA_ARGS__), false)
+#define attr_error(...) (attr_error(__VA_ARGS__), false)
+#endif
 void op_note(OpError *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Text for messages; lives in e's arena, "" when e is NULL. */

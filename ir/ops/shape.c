@@ -242,7 +242,7 @@ bool op_cut_shape(Node *n, Type *out, OpError *e) {
 static Odometer box_walk(const Tensor *whole, const Tensor *part, const int64_t *start,
                          const int64_t *step) {
   Odometer o = {0};
-  int64_t in_whole[LIMIT_RANK], in_part[LIMIT_RANK], offset = 0;
+  int64_t in_whole[LIMIT_RANK] = {0}, in_part[LIMIT_RANK] = {0}, offset = 0;
   row_strides(&whole->type, in_whole);
   row_strides(&part->type, in_part);
   odometer_add(&o, part->n, type_elements(&whole->type), type_elements(&part->type));
@@ -290,7 +290,7 @@ bool op_surround_shape(Node *n, Type *out, OpError *e) {
 
 void op_surround_eval(const Node *n, const Tensor *const *in, Tensor *out, const EvalContext *c) {
   (void)c;
-  int64_t step[LIMIT_RANK], count = out->n * type_elements(&out->type);
+  int64_t step[LIMIT_RANK] = {0}, count = out->n * type_elements(&out->type);
   for (int d = 0; d < out->type.rank; d++) step[d] = node_ints(n, "inner")[d] + 1;
   for (int64_t i = 0; i < count; i++) out->data[i] = node_float(n, "value");
   Odometer o = box_walk(out, in[0], node_ints(n, "low"), step);
