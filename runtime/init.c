@@ -91,7 +91,7 @@ static void orthonormalize(double *q, int64_t count, int64_t length) {
 static int fill_orthogonal(const dlc_parameter *p, int real, const Draw *d, void *base) {
   int64_t rows = p->rank ? p->dim[0] : 1, columns = rows ? p->elements / rows : 0;
   int64_t count = rows < columns ? rows : columns, length = rows < columns ? columns : rows;
-  double *q = malloc((size_t)(p->elements ? p->elements : 1) * sizeof *q), z[2] = {0, 0};
+  double *q = calloc((size_t)(p->elements ? p->elements : 1), sizeof *q), z[2] = {0, 0};
   if (!q) return DLC_ENOMEM;
   for (int64_t i = 0; i < p->elements; i++) {
     if (i % 2 == 0) draw_normals(d, (uint64_t)i / 2, z);
@@ -99,10 +99,11 @@ static int fill_orthogonal(const dlc_parameter *p, int real, const Draw *d, void
   }
   orthonormalize(q, count, length);
   LayoutCursor c = layout_start(p);
-  for (int64_t i = 0; i < p->elements; i++, layout_next(&c)) {
-    int64_t row = i / columns, column = i % columns;
-    store_real(base, real, c.at, rows < columns ? q[i] : q[column * length + row]);
-  }
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t column = 0; column < columns; column++, layout_next(&c)) {
+      int64_t at = rows < columns ? row * length + column : column * length + row;
+      store_real(base, real, c.at, q[at]);
+    }
   free(q);
   return DLC_OK;
 }
