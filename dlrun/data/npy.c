@@ -40,10 +40,12 @@ static bool quoted(Bytes *b, char out[32]) {
 
 static bool scalar_type(const char *descr, Scalar *out) {
   static const char kinds[] = "uifb";
-  if (!strchr("<>|=", descr[0]) || !descr[0] || !descr[1] || !strchr(kinds, descr[1])) return false;
-  *out = (Scalar){descr[1] == 'b' ? 'u' : descr[1], atoi(descr + 2), descr[0] == '>'};
-  int size = out->size;
-  if (strlen(descr) != 3 || (size != 1 && size != 2 && size != 4 && size != 8)) return false;
+  if (strlen(descr) != 3 || !strchr("<>|=", descr[0]) || !strchr(kinds, descr[1])) return false;
+  int size = descr[2] - '0';
+  char kind = descr[1];
+  if (kind == 'b') kind = 'u';
+  *out = (Scalar){kind, size, descr[0] == '>'};
+  if (size != 1 && size != 2 && size != 4 && size != 8) return false;
   return descr[1] == 'f' ? size > 1 : descr[1] == 'b' ? size == 1 : true;
 }
 
@@ -63,14 +65,15 @@ static bool dimension(Bytes *b, int64_t *out) {
 static bool shape(Bytes *b, NpyHeader *h) {
   if (!accept(b, "(")) return false;
   while (!accept(b, ")")) {
-    if (h->rank == RAW_RANK || !dimension(b, &h->dim[h->rank++])) return false;
+    if (h->rank == RAW_RANK || !dimension(b, &h->dim[h->rank])) return false;
+    h->rank++;
     if (!accept(b, ",")) return accept(b, ")");
   }
   return true;
 }
 
 static const char *entry(Bytes *b, NpyHeader *h) {
-  char key[32], descr[32];
+  char key[32], descr[32] = "";
   if (!quoted(b, key) || !accept(b, ":")) return "its header is malformed";
   if (strcmp(key, "descr") == 0) {
     h->seen |= 1;
