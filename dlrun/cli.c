@@ -134,7 +134,7 @@ static bool take_option(const Cli *c, char **argv, int argc, int *i, bool *seen,
     if (*i + 1 >= argc) return usage_error(c, status, "a value is missing after ", o->name);
     value = argv[++*i];
   }
-  if (seen[o - c->opts] && o->kind != OPT_LIST && o->kind != OPT_FLAG)
+  if (seen[o - c->opts] && o->kind == OPT_TEXT) /* of numbers the last one holds */
     return usage_error(c, status, "it is there twice: ", o->name);
   seen[o - c->opts] = true;
   return set_value(o, value ? value : "") || wrong_value(c, o, value, status);
