@@ -36,8 +36,9 @@ static bool compile_program(Artifact *art, Arena *a, const PassOptions *options,
 
 static bool find_ranges(Artifact *art, Arena *a) {
   OpError e = {.arena = a};
-  art->range = index_ranges(art->source, a, &e);
-  if (!art->range) diag_error(art->diags, (Span){0}, "%s", e.text);
+  Span span = {0};
+  art->range = index_ranges(art->source, a, &e, &span);
+  if (!art->range) diag_error(art->diags, span, "%s", e.text);
   return art->range;
 }
 

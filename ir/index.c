@@ -153,7 +153,7 @@ static bool follow(const Graph *g, Arena *a, Arena *scratch, IndexRange *range, 
   return true;
 }
 
-IndexRange *index_ranges(const Graph *g, Arena *a, OpError *e) {
+IndexRange *index_ranges(const Graph *g, Arena *a, OpError *e, Span *span) {
   IndexRange *range = ARENA_ARRAY(a, IndexRange, g->nodes.count + 1);
   int64_t bound;
   for (int i = 0; i < g->nodes.count; i++) {
@@ -161,6 +161,7 @@ IndexRange *index_ranges(const Graph *g, Arena *a, OpError *e) {
     if (is_leaf(n) && node_int(n, "classes"))
       tighten(&range[i].all, node_int(n, "classes"), n->type.elem);
     if (index && is_leaf(index)) tighten(&range[index->id].all, bound, index->type.elem);
+    if (index && !is_leaf(index)) *span = n->span;
   }
   Arena *scratch = arena_new();
   bool known = follow(g, a, scratch, range, e);

@@ -16,7 +16,7 @@ typedef struct {
 
 /* By node id, of the graph that the frontend built: the least over all that an element is used for,
  * wherever reshape, slice, concat and the like have moved it. NULL and an error (e->arena must be
- * set) for indices of too many elements to be followed. In `a`. */
-IndexRange *index_ranges(const Graph *g, Arena *a, OpError *e);
+ * set) at *span for indices of too many elements to be followed. In `a`. */
+IndexRange *index_ranges(const Graph *g, Arena *a, OpError *e, Span *span);
 
 #endif

@@ -161,6 +161,16 @@ static void test_ranges(void **state) {
   }
 }
 
+static void test_too_many(void **state) {
+  (void)state;
+  static const char net[] = HEAD
+      "input i : i32[16777216];\n"
+      "x = i |> reshape([4096, 4096]) |> embedding(2, 1); loss sum(x); }";
+  write_blob(B "net.net", net, strlen(net));
+  expect(1, "net.net:2:35: error: indices of 33554432 elements are too many to be moved",
+         run_program(DLC, "%s -o %s", B "net.net", B "net.so"));
+}
+
 /* Data that dlrun makes up is within ranges too. */
 static void test_made_up(void **state) {
   (void)state;
@@ -172,6 +182,7 @@ static void test_made_up(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_large), cmocka_unit_test(test_ranges),
+                                     cmocka_unit_test(test_too_many),
                                      cmocka_unit_test(test_made_up)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
