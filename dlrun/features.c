@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/diag.h"
+#include "base/str.h"
 #include "dlrun/commands.h"
 #include "dlrun/graph.h"
 #include "dlrun/image.h"
@@ -175,8 +177,9 @@ static bool choose_channels(Features *f) {
     Map m = map_of(f, i);
     f->channel[i] = f->options->has_channel ? (int)f->options->channel : liveliest(&m);
     if (f->channel[i] >= m.channels)
-      return fault(&f->tool->fault, "--channel %d: %s has %d", f->channel[i],
-                   f->stages.list.at[i].name, m.channels);
+      return fault(&f->tool->fault,
+                   "--channel %d: %s has %d channels, counted from 0; --layer chooses others",
+                   f->channel[i], f->stages.list.at[i].name, m.channels);
   }
   return true;
 }
@@ -226,9 +229,17 @@ static bool write_channels(Features *f, int stage, const char *dir) {
   return fine;
 }
 
-static const char *folder_of(const char *out) {
-  size_t n = strlen(out);
-  return n > 4 && strcmp(out + n - 4, ".png") == 0 ? NULL : out;
+static const char *folder_of(const char *out) { return has_suffix(out, ".png") ? NULL : out; }
+
+/* A name with a suffix is not meant as a folder, unless it is one. */
+static bool check_out(Tool *t, const char *out) {
+  const char *slash = strrchr(out, '/'), *dot = strrchr(out, '.');
+  if (!folder_of(out)) return tool_writes(t, "-o", out);
+  struct stat st;
+  if (!dot || !dot[1] || dot[1] == '.' || (slash && slash > dot) || dot == out ||
+      (!stat(out, &st) && S_ISDIR(st.st_mode)))
+    return true;
+  return fault(&t->fault, "-o %s: FILE.png, or a folder, can be written", out);
 }
 
 static bool write_folder(Features *f) {
@@ -260,6 +271,22 @@ static void keep_outputs(Graph *g) {
   ir_tidy(g);
 }
 
+/* --layer fits nothing. */
+static bool no_stage(Features *f, const Graph *g) {
+  Tool *t = f->tool;
+  TextList all = {.at = {"*"}, .count = 1};
+  Stages s = stages_find(t->arena, g, &all);
+  const char **names = ARENA_ARRAY(t->arena, const char *, s.list.count + 1);
+  Str list = str_new(t->arena);
+  for (int i = 0; i < s.list.count; i++) {
+    names[i] = s.list.at[i].node->label;
+    str_printf(&list, "%s%s", i ? ", " : "", names[i]);
+  }
+  const char *wanted = f->options->layers.at[0], *near = near_name(wanted, names, s.list.count);
+  return fault(&t->fault, "--layer %s: no feature map [C, H, W] has such a name; %s %s%s", wanted,
+               near ? "did you mean" : "there are", near ? near : list.text, near ? "?" : "");
+}
+
 static bool open_graph(Features *f) {
   Tool *t = f->tool;
   Diags *diags;
@@ -268,6 +295,7 @@ static bool open_graph(Features *f) {
   if (!g) return false;
   keep_outputs(g);
   f->stages = stages_find(t->arena, g, &f->options->layers);
+  if (!f->stages.list.count && f->options->layers.count) return no_stage(f, g);
   if (!f->stages.list.count || f->stages.list.count > STAGES_MOST)
     return fault(&t->fault, "%s: %d feature maps [C, H, W] to show; from 1 to %d can be",
                  t->model->name, f->stages.list.count, STAGES_MOST);
@@ -291,8 +319,7 @@ static bool run(Tool *t, const FeatureOptions *o) {
     return fault(&t->fault, "--samples: at most %d rows of tiles", SAMPLES_MOST);
   Words words = words_new(t->arena, t->model);
   tool_reads(t, o->weights);
-  if (!tool_reads_data(t, o->inputs) || (!folder_of(o->out) && !tool_writes(t, "-o", o->out)))
-    return false;
+  if (!tool_reads_data(t, o->inputs) || !check_out(t, o->out)) return false;
   if (!tool_load(t, o->weights) || !words_load(&words, o->weights, &t->fault) ||
       !dataset_open(t->arena, o->inputs, false, &words, &f.data, &t->fault))
     return false;

@@ -196,23 +196,28 @@ typedef struct {
   double loss, metric[HISTORY_METRICS]; /* sums over the samples here */
 } Sums;
 
-static bool all_finite(const dlc_tensor *t, const void *data, int64_t count) {
+static bool all_finite(const dlc_tensor *t, const void *data) {
   bool fine = true;
-  for (int64_t i = 0; t->elem == DLC_F32 && fine && i < count; i++)
+  for (int64_t i = 0; t->elem == DLC_F32 && fine && i < t->elements; i++)
     fine = isfinite(((const float *)data)[i]);
-  for (int64_t i = 0; t->elem == DLC_F64 && fine && i < count; i++)
+  for (int64_t i = 0; t->elem == DLC_F64 && fine && i < t->elements; i++)
     fine = isfinite(((const double *)data)[i]);
   return fine;
 }
 
 /* What may be behind a loss that is no number: the data, or else the rate. */
-static const char *loss_hint(const Trainer *r, const Batch *b, int64_t n) {
+static const char *loss_hint(const Trainer *r) {
   const dlc_model *m = r->tool->model;
-  for (int32_t i = 0; i < m->input_count + m->target_count; i++) {
-    const dlc_tensor *t = words_tensor(&r->words, i);
-    if (!all_finite(t, b->inputs[i], n * t->elements))
-      return arena_printf(r->tool->arena, "%s of the data is not finite everywhere", t->name);
-  }
+  const Dataset *d = &r->data;
+  for (int32_t k = 0; k < m->input_count + m->target_count; k++)
+    for (int64_t i = 0; i < d->n; i++) {
+      const dlc_tensor *t = words_tensor(&r->words, k);
+      int64_t row = d->row ? d->row[i] : i;
+      if (!all_finite(t, d->data[k] + (size_t)row * d->bytes[k]))
+        return arena_printf(r->tool->arena,
+                            "%s of the data is not finite everywhere: see sample %lld", t->name,
+                            (long long)row + 1);
+    }
   return "a smaller --lr may help";
 }
 
@@ -226,7 +231,7 @@ static bool step(Trainer *r, int64_t epoch, Sums *s) {
     return false;
   if (!isfinite(loss))
     return fault(&t->fault, "the loss is %g at step %lld; %s", loss, (long long)at + 1,
-                 loss_hint(r, b, n));
+                 loss_hint(r));
   s->done += n;
   s->here += n;
   s->loss += loss * (double)n;

@@ -129,10 +129,21 @@ static void shape_text(char *out, size_t size, int rank, const int64_t *dim) {
   if (at < size) snprintf(out + at, size - at, "]");
 }
 
+/* torch.nn.DataParallel puts a word before every name. */
+static int check_missing(dlc_session *s, const StFile *f, const char *name) {
+  char wrapped[256];
+  snprintf(wrapped, sizeof wrapped, "module.%.200s", name);
+  return rt_error(s, DLC_EMISMATCH, "%.200s is missing%s", name,
+                  st_find(f, wrapped)
+                      ? "; the names begin with module., as of a DataParallel: save "
+                        "its .module.state_dict()"
+                      : "");
+}
+
 /* Whether the file has the tensor, in its shape and in a type that becomes a real. */
 static int check_tensor(dlc_session *s, const StFile *f, const dlc_parameter *p) {
   const StTensor *t = st_find(f, p->name);
-  if (!t) return rt_error(s, DLC_EMISMATCH, "%.200s is missing", p->name);
+  if (!t) return check_missing(s, f, p->name);
   if (!st_is_float(t->type))
     return rt_error(s, DLC_EMISMATCH, "%.160s is of type %s, not of a float type", p->name,
                     st_type_name(t->type));

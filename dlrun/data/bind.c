@@ -101,7 +101,7 @@ static const RawArray *array_for(const RawSet *s, const dlc_tensor *t, int *unna
 static bool bind_one(RawSet *s, const dlc_tensor *t, int32_t i, int *unnamed, Dataset *d,
                      Fault *f) {
   const RawArray *r = array_for(s, t, unnamed);
-  if (!r) return fault(f, "the data has nothing for %s", t->name);
+  if (!r) return fault(f, "%s: the data has nothing for %s%s", s->files, t->name, raw_passed(s));
   if (!check_shape(r, t, f)) return false;
   if (d->n >= 0 && r->dim[0] != d->n)
     return fault(f, "%s: %lld samples for %s, but %lld for what comes before", r->where,

@@ -75,7 +75,8 @@ bool dataset_files(Arena *a, const char *text, const char *const **file, int *co
 
 bool dataset_open(Arena *a, const char *text, bool targets, Words *words, Dataset *out, Fault *f) {
   DataSpec spec;
-  RawSet set = {.arena = a, .model = words->model, .targets = targets, .words = words};
+  RawSet set = {
+      .arena = a, .model = words->model, .targets = targets, .words = words, .files = text};
   set.fresh = ARENA_ARRAY(a, NewWords, words->model->input_count + words->model->target_count + 1);
   bool cut = false;
   memset(out, 0, sizeof *out);
@@ -84,7 +85,8 @@ bool dataset_open(Arena *a, const char *text, bool targets, Words *words, Datase
     if (!read_file(&set, spec.files.at[i], &spec, &cut, f)) return false;
   if (!raw_join(&set, f) || !raw_settle_words(&set, f) || !bind_arrays(&set, targets, out, f))
     return false;
-  if (set.list.count == 1 && set.list.at[0].dim[0] == spec.files.count) out->name = spec.files.at;
+  const char *kind = set.list.count == 1 ? set.list.at[0].kind : NULL;
+  if (kind && strcmp(kind, raw_png) == 0) out->name = spec.files.at;
   return bind_rows(a, &spec, cut, out, f);
 }
 

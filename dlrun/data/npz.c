@@ -123,23 +123,15 @@ static bool read_member(RawSet *s, const char *path, const char *name, const Mem
   return fine;
 }
 
-static const char *model_tensor(const dlc_model *m, const char *name) {
-  for (int i = 0; i < m->input_count; i++)
-    if (strcmp(m->inputs[i].name, name) == 0) return m->inputs[i].name;
-  for (int i = 0; i < m->target_count; i++)
-    if (strcmp(m->targets[i].name, name) == 0) return m->targets[i].name;
-  return NULL;
-}
-
 /* Which of the model's tensors the array is: by its own name, or as MedMNIST names them,
  * <part>_images and <part>_labels for the first input and target. NULL: not wanted. */
 static const char *role_of(const dlc_model *m, const char *name, const char *part) {
   size_t n = part ? strlen(part) : 0;
-  if (!part) return model_tensor(m, name);
+  if (!part) return raw_tensor_name(m, name);
   if (strncmp(name, part, n) || name[n] != '_') return NULL;
   if (strcmp(name + n, "_images") == 0 && m->input_count) return m->inputs[0].name;
   if (strcmp(name + n, "_labels") == 0 && m->target_count) return m->targets[0].name;
-  return model_tensor(m, name + n + 1);
+  return raw_tensor_name(m, name + n + 1);
 }
 
 static bool read_directory(RawSet *s, const char *path, const char *part, Bytes whole,
@@ -156,6 +148,7 @@ static bool read_directory(RawSet *s, const char *path, const char *part, Bytes 
     for (int k = before; role && k < s->list.count; k++)
       if (strcmp(s->list.at[k].name, role) == 0)
         return fault(f, "%s: %s is there twice", path, m.name);
+    if (!role) vec_push(s->arena, &s->passed, arena_strdup(s->arena, m.name));
     if (role && !read_member(s, path, role, &m, whole, f)) return false;
   }
   return true;
@@ -172,7 +165,8 @@ bool read_npz(RawSet *s, const char *path, const char *part, Bytes whole, Fault 
   int before = s->list.count;
   if (!read_directory(s, path, part, whole, directory, v[3], f)) return false;
   if (s->list.count > before) return true;
-  return fault(f, "%s: no array is named as an input of the network%s%s%s", path,
-               part ? " or as part " : "", part ? part : "",
-               part ? "" : "; name the part of a MedMNIST file: FILE.npz:train");
+  return fault(f, "%s: no array is named as %s, an input of the network%s%s%s%s", path,
+               s->model->input_count ? s->model->inputs[0].name : "x", part ? ", or as part " : "",
+               part ? part : "", raw_passed(s),
+               part ? "" : "; the part of a MedMNIST file is named like this: FILE.npz:train");
 }

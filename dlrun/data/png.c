@@ -5,6 +5,8 @@
 
 #include "dlrun/data/raw.h"
 
+const char raw_png[] = "PNG";
+
 /* The input that takes pictures: the first of [C, H, W] with 1, 3 or 4 channels, or [H, W]. */
 static const dlc_tensor *image_input(const dlc_model *m, int64_t dim[3]) {
   for (int32_t i = 0; i < m->input_count; i++) {
@@ -26,7 +28,7 @@ static bool decode(RawSet *s, const char *path, png_image *image, const int64_t 
   image->format = format[dim[2]];
   RawArray *r = raw_add(s, NULL, path, RAW_U8, 4, (int64_t[]){1, dim[0], dim[1], dim[2]}, f);
   if (!r) return false;
-  r->kind = "PNG";
+  r->kind = raw_png;
   static const png_color black = {0, 0, 0}; /* behind what is not opaque */
   return png_image_finish_read(image, &black, r->data, 0, NULL) ||
          fault(f, "%s: %s", path, image->message);

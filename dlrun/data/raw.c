@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "dlrun/data/limits.h"
 #include "dlrun/data/raw.h"
 
@@ -38,6 +39,23 @@ RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, 
   vec_push(s->arena, &r.parts, ((RawPart){where, 0, NULL}));
   vec_push(s->arena, &s->list, r);
   return &s->list.at[s->list.count - 1];
+}
+
+const char *raw_tensor_name(const dlc_model *m, const char *name) {
+  for (int i = 0; i < m->input_count; i++)
+    if (strcmp(m->inputs[i].name, name) == 0) return m->inputs[i].name;
+  for (int i = 0; i < m->target_count; i++)
+    if (strcmp(m->targets[i].name, name) == 0) return m->targets[i].name;
+  return NULL;
+}
+
+const char *raw_passed(const RawSet *s) {
+  enum { SHOWN = 8 };
+  Str text = str_new(s->arena);
+  for (int i = 0; i < s->passed.count && i < SHOWN; i++)
+    str_printf(&text, "%s%.60s", i ? ", " : "; its other arrays: ", s->passed.at[i]);
+  if (s->passed.count > SHOWN) str_put(&text, ", ...");
+  return text.text;
 }
 
 static bool same_key(const RawArray *a, const RawArray *b) {

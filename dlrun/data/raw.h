@@ -45,9 +45,11 @@ typedef struct {
   Arena *arena;
   const dlc_model *model; /* whose tensors are wanted */
   bool targets;           /* these too */
+  const char *files;      /* as the user named them, for messages */
   Words *words;           /* which are known; new ones are added once everything is read */
   NewWords *fresh;        /* one a tensor */
   VEC(RawArray) list;
+  VEC(const char *) passed; /* names of arrays in files that no tensor has */
 } RawSet;
 
 /* What stands between the commas of --data. */
@@ -72,6 +74,10 @@ bool raw_part(const DataSpec *s, const int64_t split[3], int64_t count, int64_t 
  * each taking `source_size`. NULL after a fault. */
 RawArray *raw_add(RawSet *s, const char *name, const char *where, RawElem elem, int rank,
                   const int64_t *dim, Fault *f);
+/* The model's input or target of this name, or NULL. */
+const char *raw_tensor_name(const dlc_model *m, const char *name);
+/* "; its other arrays: x, y", or nothing: the end of a message. */
+const char *raw_passed(const RawSet *s);
 /* Joins arrays of one name, or one kind: the samples of several files, in their order. */
 bool raw_join(RawSet *s, Fault *f);
 /* Where sample i stands: FILE:LINE, or FILE: sample N, counted from 1. */
@@ -95,6 +101,7 @@ bool raw_fill(RawArray *r, Scalar s, Bytes *b, Fault *f);
 
 bool read_idx(RawSet *s, const char *path, Bytes b, Fault *f);
 bool read_cifar(RawSet *s, const char *path, Bytes b, Fault *f);
+extern const char raw_png[]; /* the kind: a file is one sample */
 bool read_png(RawSet *s, const char *path, Bytes b, Fault *f);
 bool read_npy(RawSet *s, const char *path, const char *name, Bytes b, Fault *f);
 bool read_npz(RawSet *s, const char *path, const char *part, Bytes b, Fault *f);

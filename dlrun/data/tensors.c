@@ -49,8 +49,11 @@ bool read_tensors(RawSet *s, const char *path, Fault *f) {
     fine = read_one(s, path, &file, &m->inputs[i], f);
   for (int i = 0; i < m->target_count && fine; i++)
     fine = read_one(s, path, &file, &m->targets[i], f);
+  for (int64_t i = 0; i < file.count; i++)
+    if (!raw_tensor_name(m, file.tensor[i].name))
+      vec_push(s->arena, &s->passed, arena_strdup(s->arena, file.tensor[i].name));
   if (fine && s->list.count == before)
-    fine = fault(f, "%s: no tensor is named as an input of the network", path);
+    fine = fault(f, "%s: no tensor is named as an input of the network%s", path, raw_passed(s));
   st_close(&file);
   return fine;
 }

@@ -450,8 +450,13 @@ static void test_features(void **state) {
   expect(0, "conv", dlrun(draw, B "three.so", B "maps --layer 'con?'"));
   assert_int_equal(access(B "maps/01-conv.png", R_OK), 0);
   assert_int_equal(access(B "maps/features.png", R_OK), 0);
-  expect(1, "0 feature maps", dlrun(draw, B "three.so", B "maps --layer nothing"));
-  expect(1, "--channel 3: conv has 3",
+  expect(1, "--layer nothing: no feature map [C, H, W] has such a name; there are x, conv",
+         dlrun(draw, B "three.so", B "maps --layer nothing"));
+  expect(1, "no feature map [C, H, W] has such a name; did you mean conv?",
+         dlrun(draw, B "three.so", B "maps --layer cnov"));
+  expect(1, "-o " B "f.jpg: FILE.png, or a folder, can be written",
+         dlrun(draw, B "three.so", B "f.jpg"));
+  expect(1, "--channel 3: conv has 3 channels, counted from 0; --layer chooses others",
          dlrun(draw, B "three.so", B "f.png --channel 3 --layer conv"));
 }
 

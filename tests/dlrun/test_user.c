@@ -229,8 +229,38 @@ static void test_nan(void **state) {
           "  output z = x |> linear(3) as fc;\n  loss mse(z, y);\n}\n"
           "train { optimizer sgd(lr=0.1); batch 2; }\n",
           "");
-  expect(1, "the loss is nan at step 1; x of the data is not finite everywhere",
+  expect(1, "the loss is nan at step 1; x of the data is not finite everywhere: see sample 2",
          dlrun("train %s --data %s", B "trained.so", B "nan.safetensors"));
+}
+
+/* Files whose tensors have other names. */
+static void write_tensors(const char *path, const char *const name[2]) {
+  static const float zero[6];
+  StTensor t[] = {{.name = name[0], .type = ST_F32, .rank = 2, .dim = {3, 2}},
+                  {.name = name[1], .type = ST_F32, .rank = 1, .dim = {3}}};
+  StWriter w;
+  assert_int_equal(st_create(&w, path, t, 2, NULL, 0), 0);
+  st_write(&w, zero, sizeof zero);
+  st_write(&w, zero, 3 * sizeof *zero);
+  assert_int_equal(st_commit(&w), 0);
+}
+
+static void test_other_names(void **state) {
+  (void)state;
+  const char *eval = "eval %s --data %s --weights %s", *odd = B "odd.safetensors";
+  write_tensors(odd, (const char *const[]){"module.fc.weight", "module.fc.bias"});
+  expect(1, "fc.weight is missing; the names begin with module., as of a DataParallel",
+         dlrun(eval, B "logits.so", CSV, odd));
+  write_tensors(odd, (const char *const[]){"x", "sort"});
+  expect(1, "odd.safetensors: the data has nothing for kind; its other arrays: sort",
+         dlrun(eval, B "logits.so", odd, B "w.safetensors"));
+  write_tensors(odd, (const char *const[]){"X", "kinds"});
+  expect(1, "no tensor is named as an input of the network; its other arrays: X, kinds",
+         dlrun(eval, B "logits.so", odd, B "w.safetensors"));
+  write_file(B "one.csv", "2.1,0\n"); /* one sample, and no picture: by its number */
+  expect(
+      0, "0  cat",
+      dlrun("predict %s --inputs %s --weights %s", B "logits.so", B "one.csv", B "w.safetensors"));
 }
 
 /* ---- words ---- */
@@ -380,6 +410,7 @@ int main(void) {
       cmocka_unit_test(test_check_without_inputs),
       cmocka_unit_test(test_summary),
       cmocka_unit_test(test_suffix),
+      cmocka_unit_test(test_other_names),
       cmocka_unit_test(test_nan),
       cmocka_unit_test(test_words),
       cmocka_unit_test(test_clean_output),
