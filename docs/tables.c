@@ -20,7 +20,8 @@ static void print_list(const Attr *v) {
   else if (v->kind == ATTR_PADS && v->n < 0)
     printf("\"same\"");
   else if (v->n)
-    printf("%lld", (long long)v->v[0]); /* of a pair: both are equal */
+    printf("%lld%s", (long long)v->v[0], /* of a pair: both are equal */
+           v->kind == ATTR_PADS ? "\\|\"same\"" : "");
   else
     printf("[]");
 }

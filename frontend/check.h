@@ -103,6 +103,7 @@ typedef struct {
   int64_t steps;  /* of loops */
   int64_t block_calls;
   int reports;
+  int gradients; /* calls of grad */
   bool unparsed; /* a file has syntax errors: what is missing may stand there */
   bool stopped;  /* a limit was passed: everything fails silently from here on */
 } Checker;

@@ -175,6 +175,27 @@ static void warn_of_twice(Checker *c, Op op, const Call *call, const Matched *m)
   }
 }
 
+/* Nodes stand after their operands. */
+static bool depends_on(Checker *c, const Node *s, const Node *t) {
+  if (s->id <= t->id) return s == t;
+  bool *needed = ARENA_ARRAY(c->arena, bool, s->id - t->id + 1);
+  needed[s->id - t->id] = true;
+  for (int i = s->id; i > t->id; i--) {
+    const Node *n = c->graph->nodes.at[i];
+    for (int k = 0; needed[i - t->id] && k < n->nin; k++)
+      if (n->in[k] && n->in[k]->id >= t->id) needed[n->in[k]->id - t->id] = true;
+  }
+  return needed[0];
+}
+
+/* Each look takes as long as the graph is: a few are enough to learn from. */
+static void warn_of_unrelated(Checker *c, const Call *call, const Node *grad) {
+  enum { LOOKS = 100 };
+  if (c->gradients++ >= LOOKS || depends_on(c, grad->in[0], grad->in[1])) return;
+  diag_warning(c->diags, call->span, "the gradient is zero: the value does not depend on this %s",
+               grad->in[1]->op == OP_param ? "parameter" : "tensor");
+}
+
 Value tensor_call(Checker *c, Op op, const Call *call) {
   const Signature *s = op_signature(op);
   Matched m;
@@ -189,6 +210,7 @@ Value tensor_call(Checker *c, Op op, const Call *call) {
   if (n && name) n->label = name;
   if (n) warn_of_shapes(c, op, call, &m);
   if (n) warn_of_twice(c, op, call, &m);
+  if (n && op == OP_grad) warn_of_unrelated(c, call, n);
   return value_tensor(n);
 }
 
