@@ -1,5 +1,6 @@
 #include "dlrun/oracle.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "dlrun/graph.h"
@@ -131,7 +132,14 @@ const Node *oracle_gradient(const Oracle *o, const char *name) {
 
 const Tensor *oracle_value(const Oracle *o, const Node *n) { return interp_value(o->with, n); }
 
-double oracle_rounding(Oracle *o, const Node *n) { return rounding_spread(&o->rounding, n); }
+double oracle_rounding(Oracle *o, const Node *n) {
+  const Tensor *t = oracle_value(o, n);
+  const double *spread = rounding_spread(&o->rounding, n);
+  double most = 0;
+  for (int64_t i = 0; i < t->n * type_elements(&t->type); i++)
+    if (isfinite(spread[i])) most = fmax(most, spread[i]);
+  return most;
+}
 
 bool oracle_difference(Oracle *o, const char *leaf, int64_t i, double h, double *out) {
   OpError e = {.arena = o->tool->arena};

@@ -266,44 +266,84 @@ bool interp_run(Interp *p, OpError *e) {
   return fine;
 }
 
-/* The values of the leaves of p, in storage of its own. */
-static Interp *copy_leaves(const Interp *p, Arena *a) {
+static void load_leaves(Interp *to, const Interp *from) {
+  for (int i = 0; i < from->flat->nodes.count; i++) {
+    if (op_info[from->flat->nodes.at[i]->op].kind != KIND_LEAF) continue;
+    const Tensor *v = &from->value[i];
+    memcpy(to->value[i].data, v->data, (size_t)(v->n * type_elements(&v->type)) * sizeof(double));
+    to->bound[i] = from->bound[i];
+  }
+}
+
+/* The same graph in storage of its own. */
+static Interp *copy_graph(const Interp *p, Arena *a) {
   Interp *q = ARENA_NEW(a, Interp);
   OpError e = {.arena = a};
   *q = *p;
   q->arena = a;
-  if (!allocate(q, &e)) return NULL;
-  for (int i = 0; i < p->flat->nodes.count; i++) {
-    if (op_info[p->flat->nodes.at[i]->op].kind != KIND_LEAF) continue;
-    int64_t count = p->value[i].n * type_elements(&p->value[i].type);
-    memcpy(q->value[i].data, p->value[i].data, (size_t)count * sizeof(double));
-    q->bound[i] = p->bound[i];
-  }
-  return q;
+  return allocate(q, &e) ? q : NULL;
 }
 
-/* NULL when the graph refuses the rounded values. */
-static Interp *run_rounded(const Rounding *r, uint64_t seed) {
-  OpError e = {.arena = r->arena};
-  Interp *p = copy_leaves(r->exact, r->arena);
-  if (!p) return NULL;
-  p->dropped = r->bits < 53 ? 53 - r->bits : 0;
-  p->chance = seed;
-  return interp_run(p, &e) ? p : NULL;
+static double distance(double x, double y) {
+  if (x == y || (isnan(x) && isnan(y))) return 0;
+  return isfinite(x) && isfinite(y) ? fabs(x - y) : INFINITY;
 }
 
-double rounding_spread(Rounding *r, const Node *n) {
-  const Tensor *exact = interp_value(r->exact, n);
-  int64_t count = exact->n * type_elements(&exact->type);
-  double most = 0;
-  for (int i = 0; i < r->runs; i++) {
-    if (r->run.count <= i) vec_push(r->arena, &r->run, run_rounded(r, (uint64_t)i + 1));
-    const double *x = r->run.at[i] ? interp_value(r->run.at[i], n)->data : exact->data;
+static void widen(const Rounding *r, const Interp *rounded) {
+  for (int i = 0; i < r->exact->flat->nodes.count; i++) {
+    if (!r->spread[i]) continue;
+    const Tensor *x = &r->exact->value[i], *y = &rounded->value[i];
+    int64_t count = x->n * type_elements(&x->type);
     for (int64_t k = 0; k < count; k++)
-      if (x[k] != exact->data[k])
-        most = fmax(most, isfinite(x[k]) ? fabs(x[k] - exact->data[k]) : INFINITY);
+      r->spread[i][k] = fmax(r->spread[i][k], distance(x->data[k], y->data[k]));
   }
-  return most;
+}
+
+/* Rounded values that the graph refuses say nothing. */
+static void measure(Rounding *r) {
+  Arena *scratch = arena_new();
+  OpError e = {.arena = scratch};
+  Interp *p = copy_graph(r->exact, scratch);
+  for (int i = 0; p && i < r->runs; i++) {
+    load_leaves(p, r->exact);
+    p->dropped = r->bits < 53 ? 53 - r->bits : 0;
+    p->chance = (uint64_t)i + 1;
+    if (interp_run(p, &e)) widen(r, p);
+  }
+  arena_free(scratch);
+}
+
+/* Chance may leave one element alone, and move those beside it. */
+static void level(Rounding *r) {
+  for (int i = 0; i < r->exact->flat->nodes.count; i++) {
+    const Tensor *v = &r->exact->value[i];
+    int64_t count = r->spread[i] ? v->n * type_elements(&v->type) : 0;
+    double most = 0;
+    for (int64_t k = 0; k < count; k++)
+      if (isfinite(r->spread[i][k])) most = fmax(most, r->spread[i][k]);
+    for (int64_t k = 0; k < count; k++)
+      if (isfinite(r->spread[i][k])) r->spread[i][k] = most;
+  }
+}
+
+static void open_spreads(Rounding *r) {
+  const Interp *p = r->exact;
+  r->spread = ARENA_ARRAY(r->arena, double *, p->flat->nodes.count);
+  for (int i = 0; i < p->graph->results.count; i++) {
+    const Node *n = p->of[p->graph->results.at[i].node->id];
+    const Tensor *v = &p->value[n->id];
+    if (!r->spread[n->id])
+      r->spread[n->id] = ARENA_ARRAY(r->arena, double, v->n *type_elements(&v->type));
+  }
+}
+
+const double *rounding_spread(Rounding *r, const Node *n) {
+  if (!r->spread) {
+    open_spreads(r);
+    measure(r);
+    level(r);
+  }
+  return r->spread[r->exact->of[n->id]->id];
 }
 
 const Tensor *interp_value(const Interp *p, const Node *n) { return &p->value[p->of[n->id]->id]; }

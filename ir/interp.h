@@ -41,21 +41,22 @@ const Tensor *interp_value(const Interp *p, const Node *n);
 
 /* ---- how far rounding alone can move a result ---- */
 
-/* Compiled code in the same precision may be as many times as far off: a sum inside one op rounds at
- * every term there, here only at its end. */
+/* Compiled code in the same precision may be as many times as far off: a sum inside one op rounds
+ * at every term there, here only at its end. */
 enum { ROUNDING_ROOM = 16 };
 
 /* Of a run: the same graph and leaves, run again `runs` times with every value rounded to `bits`
- * bits (24: f32, also in range), up or down by chance. A run is made when it is first needed. */
+ * bits (24: f32, also in range), up or down by chance. That is done when it is first asked for, in
+ * the memory of one more interpreter. */
 typedef struct {
   const Interp *exact;
   Arena *arena;
   int bits, runs;
-  VEC(Interp *) run;
+  double **spread; /* of the graph's results */
 } Rounding;
 
-/* The largest distance of a value of n, a node of the graph, from the exact one; infinite when one
- * is not finite. */
-double rounding_spread(Rounding *r, const Node *n);
+/* By element of a result's node: infinite where only one of a value and its exact one was finite;
+ * else the farthest that an element of the node came from its exact value, NaN from NaN being 0. */
+const double *rounding_spread(Rounding *r, const Node *n);
 
 #endif

@@ -69,15 +69,18 @@ static bool close_to(double a, double b, double size) {
   return a == b || fabs(a - b) <= 1e-9 * (1 + size);
 }
 
-/* The first element that differs, or -1. */
-static int64_t difference(const Tensor *a, const Tensor *b) {
+/* The first element that differs, and by more than rounding alone moves it (`spread`: the network
+ * amplifies it, or stands at a kink; NULL: by nothing); or -1. */
+static int64_t difference(const Tensor *a, const Tensor *b, const double *spread) {
   int64_t count = a->n * type_elements(&a->type);
   double size = 0;
   if (count != b->n * type_elements(&b->type)) return 0;
   for (int64_t i = 0; i < count; i++)
     if (isfinite(a->data[i])) size = fmax(size, fabs(a->data[i]));
-  for (int64_t i = 0; i < count; i++)
-    if (!close_to(a->data[i], b->data[i], size)) return i;
+  for (int64_t i = 0; i < count; i++) {
+    if (close_to(a->data[i], b->data[i], size)) continue;
+    if (!spread || !(isinf(spread[i]) || fabs(a->data[i] - b->data[i]) <= spread[i])) return i;
+  }
   return -1;
 }
 
@@ -95,18 +98,18 @@ static const Result *find(const Graph *g, const Result *like) {
   return NULL;
 }
 
-/* Rounding alone moves the old result as far: the network amplifies it, or stands at a kink. */
-static bool is_rounding(Check *c, const Result *old, double error) {
-  double spread = rounding_spread(&c->rounding, old->node);
-  return error <= spread || isinf(spread);
-}
-
 static bool compare(Check *c, const Result *old, const Interp *now, const Result *new,
                     const char *pass, Diags *d) {
   Tensor before = *interp_value(c->interp, old->node), after = *interp_value(now, new->node);
-  if (c->graph->program && !strcmp(pass, "expand")) before = shared(c->arena, &before, old->kind);
-  int64_t at = difference(&before, &after);
-  if (at < 0 || is_rounding(c, old, fabs(before.data[at] - after.data[at]))) return true;
+  Tensor spread = before;
+  bool expanded = c->graph->program && !strcmp(pass, "expand");
+  if (expanded) before = shared(c->arena, &before, old->kind);
+  int64_t at = difference(&before, &after, NULL);
+  if (at < 0) return true;
+  spread.data = (double *)rounding_spread(&c->rounding, old->node);
+  if (expanded) spread = shared(c->arena, &spread, old->kind);
+  at = difference(&before, &after, spread.data);
+  if (at < 0) return true;
   diag_error(d, old->node->span,
              "internal fault: pass '%s' changed the answer of '%s': %.17g became %.17g at %lld",
              pass, old->name ? old->name : "loss", before.data[at], after.data[at], (long long)at);

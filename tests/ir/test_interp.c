@@ -201,12 +201,29 @@ static void every_op_is_evaluated(void **state) {
   }
 }
 
+/* The NaN of log(-1) and log(inf) do not move. 1e-30 squared is 0 in f32, so what it divides may
+ * become infinite, which says nothing of the elements beside it. */
+static void rounding_is_measured_by_element(void **state) {
+  Arena *a = *state;
+  Graph *g = parse(a,
+                   "graph t { %0 = input {name=\"x\", shape=[4], elem=\"f32\"} %1 = log(%0)"
+                   " %2 = mul(%0, %0) %3 = div(%0, %2) output y = %1 output z = %3 }");
+  Interp *p = interpret(a, g, 1);
+  assert_true(interp_bind(p, "x", (double[]){3, -1, INFINITY, 1e-30}, 4));
+  run(p, a);
+  Rounding r = {.exact = p, .arena = a, .bits = 24, .runs = 8};
+  const double *y = rounding_spread(&r, g->results.at[0].node);
+  for (int i = 0; i < 4; i++) assert_true(y[i] > 0 && y[i] < 1e-4);
+  const double *z = rounding_spread(&r, g->results.at[1].node);
+  assert_true(z[0] > 0 && z[0] < 1e-6 && z[1] == z[0] && z[2] == z[0] && isinf(z[3]));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(elementwise_broadcasts), TEST(expansions_are_evaluated),
       TEST(training_is_asked_for),  TEST(values_follow_the_leaves),
       TEST(what_is_wrong_is_said),  TEST(random_data_suits_the_leaves),
-      TEST(every_op_is_evaluated),
+      TEST(every_op_is_evaluated),  TEST(rounding_is_measured_by_element),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
