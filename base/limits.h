@@ -14,6 +14,7 @@
 #define LIMIT_LOOP_STEPS 1000000          /* loop iterations over the whole compilation */
 #endif
 #define LIMIT_LIST_LENGTH 4096            /* elements of one compile-time list */
+#define LIMIT_OPERANDS 4096               /* tensors that one concat joins */
 #define LIMIT_NAME_BYTES 255              /* an identifier, a dotted parameter name */
 #define LIMIT_RANK 8                      /* dimensions of a tensor, batch not counted */
 #define LIMIT_DIM ((int64_t)1 << 31)      /* one dimension */

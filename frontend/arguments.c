@@ -24,36 +24,15 @@ static void fail(Match *k, Span at, const char *text) {
 
 /* ---- one attribute ---- */
 
-static const char *kind_text(const SigAttr *s, Arena *a) {
-  static const char *const text[] = {"an integer",
-                                     "a number",
-                                     "true or false",
-                                     "a dimension",
-                                     "a list of integers",
-                                     "all, a dimension or a list of dimensions",
-                                     "an integer or a pair [a, b]",
-                                     "an integer, a pair [a, b] or \"same\"",
-                                     "a string",
-                                     "",
-                                     "an initialiser",
-                                     "a list of pairs [[a, b], ...]"};
-  if (s->kind != ATTR_WORDS) return text[s->kind];
-  Str list = str_new(a);
-  for (int i = 0; s->words[i]; i++) str_printf(&list, "%s\"%s\"", i ? " or " : "", s->words[i]);
-  return list.text;
-}
-
 static bool takes_int(AttrKind kind) {
   return kind == ATTR_INT || kind == ATTR_DIM || kind == ATTR_DIMS || kind == ATTR_PAIR ||
-         kind == ATTR_PADS;
+         kind == ATTR_PADS || kind == ATTR_INTS || kind == ATTR_PAIRS;
 }
-
-static bool in_range(int64_t i) { return i >= -LIMIT_DIM && i <= LIMIT_DIM; }
 
 static bool flatten(const Value *v, int64_t *out, int *n) {
   for (int i = 0; i < v->n; i++) {
     const Value *x = &v->v[i];
-    if (x->kind != VALUE_INT || !in_range(x->i) || *n == 2 * LIMIT_RANK) return false;
+    if (x->kind != VALUE_INT || !attr_in_range(x->i) || *n == 2 * LIMIT_RANK) return false;
     out[(*n)++] = x->i;
   }
   return true;
@@ -78,7 +57,7 @@ static bool to_list(Checker *c, AttrKind kind, const Value *v, Attr *out) {
   if (v->kind == VALUE_INT && kind != ATTR_INTS) {
     all[0] = all[1] = v->i;
     out->n = two ? 2 : 1;
-    return in_range(v->i);
+    return attr_in_range(v->i);
   }
   return v->kind == VALUE_LIST && flatten(v, all, &out->n) && (!two || out->n == 2);
 }
@@ -99,7 +78,7 @@ static bool convert(Checker *c, const SigAttr *s, const Value *v, Attr *out) {
     case ATTR_INT:
     case ATTR_DIM:
       out->i = v->kind == VALUE_INT ? v->i : 0;
-      return v->kind == VALUE_INT && in_range(v->i);
+      return v->kind == VALUE_INT && attr_in_range(v->i);
     case ATTR_FLOAT:
       out->f = value_is_number(v) ? value_number(v) : 0;
       return value_is_number(v);
@@ -117,26 +96,48 @@ static bool convert(Checker *c, const SigAttr *s, const Value *v, Attr *out) {
   }
 }
 
+/* An integer that no attribute holds, or NULL. */
+static const int64_t *far_integer(const Value *v) {
+  if (v->kind == VALUE_INT) return attr_in_range(v->i) ? NULL : &v->i;
+  for (int i = 0; v->kind == VALUE_LIST && i < v->n; i++)
+    if (far_integer(&v->v[i])) return far_integer(&v->v[i]);
+  return NULL;
+}
+
 bool match_attr(Checker *c, const SigAttr *s, const ArgValue *x, const char *of, Attr *out) {
   const Value *v = &x->value;
   if (convert(c, s, v, out)) return true;
-  bool large = v->kind == VALUE_INT && !in_range(v->i) && takes_int(s->kind);
-  check_error(c, x->span, "%s of %s must be %s, not %s", s->name, of,
-              large ? arena_printf(c->arena, "at %s %lld", v->i > 0 ? "most" : "least",
-                                   (long long)(v->i > 0 ? LIMIT_DIM : -LIMIT_DIM))
-                    : kind_text(s, c->arena),
-              value_text(c->arena, v));
+  const int64_t *far = takes_int(s->kind) ? far_integer(v) : NULL;
+  if (far)
+    check_error(c, x->span, "%s of %s must be at %s %lld, not %lld", s->name, of,
+                *far > 0 ? "most" : "least", (long long)(*far > 0 ? LIMIT_DIM : -LIMIT_DIM),
+                (long long)*far);
+  else
+    check_error(c, x->span, "%s of %s must be %s, not %s", s->name, of, attr_kind_text(c->arena, s),
+                value_text(c->arena, v));
   value_note_integer(c, v);
   return false;
 }
 
 /* ---- placing ---- */
 
+/* As an operand or as an attribute: bias=b and bias=false are one argument. */
+static bool is_given(const Match *k, const char *name) {
+  for (int i = 0; i < k->s->nattrs; i++)
+    if (k->given[i] && !strcmp(k->s->attr[i].name, name)) return true;
+  for (int i = 0; i < k->s->noperands; i++)
+    if (k->m->operand_span[i].file && !strcmp(k->s->operand[i].name, name)) return true;
+  return false;
+}
+
+static bool first_time(Match *k, const char *name, const ArgValue *x) {
+  if (!is_given(k, name)) return true;
+  fail(k, x->name ? x->name_span : x->span, TEXT(k, "%s is given twice", name));
+  return false;
+}
+
 static void place_attr(Match *k, int i, const ArgValue *x) {
-  if (k->given[i]) {
-    fail(k, x->name ? x->name_span : x->span, TEXT(k, "%s is given twice", k->s->attr[i].name));
-    return;
-  }
+  if (!first_time(k, k->s->attr[i].name, x)) return;
   k->given[i] = true;
   k->m->attr_span[i] = x->span;
   if (!match_attr(k->c, &k->s->attr[i], x, k->call->what, &k->m->attr[i])) k->failed = true;
@@ -144,10 +145,7 @@ static void place_attr(Match *k, int i, const ArgValue *x) {
 
 static void place_operand(Match *k, int i, const ArgValue *x) {
   const SigOperand *o = &k->s->operand[i];
-  if (k->m->operand_span[i].file) {
-    fail(k, x->name ? x->name_span : x->span, TEXT(k, "%s is given twice", o->name));
-    return;
-  }
+  if (!first_time(k, o->name, x)) return;
   k->m->operand[i] = x->value;
   k->m->operand_span[i] = x->span;
   bool fine = x->value.kind == VALUE_TENSOR || (value_is_number(&x->value) && !o->parameter);

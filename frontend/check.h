@@ -88,7 +88,7 @@ typedef struct {
   Table consts; /* Binding */
   Items all_consts;
   Table blocks;  /* Item */
-  Table params;  /* Span: full names of parameters and buffers */
+  Table leaves;  /* Leaf: full names of inputs, targets, parameters and buffers */
   Table defines; /* Item: a const for each -D */
   Table outputs; /* Span */
   const Item *network, *train;
@@ -207,6 +207,9 @@ const char *layer_name(Checker *c, const Call *call);
 /* Makes the parameters of a layer that were not given. */
 bool layer_params(Checker *c, Op op, const Call *call, const char *name, int nin, Node **in,
                   const Attr *attr, const Matched *m);
+/* Files and headers have leaves (inputs, targets, parameters, buffers) by their full names: false
+ * after an error where another one has it. `at` is the name's place, `whole` the leaf's. */
+bool leaf_claim(Checker *c, Op op, const char *full, Span at, Span whole);
 /* A param or buffer under its full name; NULL after an error. */
 Node *layer_param(Checker *c, Op op, const char *full, int rank, const int64_t *dim, Init init,
                   Span at);

@@ -100,8 +100,15 @@ static Value arithmetic(Checker *c, const Expr *x, Value a, Value b) {
 
 /* ---- comparisons ---- */
 
+/* -1, 0 or 1. Of two integers exactly: not all of them are doubles. */
+static int order(const Value *a, const Value *b) {
+  if (a->kind == VALUE_INT && b->kind == VALUE_INT) return (a->i > b->i) - (a->i < b->i);
+  double x = value_number(a), y = value_number(b);
+  return (x > y) - (x < y);
+}
+
 static bool equal(const Value *a, const Value *b) {
-  if (value_is_number(a) && value_is_number(b)) return value_number(a) == value_number(b);
+  if (value_is_number(a) && value_is_number(b)) return order(a, b) == 0;
   if (a->kind != b->kind) return false;
   if (a->kind == VALUE_STRING) return !strcmp(a->s, b->s);
   if (a->kind == VALUE_BOOL) return a->i == b->i;
@@ -110,11 +117,11 @@ static bool equal(const Value *a, const Value *b) {
   return same;
 }
 
-static bool ordered(Operator op, double a, double b) {
-  return op == OPERATOR_LT   ? a < b
-         : op == OPERATOR_LE ? a <= b
-         : op == OPERATOR_GT ? a > b
-                             : a >= b;
+static bool ordered(Operator op, int order) {
+  return op == OPERATOR_LT   ? order < 0
+         : op == OPERATOR_LE ? order <= 0
+         : op == OPERATOR_GT ? order > 0
+                             : order >= 0;
 }
 
 static Value comparison(Checker *c, const Expr *x, Value a, Value b) {
@@ -124,7 +131,7 @@ static Value comparison(Checker *c, const Expr *x, Value a, Value b) {
   if (wrong)
     return check_error(c, wrong == &a ? x->left->span : x->right->span,
                        "%s compares numbers, not %s", operator_text(x->op), value_kind_text(wrong));
-  return value_bool(ordered(x->op, value_number(&a), value_number(&b)));
+  return value_bool(ordered(x->op, order(&a, &b)));
 }
 
 /* ---- and, or, not ---- */

@@ -33,11 +33,11 @@ static const InitRow *row_of(const char *name) {
 
 bool init_exists(const char *name) { return row_of(name) != NULL; }
 
+/* What depends on the shape is said where that is known. */
 static Value checked(Checker *c, const Call *call, const Matched *m, const Init *init) {
-  if (init->kind == INIT_NORMAL && init->b < 0)
-    return check_error(c, m->attr_span[1], "a standard deviation cannot be negative");
-  if (init->kind == INIT_UNIFORM && init->a > init->b)
-    return check_error(c, call->span, "the lower bound of uniform is above the upper one");
+  const char *wrong = init_fault(*init, LIMIT_RANK);
+  Span at = init->kind == INIT_NORMAL && m->attr_span[1].file ? m->attr_span[1] : call->span;
+  if (wrong) return check_error(c, at, "%s", wrong);
   Init *copy = ARENA_NEW(c->arena, Init);
   *copy = *init;
   return (Value){.kind = VALUE_INIT, .init = copy};

@@ -1,5 +1,5 @@
-/* Layers: their names, and the parameters they own. A parameter's full name is unique in the
- * network. */
+/* Layers: their names, and the parameters they own. The full name of a parameter is that of no
+ * other leaf of the network. */
 #include <string.h>
 
 #include "base/glob.h"
@@ -55,31 +55,46 @@ static bool is_frozen(const Checker *c, const char *name) {
 
 /* ---- parameters ---- */
 
-static bool claim_name(Checker *c, const char *full, Span at) {
-  const Span *other = table_get(&c->params, full);
+typedef struct {
+  Op op;
+  Span at;
+} Leaf;
+
+static bool is_param(Op op) { return op == OP_param || op == OP_buffer; }
+
+static void claimed_twice(Checker *c, Op op, const char *full, Span at, const Leaf *other) {
+  bool loop = other->at.file == at.file && other->at.line == at.line && other->at.col == at.col;
+  if (!is_param(op) || !is_param(other->op)) {
+    check_error(c, at, "%s is declared twice", full);
+    check_note(c, other->at, "the other one is here");
+    return;
+  }
+  check_error(c, at, "two parameters are named %s", full);
+  check_note(c, other->at,
+             loop ? "it is made here more than once; `as name[i]` tells the layers of a loop apart"
+                  : "the other one is made here; `as name` gives a layer its own name");
+}
+
+bool leaf_claim(Checker *c, Op op, const char *full, Span at, Span whole) {
+  const Leaf *other = table_get(&c->leaves, full);
   if (strlen(full) > LIMIT_NAME_BYTES) {
     check_error(c, at, "the full name of this parameter is longer than %d bytes", LIMIT_NAME_BYTES);
     return false;
   }
   if (other) {
-    check_error(c, at, "two parameters are named %s", full);
-    bool loop = other->file == at.file && other->line == at.line && other->col == at.col;
-    check_note(c, *other,
-               loop
-                   ? "it is made here more than once; `as name[i]` tells the layers of a loop apart"
-                   : "the other one is made here; `as name` gives a layer its own name");
+    claimed_twice(c, op, full, at, other);
     return false;
   }
-  Span *span = ARENA_NEW(c->arena, Span);
-  *span = at;
-  table_put(c->arena, &c->params, full, span);
+  Leaf *leaf = ARENA_NEW(c->arena, Leaf);
+  *leaf = (Leaf){op, whole};
+  table_put(c->arena, &c->leaves, full, leaf);
   return true;
 }
 
 Node *layer_param(Checker *c, Op op, const char *full, int rank, const int64_t *dim, Init init,
                   Span at) {
   OpError e = {.arena = c->arena};
-  if (!claim_name(c, full, at)) return NULL;
+  if (!leaf_claim(c, op, full, at, at)) return NULL;
   Attr attr[] = {attr_str(full), attr_ints(rank, dim), attr_init(init),
                  attr_bool(!is_frozen(c, full))};
   Node *n = ir_try(c->graph, op, 0, NULL, attr, at, &e);
@@ -129,7 +144,9 @@ bool layer_params(Checker *c, Op op, const Call *call, const char *name, int nin
 }
 
 bool layer_fits(const Checker *c, const char *pattern) {
-  for (int i = 0; i < c->params.entries.count; i++)
-    if (glob_fits(pattern, c->params.entries.at[i].name)) return true;
+  for (int i = 0; i < c->leaves.entries.count; i++) {
+    const TableEntry *e = &c->leaves.entries.at[i];
+    if (is_param(((const Leaf *)e->value)->op) && glob_fits(pattern, e->name)) return true;
+  }
   return false;
 }

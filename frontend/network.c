@@ -179,34 +179,18 @@ static bool declared(Checker *c, const Stmt *s, Declared *d) {
   return !t->nlists || dims_of(c, &t->list[0], t->span, d);
 }
 
-static bool unique_leaf(Checker *c, const Name *name) {
-  const Node *other = ir_find_leaf(c->graph, OP_input, name->text);
-  if (!other) other = ir_find_leaf(c->graph, OP_target, name->text);
-  if (!other) return true;
-  check_error(c, name->span, "%s is declared twice", name->text);
-  check_note(c, other->span, "the other one is here");
-  return false;
-}
-
 static void exec_outside(Checker *c, const Stmt *s) {
   static const char *const elem[] = {"f32", "u8", "i32"};
   Declared d;
   const Name *name = &s->names.at[0];
+  Op op = s->kind == STMT_INPUT ? OP_input : OP_target;
   Node *n = NULL;
-  if (declared(c, s, &d) && unique_leaf(c, name)) {
+  if (declared(c, s, &d) && leaf_claim(c, op, name->text, name->span, s->span)) {
     Attr attr[] = {attr_str(name->text), attr_int(d.classes), attr_ints(d.rank, d.dim),
                    attr_words(elem[d.elem])};
-    n = tensor_make(c, s->kind == STMT_INPUT ? OP_input : OP_target, 0, NULL, attr, s->span, NULL,
-                    NULL);
+    n = tensor_make(c, op, 0, NULL, attr, s->span, NULL, NULL);
   }
   scope_bind(c, name->text, value_tensor(n), name->span);
-}
-
-static bool init_fits(Checker *c, Init init, int rank, Span at) {
-  bool any = init.kind == INIT_CONSTANT || init.kind == INIT_UNIFORM || init.kind == INIT_NORMAL;
-  if (any || rank >= 2) return true;
-  check_error(c, at, "this initialiser needs a parameter of two or more dimensions");
-  return false;
 }
 
 static Node *param_node(Checker *c, const Stmt *s) {
@@ -225,7 +209,11 @@ static Node *param_node(Checker *c, const Stmt *s) {
     if (value_is_number(&v)) check_note(c, no_place(), "constant(c) fills it with one number");
     return NULL;
   }
-  if (!init_fits(c, *v.init, d.rank, s->value->span)) return NULL;
+  const char *wrong = init_fault(*v.init, d.rank);
+  if (wrong) {
+    check_error(c, s->value->span, "%s", wrong);
+    return NULL;
+  }
   const char *full = arena_printf(c->arena, "%s%s", c->scope->prefix, s->names.at[0].text);
   return layer_param(c, OP_param, full, d.rank, d.dim, init_resolve(*v.init, d.rank, d.dim),
                      s->span);

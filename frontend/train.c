@@ -1,6 +1,5 @@
 /* The train block: words, each with values, that fill Graph.train. Optimizers, schedules and
  * augmentations are rows of train.def. */
-#include <stddef.h>
 #include <string.h>
 
 #include "frontend/check.h"
@@ -10,61 +9,12 @@ typedef struct {
   TrainKind kind;
 } ItemWord;
 
-typedef struct {
-  const char *name;
-  int64_t low, high;
-  size_t offset;
-} IntWord;
-
 static const ItemWord item_words[] = {
     {"optimizer", TRAIN_OPTIMIZER}, {"schedule", TRAIN_SCHEDULE}, {"augment", TRAIN_AUGMENT}};
 
-static const IntWord int_words[] = {
-    {"batch", 1, LIMIT_BATCH, offsetof(Train, batch)},
-    {"epochs", 1, INT32_MAX, offsetof(Train, epochs)},
-    {"seed", 0, INT64_MAX, offsetof(Train, seed)},
-    {"warmup", 0, INT32_MAX, offsetof(Train, warmup_steps)},
-};
-
 enum { ITEM_WORDS = sizeof item_words / sizeof *item_words };
-enum { INT_WORDS = sizeof int_words / sizeof *int_words };
 
 /* ---- items: name(args) ---- */
-
-typedef struct {
-  const char *attr;
-  double high; /* the largest value */
-  bool open;   /* the bounds themselves are not allowed */
-} Bound;
-
-/* Every other number of an item is at least 0. */
-static const Bound bounds[] = {
-    {"p", 1, false},         {"beta1", 1, true},      {"beta2", 1, true},     {"size", 1e300, true},
-    {"period", 1e300, true}, {"epochs", 1e300, true}, {"degrees", 360, false}};
-
-static bool in_bounds(const char *name, double x) {
-  for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
-    const Bound *b = &bounds[i];
-    if (strcmp(b->attr, name) != 0) continue;
-    bool beta = b->high == 1 && b->open; /* 0 is a decay like any other */
-    return (b->open && !beta ? x > 0 : x >= 0) && (b->open ? x < b->high : x <= b->high);
-  }
-  return x >= 0;
-}
-
-static bool check_bounds(Checker *c, const Call *call, const Signature *s, const Matched *m) {
-  for (int i = 0; i < s->nattrs; i++) {
-    const Attr *a = &m->attr[i];
-    double x = a->kind == ATTR_FLOAT ? a->f : (double)a->i;
-    if (in_bounds(s->attr[i].name, x)) continue;
-    Span at = m->attr_span[i].file ? m->attr_span[i] : call->span;
-    check_error(c, at, "%s of %s cannot be %s", s->attr[i].name, call->what,
-                a->kind == ATTR_FLOAT ? arena_printf(c->arena, "%g", x)
-                                      : arena_printf(c->arena, "%lld", (long long)a->i));
-    return false;
-  }
-  return true;
-}
 
 static void unknown_item(Checker *c, TrainKind kind, const Call *call) {
   static const char *const what[] = {"optimizer", "schedule", "augmentation"};
@@ -96,13 +46,13 @@ static bool item_of(Checker *c, TrainKind kind, const Expr *x, TrainItem *out) {
     unknown_item(c, kind, &call);
     return false;
   }
-  if (!match_arguments(c, &call, s, &m) || !check_bounds(c, &call, s, &m)) return false;
+  if (!match_arguments(c, &call, s, &m)) return false;
   *out = (TrainItem){call.what, ARENA_ARRAY(c->arena, Attr, s->nattrs + 1)};
   memcpy(out->attr, m.attr, (size_t)s->nattrs * sizeof *m.attr);
-  const Attr *nesterov = train_attr(kind, out, "nesterov"),
-             *momentum = train_attr(kind, out, "momentum");
-  if (!nesterov || !nesterov->i || momentum->f > 0) return true;
-  check_error(c, call.span, "nesterov needs momentum above 0");
+  int attr;
+  const char *wrong = train_fault(c->arena, kind, out, &attr);
+  if (!wrong) return true;
+  check_error(c, attr >= 0 && m.attr_span[attr].file ? m.attr_span[attr] : call.span, "%s", wrong);
   return false;
 }
 
@@ -131,7 +81,7 @@ static void set_item(Checker *c, TrainKind kind, const Setting *s) {
   }
 }
 
-static void set_int(Checker *c, const IntWord *w, const Setting *s) {
+static void set_int(Checker *c, const TrainNumber *w, const Setting *s) {
   int64_t i;
   if (!one_value(c, s) || !eval_int(c, s->values.at[0], w->name, w->low, w->high, &i)) return;
   memcpy((char *)&c->graph->train + w->offset, &i, sizeof i);
@@ -141,7 +91,7 @@ static void set_clip(Checker *c, const Setting *s) {
   if (!one_value(c, s)) return;
   Value v = eval(c, s->values.at[0]);
   if (v.kind == VALUE_FAILED) return;
-  if (value_is_number(&v) && value_number(&v) > 0)
+  if (value_is_number(&v) && train_clips(value_number(&v)))
     c->graph->train.clip_grad_norm = value_number(&v);
   else
     check_error(c, s->values.at[0]->span, "clip_grad_norm takes a number above 0");
@@ -195,9 +145,9 @@ static void set(Checker *c, const Setting *s) {
       set_item(c, item_words[i].kind, s);
       return;
     }
-  for (int i = 0; i < INT_WORDS; i++)
-    if (!strcmp(int_words[i].name, word)) {
-      set_int(c, &int_words[i], s);
+  for (int i = 0; i < TRAIN_NUMBERS; i++)
+    if (!strcmp(train_number[i].name, word)) {
+      set_int(c, &train_number[i], s);
       return;
     }
   if (!strcmp(word, "clip_grad_norm"))

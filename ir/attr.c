@@ -30,3 +30,24 @@ double node_float(const Node *n, const char *name) { return node_attr(n, name)->
 bool node_bool(const Node *n, const char *name) { return node_attr(n, name)->i != 0; }
 const char *node_str(const Node *n, const char *name) { return node_attr(n, name)->s; }
 const int64_t *node_ints(const Node *n, const char *name) { return node_attr(n, name)->v; }
+
+bool attr_in_range(int64_t i) { return i >= -LIMIT_DIM && i <= LIMIT_DIM; }
+
+const char *attr_kind_text(Arena *a, const SigAttr *s) {
+  static const char *const text[] = {"an integer",
+                                     "a number",
+                                     "true or false",
+                                     "a dimension",
+                                     "a list of integers",
+                                     "all, a dimension or a list of dimensions",
+                                     "an integer or a pair [a, b]",
+                                     "an integer, a pair [a, b] or \"same\"",
+                                     "a string",
+                                     "",
+                                     "an initialiser",
+                                     "a list of pairs [[a, b], ...]"};
+  if (s->kind != ATTR_WORDS) return text[s->kind];
+  Str list = str_new(a);
+  for (int i = 0; s->words[i]; i++) str_printf(&list, "%s\"%s\"", i ? " or " : "", s->words[i]);
+  return list.text;
+}

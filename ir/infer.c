@@ -47,6 +47,9 @@ static bool check_operands(Op op, int nin, Node *const *in, OpError *e) {
   if (variadic ? nin < 1 : nin > s->noperands)
     return op_error(e, "%s takes %d operand%s, not %d", op_info[op].name, s->noperands,
                     s->noperands == 1 ? "" : "s", nin);
+  if (nin > LIMIT_OPERANDS)
+    return op_error(e, "%s takes at most %d operands, not %d", op_info[op].name, LIMIT_OPERANDS,
+                    nin);
   for (int i = 0; i < (variadic ? nin : s->noperands); i++) {
     const SigOperand *o = &s->operand[variadic ? 0 : i];
     if ((i < nin && in[i]) || o->optional) continue;
@@ -73,24 +76,6 @@ static bool is_list(AttrKind k) {
 static bool is_text(AttrKind k) { return k == ATTR_STR || k == ATTR_WORDS; }
 static bool is_int(AttrKind k) { return k == ATTR_INT || k == ATTR_DIM || k == ATTR_BOOL; }
 
-static bool in_range(int64_t i) { return i >= -LIMIT_DIM && i <= LIMIT_DIM; }
-
-static const char *kind_text(AttrKind k) {
-  static const char *const text[] = {"an integer",
-                                     "a number",
-                                     "true or false",
-                                     "a dimension",
-                                     "a list of integers",
-                                     "all, a dimension or a list of dimensions",
-                                     "a number or a pair [a, b]",
-                                     "a number, a pair [a, b] or \"same\"",
-                                     "a string",
-                                     "one of its words",
-                                     "an initialiser",
-                                     "a list of pairs [[a, b], ...]"};
-  return text[k];
-}
-
 static bool fits_list(AttrKind want, int n) {
   if (want == ATTR_PAIR || want == ATTR_PADS) return n == 2;
   if (want == ATTR_PAIRS) return n >= 0 && n <= 2 * LIMIT_RANK && n % 2 == 0;
@@ -113,7 +98,7 @@ static bool accept_list(Arena *a, AttrKind want, const Attr *given, Attr *out) {
   if ((want == ATTR_INTS || want == ATTR_PAIRS) && given->kind == ATTR_INT) return false;
   int64_t *v = x.n > 0 ? ARENA_ARRAY(a, int64_t, x.n) : NULL;
   for (int i = 0; i < x.n; i++) {
-    if (!in_range(x.v[i])) return false;
+    if (!attr_in_range(x.v[i])) return false;
     v[i] = x.v[i];
   }
   *out = (Attr){.kind = want, .n = x.n, .v = v};
@@ -139,17 +124,26 @@ static bool accept_attr(Arena *a, const SigAttr *s, const Attr *given, Attr *out
     return given->kind == ATTR_FLOAT || given->kind == ATTR_INT;
   }
   if (s->kind == ATTR_BOOL) out->i = given->i != 0;
-  return is_int(given->kind) && in_range(given->i);
+  return is_int(given->kind) && attr_in_range(given->i);
 }
 
-static bool attr_fails(OpError *e, Op op, int index) {
+/* A number that is not in range, or NULL. */
+static const int64_t *out_of_range(const Attr *x) {
+  if (is_int(x->kind) && !attr_in_range(x->i)) return &x->i;
+  for (int i = 0; is_list(x->kind) && i < x->n; i++)
+    if (!attr_in_range(x->v[i])) return &x->v[i];
+  return NULL;
+}
+
+static bool attr_fails(OpError *e, Op op, int index, const Attr *given) {
   const SigAttr *s = &op_signature(op)->attr[index];
+  const int64_t *far = out_of_range(given);
   e->attribute = index;
-  if (s->kind != ATTR_WORDS)
-    return op_error(e, "%s of %s must be %s", s->name, op_info[op].name, kind_text(s->kind));
-  Str list = str_new(e->arena);
-  for (int i = 0; s->words[i]; i++) str_printf(&list, "%s\"%s\"", i ? " or " : "", s->words[i]);
-  return op_error(e, "%s of %s must be %s", s->name, op_info[op].name, list.text);
+  if (far)
+    return op_error(e, "%s of %s must be at %s %lld, not %lld", s->name, op_info[op].name,
+                    *far > 0 ? "most" : "least", (long long)(*far > 0 ? LIMIT_DIM : -LIMIT_DIM),
+                    (long long)*far);
+  return op_error(e, "%s of %s must be %s", s->name, op_info[op].name, attr_kind_text(e->arena, s));
 }
 
 /* d counted from 0 or from the end -> 0..rank-1. */
@@ -201,7 +195,8 @@ static bool copy_attrs(Arena *a, Node *n, const Attr *attr, OpError *e) {
   }
   n->attr = ARENA_ARRAY(a, Attr, s->nattrs);
   for (int i = 0; i < s->nattrs; i++)
-    if (!accept_attr(a, &s->attr[i], &attr[i], &n->attr[i])) return attr_fails(e, n->op, i);
+    if (!accept_attr(a, &s->attr[i], &attr[i], &n->attr[i]))
+      return attr_fails(e, n->op, i, &attr[i]);
   return resolve_node_dims(n, e);
 }
 

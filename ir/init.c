@@ -33,3 +33,15 @@ Init init_resolve(Init init, int rank, const int64_t *dim) {
     return with_variance(uniform, 2 / ((1 + init.a * init.a) * (init.b > 0 ? out : in)));
   return init;
 }
+
+const char *init_fault(Init init, int rank) {
+  bool by_element = init.kind == INIT_CONSTANT || init.kind == INIT_UNIFORM ||
+                    init.kind == INIT_NORMAL || init.kind == INIT_DEFAULT;
+  if (!by_element && rank < 2)
+    return "this initialiser needs a parameter of two or more dimensions";
+  if (!isfinite(init.a) || !isfinite(init.b)) return "the numbers of an initialiser must be finite";
+  if (init.kind == INIT_NORMAL && init.b < 0) return "a standard deviation cannot be negative";
+  if (init.kind == INIT_UNIFORM && init.a > init.b)
+    return "the lower bound of uniform is above the upper one";
+  return NULL;
+}

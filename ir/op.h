@@ -56,6 +56,10 @@ void signature_parse(Arena *a, const char *text, Signature *out);
 int signature_complete(const Signature *s, Attr *attr, const bool *given);
 int op_attrs_complete(Op op, Attr *attr, const bool *given);
 
+bool attr_in_range(int64_t i); /* an integer that an attribute can hold */
+/* What a signature's attribute may be, for messages. */
+const char *attr_kind_text(Arena *a, const SigAttr *s);
+
 /* ---- rows of train.def ---- */
 
 typedef enum { TRAIN_OPTIMIZER, TRAIN_SCHEDULE, TRAIN_AUGMENT } TrainKind;
@@ -72,6 +76,20 @@ extern const int train_row_count;
 const Signature *train_signature(TrainKind kind, const char *name);
 /* An item's attribute by name; NULL when the item is absent or has none of that name. */
 const Attr *train_attr(TrainKind kind, const TrainItem *item, const char *name);
+
+/* The whole numbers of a train block. */
+typedef struct {
+  const char *name, *text; /* in a .net file; in the text form of a graph */
+  int64_t low, high;
+  size_t offset; /* in Train, of an int64_t */
+} TrainNumber;
+enum { TRAIN_NUMBERS = 4 };
+extern const TrainNumber train_number[TRAIN_NUMBERS];
+
+/* What is wrong with an item whose attributes are complete, or NULL; *attr is the one at fault, -1
+ * where none is. */
+const char *train_fault(Arena *a, TrainKind kind, const TrainItem *item, int *attr);
+bool train_clips(double norm); /* it is one that gradients can be clipped to */
 
 /* ---- tensors of the interpreter ---- */
 
@@ -194,5 +212,7 @@ uint32_t philox(uint64_t seed, uint64_t step, uint32_t stream, uint64_t element)
 /* Resolves default, xavier and kaiming by shape ([out, in, receptive field...]), as PyTorch
  * computes fans. */
 Init init_resolve(Init init, int rank, const int64_t *dim);
+/* Why it cannot fill a tensor of this rank, or NULL. */
+const char *init_fault(Init init, int rank);
 
 #endif

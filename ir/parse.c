@@ -88,17 +88,22 @@ static bool expect_number(Parser *p, double *out) {
   return true;
 }
 
-/* A name that reaches symbols and file names: safe bytes only, and not too long. */
-static bool expect_safe_name(Parser *p, const char **out) {
+/* A full name: of a parameter, a layer, a result. It reaches headers and files. */
+static bool expect_word(Parser *p, const char **out) {
   Token t = p->now;
   if (!expect_name(p, out)) return false;
-  bool safe = strlen(*out) <= LIMIT_NAME_BYTES;
-  for (const char *s = *out; *s; s++)
-    safe = safe && (isalnum((unsigned char)*s) || strchr("_.:-+", *s));
-  if (safe) return true;
-  diag_error(p->diags, t.span, "names are of letters, digits and . _ : - +, at most %d",
+  if (text_is_word(*out) && strlen(*out) <= LIMIT_NAME_BYTES) return true;
+  diag_error(p->diags, t.span,
+             "a name begins with a letter or _, and is of letters, digits, _ and ., at most %d",
              LIMIT_NAME_BYTES);
   return false;
+}
+
+/* A name that is one in C too. */
+static bool expect_identifier(Parser *p, const char **out) {
+  Token t = p->now;
+  if (!expect_word(p, out)) return false;
+  return !strchr(*out, '.') || fail_at(p, t, "no . is possible in this name");
 }
 
 /* ---- attribute values ---- */
@@ -155,7 +160,7 @@ static bool parse_value(Parser *p, AttrKind kind, Attr *out) {
   if (kind == ATTR_BOOL) return parse_bool(p, &out->i);
   if (kind == ATTR_INT || kind == ATTR_DIM) return expect_int(p, -LIMIT_DIM, LIMIT_DIM, &out->i);
   if (kind == ATTR_INIT) return parse_init(p, &out->init);
-  if (kind == ATTR_STR) return expect_safe_name(p, &out->s);
+  if (kind == ATTR_STR) return expect_word(p, &out->s);
   if (kind == ATTR_WORDS) return expect_name(p, &out->s);
   return parse_list_value(p, out);
 }
@@ -224,7 +229,7 @@ static bool parse_operands(Parser *p, Nodes *in) {
   if (!accept_mark(p, '(') || accept_mark(p, ')')) return true;
   do {
     Node *x = NULL;
-    if (in->count == LIMIT_LIST_LENGTH) return fail(p, "too many operands");
+    if (in->count == LIMIT_OPERANDS) return fail(p, "too many operands");
     if (!accept_word(p, "_") && !parse_reference(p, &x)) return false;
     vec_push(p->lexer.arena, in, x);
   } while (accept_mark(p, ','));
@@ -297,7 +302,7 @@ static bool parse_span(Parser *p, Span *out) {
 }
 
 static bool parse_label(Parser *p, Node *n) {
-  if (!expect_name(p, &n->label)) return false;
+  if (!expect_word(p, &n->label)) return false;
   n->label = arena_strdup(p->graph->arena, n->label);
   return true;
 }
@@ -355,6 +360,10 @@ static bool parse_node(Parser *p) {
   next(p);
   if (!expect_mark(p, '=') || !parse_op(p, &op) || !parse_operands(p, &in)) return false;
   if (!parse_attrs(p, op_signature(op), attr)) return false;
+  if ((op == OP_input || op == OP_target) && strchr(attr[0].s, '.')) {
+    diag_error(p->diags, at, "no . is possible in the name of an input or a target");
+    return false;
+  }
   Node *n = make_node(p, op, &in, attr, at);
   if (!n) return false;
   vec_push(p->lexer.arena, &p->ids, id);
@@ -376,7 +385,9 @@ static bool parse_result(Parser *p) {
   Node *node = NULL, *target = NULL;
   if (kind == 5) return fail(p, "expected a node, a result or '}'");
   next(p);
-  if (!at_mark(p, '=') && !expect_safe_name(p, &name)) return false;
+  bool of_leaf = kind == RESULT_GRAD || kind == RESULT_ASSIGN;
+  if (!at_mark(p, '=') && !(of_leaf ? expect_word(p, &name) : expect_identifier(p, &name)))
+    return false;
   if (!expect_mark(p, '=') || !parse_reference(p, &node)) return false;
   if (accept_word(p, "of") && !parse_reference(p, &target)) return false;
   ir_result(p->graph, (ResultKind)kind, name, node, target);
@@ -396,15 +407,25 @@ static bool parse_item(Parser *p, TrainKind kind, TrainItem *out) {
   }
   out->name = arena_strdup(p->graph->arena, name);
   out->attr = ARENA_ARRAY(p->graph->arena, Attr, s->nattrs);
-  return parse_attrs(p, s, out->attr);
+  if (!parse_attrs(p, s, out->attr)) return false;
+  int attr;
+  const char *wrong = train_fault(p->lexer.arena, kind, out, &attr);
+  return !wrong || fail_at(p, t, wrong);
 }
 
 static bool parse_setting(Parser *p, Train *t) {
-  for (int i = 0; i < TEXT_SETTINGS; i++) {
-    if (!accept_word(p, text_setting[i].name)) continue;
-    return expect_int(p, INT64_MIN, INT64_MAX, (int64_t *)((char *)t + text_setting[i].offset));
+  for (int i = 0; i < TRAIN_NUMBERS; i++) {
+    const TrainNumber *n = &train_number[i];
+    if (!accept_word(p, n->text)) continue;
+    return expect_int(p, n->low, n->high, (int64_t *)((char *)t + n->offset));
   }
   return fail(p, "expected a statement of a train block");
+}
+
+static bool parse_clip(Parser *p, double *out) {
+  Token t = p->now;
+  if (!expect_number(p, out)) return false;
+  return train_clips(*out) || fail_at(p, t, "clip_grad_norm takes a number above 0");
 }
 
 static bool parse_train_line(Parser *p, Train *t) {
@@ -413,7 +434,7 @@ static bool parse_train_line(Parser *p, Train *t) {
   const char *pattern;
   if (accept_word(p, "optimizer")) return parse_item(p, TRAIN_OPTIMIZER, &t->optimizer);
   if (accept_word(p, "schedule")) return parse_item(p, TRAIN_SCHEDULE, &t->schedule);
-  if (accept_word(p, "clip_grad_norm")) return expect_number(p, &t->clip_grad_norm);
+  if (accept_word(p, "clip_grad_norm")) return parse_clip(p, &t->clip_grad_norm);
   if (accept_word(p, "freeze")) {
     if (!expect_name(p, &pattern)) return false;
     vec_push(a, &t->freeze, arena_strdup(a, pattern));
@@ -457,8 +478,8 @@ static bool parse_line(Parser *p) {
 static bool parse_graph(Parser *p) {
   Graph *g = p->graph;
   if (!accept_word(p, "graph")) return fail(p, "expected graph");
-  if (!expect_safe_name(p, &g->name)) return false;
-  if (accept_word(p, "program") && !expect_safe_name(p, &g->program)) return false;
+  if (!expect_identifier(p, &g->name)) return false;
+  if (accept_word(p, "program") && !expect_identifier(p, &g->program)) return false;
   if (!expect_mark(p, '{')) return false;
   while (!accept_mark(p, '}'))
     if (!parse_line(p)) return false;

@@ -16,11 +16,6 @@ const TextInit text_init[TEXT_INITS] = {
     {"normal", 2},        {"orthogonal", 0},      {"xavier_uniform", 0},
     {"xavier_normal", 0}, {"kaiming_uniform", 2}, {"kaiming_normal", 2}};
 
-const TextSetting text_setting[TEXT_SETTINGS] = {{"warmup_steps", offsetof(Train, warmup_steps)},
-                                                 {"batch", offsetof(Train, batch)},
-                                                 {"epochs", offsetof(Train, epochs)},
-                                                 {"seed", offsetof(Train, seed)}};
-
 bool text_is_word(const char *s) {
   if (!isalpha((unsigned char)*s) && *s != '_') return false;
   while (isalnum((unsigned char)*s) || *s == '_' || *s == '.') s++;
@@ -209,9 +204,9 @@ static void put_train_lines(Str *out, const Train *t) {
     put_string(out, t->freeze.at[i]);
     str_put(out, "\n");
   }
-  for (int i = 0; i < TEXT_SETTINGS; i++) {
-    int64_t x = *(const int64_t *)((const char *)t + text_setting[i].offset);
-    if (x) str_printf(out, "    %s %lld\n", text_setting[i].name, (long long)x);
+  for (int i = 0; i < TRAIN_NUMBERS; i++) {
+    int64_t x = *(const int64_t *)((const char *)t + train_number[i].offset);
+    if (x) str_printf(out, "    %s %lld\n", train_number[i].text, (long long)x);
   }
   if (t->clip_grad_norm == 0) return;
   str_put(out, "    clip_grad_norm ");

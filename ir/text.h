@@ -15,14 +15,6 @@ typedef struct {
 enum { TEXT_INITS = 9 };
 extern const TextInit text_init[TEXT_INITS];
 
-/* The numbers of a train block, by name. */
-typedef struct {
-  const char *name;
-  size_t offset; /* in Train, of an int64_t */
-} TextSetting;
-enum { TEXT_SETTINGS = 4 };
-extern const TextSetting text_setting[TEXT_SETTINGS];
-
 /* [A-Za-z_][A-Za-z0-9_.]*, which is printed without quotes. */
 bool text_is_word(const char *s);
 bool attr_equal(const Attr *a, const Attr *b);

@@ -1,7 +1,7 @@
 /* The invariants of a graph, for debug builds, --verify-each and graphs read from text:
  *   - ids are places; operands stand before their uses and belong to the graph;
  *   - operands and attributes are those of the op's signature; the type is what the op infers;
- *   - leaves have names, each once: among inputs and targets, and among params and buffers;
+ *   - inputs, targets, params and buffers have names, each once;
  *   - an order is a permutation; a group is not negative;
  *   - outputs are named; a loss is an f32 scalar, shared once expanded; a metric is an f32 scalar;
  *     a gradient has its target's type; an assign too, and a target that keeps state. */
@@ -70,22 +70,20 @@ static const char *check_node(const Graph *g, int place, Arena *a) {
 
 /* ---- names ---- */
 
-/* 0: nameless; inputs and targets share one space of names, params and buffers another. */
-static int name_space(const Node *n) {
-  if (n->op == OP_input || n->op == OP_target) return 1;
-  return n->op == OP_param || n->op == OP_buffer ? 2 : 0;
+static bool keeps_state(const Node *n) { return n->op == OP_param || n->op == OP_buffer; }
+static bool is_named(const Node *n) {
+  return keeps_state(n) || n->op == OP_input || n->op == OP_target;
 }
 
 static int by_name(const void *x, const void *y) {
   const Node *a = *(const Node *const *)x, *b = *(const Node *const *)y;
-  int space = name_space(a) - name_space(b);
-  return space ? space : strcmp(node_str(a, "name"), node_str(b, "name"));
+  return strcmp(node_str(a, "name"), node_str(b, "name"));
 }
 
 static const char *check_names(const Graph *g, Arena *a) {
   VEC(const Node *) named = {0};
   for (int i = 0; i < g->nodes.count; i++)
-    if (name_space(g->nodes.at[i])) vec_push(a, &named, g->nodes.at[i]);
+    if (is_named(g->nodes.at[i])) vec_push(a, &named, g->nodes.at[i]);
   if (named.count) qsort(named.at, (size_t)named.count, sizeof *named.at, by_name);
   for (int i = 1; i < named.count; i++)
     if (!by_name(&named.at[i - 1], &named.at[i]))
@@ -108,8 +106,8 @@ static const char *result_fault(const Graph *g, const Result *r) {
   if (!of) return NULL;
   if (r->kind == RESULT_GRAD && !type_equal(&r->node->type, &r->target->type))
     return "is not of its target's type";
-  if (r->kind == RESULT_GRAD) return name_space(r->target) ? NULL : "is not of a named leaf";
-  if (name_space(r->target) != 2) return "is not to a param or buffer";
+  if (r->kind == RESULT_GRAD) return is_named(r->target) ? NULL : "is not of a named leaf";
+  if (!keeps_state(r->target)) return "is not to a param or buffer";
   return type_equal(&r->node->type, &r->target->type) ? NULL : "is not of its target's type";
 }
 

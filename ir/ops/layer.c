@@ -6,20 +6,14 @@
 
 /* ---- parameters ---- */
 
-static bool init_fits(const Node *n, const char *name, Init init, int rank, OpError *e) {
-  if (rank >= 2 || init.kind == INIT_DEFAULT || init.kind == INIT_CONSTANT ||
-      init.kind == INIT_UNIFORM || init.kind == INIT_NORMAL)
-    return true;
-  return attr_error(e, n, name, "this initialiser needs a parameter of two or more dimensions");
-}
-
 /* Fills *slot, unless the user did, by the initialiser that attribute `name` gives or else by
  * `otherwise`. */
 static bool own(Params *p, const Node *n, Node **slot, const char *param, const char *attribute,
                 int rank, const int64_t *dim, Init otherwise, OpError *e) {
   Init init = node_attr(n, attribute)->init;
   if (*slot) return true;
-  if (!init_fits(n, attribute, init, rank, e)) return false;
+  const char *wrong = init_fault(init, rank);
+  if (wrong) return attr_error(e, n, attribute, "%s", wrong);
   if (init.kind == INIT_DEFAULT) init = otherwise;
   *slot = p->make(p, OP_param, param, rank, dim, init_resolve(init, rank, dim));
   return true;
@@ -399,9 +393,12 @@ static bool group_norm_dims(const Node *n, Node *const *in, int64_t *count, OpEr
   const Type *x = &in[0]->type;
   int64_t groups = node_int(n, "groups");
   if (!x->rank) return operand_error(e, 0, "group_norm needs a tensor [C, ...], not a scalar");
+  if (x->rank == LIMIT_RANK)
+    return operand_error(e, 0, "group_norm takes at most %d dimensions, not %d", LIMIT_RANK - 1,
+                         x->rank);
   if (!check_least(n, "groups", 1, e) || !check_eps(n, e)) return false;
   *count = x->dim[0];
-  if (*count % groups == 0 && x->rank < LIMIT_RANK) return true;
+  if (*count % groups == 0) return true;
   return attr_error(e, n, "groups", "%lld channels cannot be split in %lld groups",
                     (long long)*count, (long long)groups);
 }

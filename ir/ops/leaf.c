@@ -28,13 +28,14 @@ static bool outside_type(Node *n, Type *out, OpError *e) {
 bool op_input_shape(Node *n, Type *out, OpError *e) { return outside_type(n, out, e); }
 bool op_target_shape(Node *n, Type *out, OpError *e) { return outside_type(n, out, e); }
 
-bool op_param_shape(Node *n, Type *out, OpError *e) {
-  return leaf_type(n, ELEM_F32, false, out, e);
+static bool stored_type(Node *n, Type *out, OpError *e) {
+  if (!leaf_type(n, ELEM_F32, false, out, e)) return false;
+  const char *wrong = init_fault(node_attr(n, "init")->init, out->rank);
+  return !wrong || attr_error(e, n, "init", "%s", wrong);
 }
 
-bool op_buffer_shape(Node *n, Type *out, OpError *e) {
-  return leaf_type(n, ELEM_F32, false, out, e);
-}
+bool op_param_shape(Node *n, Type *out, OpError *e) { return stored_type(n, out, e); }
+bool op_buffer_shape(Node *n, Type *out, OpError *e) { return stored_type(n, out, e); }
 
 bool op_constant_shape(Node *n, Type *out, OpError *e) {
   return leaf_type(n, ELEM_F32, false, out, e);

@@ -326,8 +326,13 @@ void op_iota_grad(Graph *g, Node *n, Node *dy, Node **dx) {
 /* ---- made of them ---- */
 
 Node *op_flatten_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
-  (void)n, (void)e;
+  (void)n;
   int64_t all = type_elements(&in[0]->type);
+  if (all > LIMIT_DIM) {
+    operand_error(e, 0, "flatten of %lld elements: one dimension has at most %lld", (long long)all,
+                  (long long)LIMIT_DIM);
+    return NULL;
+  }
   return ir_reshape(x->graph, in[0], 1, &all);
 }
 

@@ -152,6 +152,8 @@ static void test_too_much(void **state) {
       "more than 10000000 evaluations");
   expect_error(state, repeated(a, "h = [", "1, ", 5000, "1];"),
                "a list of more than 4096 elements");
+  expect_error(state, repeated(a, "h = concat(", "x, ", 4096, "x);"),
+               "t.net:3:5: error: concat takes at most 4096 operands, not 4097");
   expect_error(state,
                repeated(a, "for i in 0..900000 { h = missing; k = relu(1, 2, 3); }", "", 0, ""),
                "missing is not defined");

@@ -53,10 +53,10 @@ static const char everything[] =
     "    warmup_steps 100\n"
     "    batch 64\n"
     "    epochs 12\n"
-    "    seed -9\n"
+    "    seed 9\n"
     "    clip_grad_norm 0.5\n"
     "  }\n"
-    "  %0 = input {name=\"x\", shape=[2,3], elem=\"f32\"} : f32[*,2,3] !\"a label\" group 3 order "
+    "  %0 = input {name=\"x\", shape=[2,3], elem=\"f32\"} : f32[*,2,3] !a.label group 3 order "
     "[1,0] "
     "offset 4096 @1:2:3-4:5\n"
     "  %1 = param {name=\"w.0.b\", shape=[3], init=uniform(-0.1, 0.30000000000000004)} : f32[3] "
@@ -65,7 +65,7 @@ static const char everything[] =
     "  %3 = clamp(%2) {lo=-inf, hi=nan} : f32[*,2,3]\n"
     "  %4 = constant {value=-0} : f32\n"
     "  %5 = constant {value=4.9406564584124654e-324, shape=[3]} : f32[3]\n"
-    "  output \"0\" = %3\n"
+    "  output y0 = %3\n"
     "  loss = %4\n"
     "  grad w.0.b = %5 of %1\n"
     "  assign w.0.b = %5 of %1\n"
@@ -90,7 +90,7 @@ static void every_field_is_read(void **state) {
   Graph *g = parse(a, everything);
   Node *x = g->nodes.at[0], *w = g->nodes.at[1];
   assert_string_equal(g->program, "train");
-  assert_string_equal(x->label, "a label");
+  assert_string_equal(x->label, "a.label");
   assert_int_equal(x->group, 3);
   assert_true(x->ordered && x->order[0] == 1 && x->order[1] == 0);
   assert_int_equal(x->offset, 4096);
@@ -102,7 +102,7 @@ static void every_field_is_read(void **state) {
   assert_int_equal(g->nodes.at[3]->offset, -1);
   assert_int_equal(node_attr(w, "init")->init.kind, INIT_UNIFORM);
   assert_true(node_attr(w, "init")->init.b == 0.1 + 0.2);
-  assert_int_equal(g->train.seed, -9);
+  assert_int_equal(g->train.seed, 9);
   assert_true(g->train.clip_grad_norm == 0.5);
   assert_string_equal(g->train.augment.at[1].name, "rotate");
   assert_true(train_attr(TRAIN_OPTIMIZER, &g->train.optimizer, "nesterov")->i == 1);
@@ -147,6 +147,7 @@ static void hand_written_text_may_be_short(void **state) {
 
 /* ---- broken text ---- */
 
+#define NAME "a name begins with a letter or _, and is of letters, digits, _ and ., at most 255"
 #define X "%0 = input {name=\"x\", shape=[4], elem=\"f32\"} "
 
 static const struct {
@@ -156,7 +157,27 @@ static const struct {
     {"", "expected graph", 1, 1},
     {"graph g", "expected '{'", 1, 8},
     {"graph g { } x", "expected the end of the file", 1, 13},
-    {"graph \"a/b\" { }", "names are of letters, digits and . _ : - +, at most 255", 1, 7},
+    {"graph \"a/b\" { }", NAME, 1, 7},
+    {"graph \"a-b\" { }", NAME, 1, 7},
+    {"graph \"3d\" { }", NAME, 1, 7},
+    {"graph \"\" { }", NAME, 1, 7},
+    {"graph a.b { }", "no . is possible in this name", 1, 7},
+    {"graph g program \"a:b\" { }", NAME, 1, 17},
+    {"graph g { %0 = input {name=\"a-b\", shape=[], elem=\"f32\"} }", NAME, 1, 28},
+    {"graph g { %0 = input {name=a.b, shape=[], elem=\"f32\"} }",
+     "no . is possible in the name of an input or a target", 1, 11},
+    {"graph g { %0 = param {name=\"a+b\", shape=[]} }", NAME, 1, 28},
+    {"graph g { " X "\noutput \"a;b\" = %0 }", NAME, 2, 8},
+    {"graph g { " X "\noutput a.b = %0 }", "no . is possible in this name", 2, 8},
+    {"graph g { " X "\n%1 = exp(%0) !\"a\\\"b\" }", NAME, 2, 15},
+    {"graph g { %0 = param {name=w, shape=[2], init=orthogonal} }",
+     "this initialiser needs a parameter of two or more dimensions", 1, 11},
+    {"graph g { %0 = param {name=w, shape=[2], init=normal(0, -1)} }",
+     "a standard deviation cannot be negative", 1, 11},
+    {"graph g { %0 = param {name=w, shape=[2], init=uniform(1, 0)} }",
+     "the lower bound of uniform is above the upper one", 1, 11},
+    {"graph g { %0 = buffer {name=w, shape=[2], init=constant(nan)} }",
+     "the numbers of an initialiser must be finite", 1, 11},
     {"graph g { %0 = frob }", "expected the name of an op", 1, 16},
     {"graph g {\n %0 = exp(%0) }", "no node above has this number", 2, 11},
     {"graph g { " X "\n%0 = exp(%0) }", "node numbers must rise", 2, 1},
@@ -182,6 +203,19 @@ static const struct {
     {"graph g { " X "\nloss = x }", "expected a node, as %3", 2, 8},
     {"graph g { train { optimizer adamm } }", "adamm is not known here", 1, 29},
     {"graph g { train { lr 3 } }", "expected a statement of a train block", 1, 19},
+    {"graph g { train { batch 4611686018427387904 } }", "this number is out of range", 1, 25},
+    {"graph g { train { batch 0 } }", "this number is out of range", 1, 25},
+    {"graph g { train { epochs -5 } }", "this number is out of range", 1, 27},
+    {"graph g { train { seed -7 } }", "this number is out of range", 1, 25},
+    {"graph g { train { warmup_steps -1 } }", "this number is out of range", 1, 33},
+    {"graph g { train { clip_grad_norm nan } }", "clip_grad_norm takes a number above 0", 1, 34},
+    {"graph g { train { clip_grad_norm -1 } }", "clip_grad_norm takes a number above 0", 1, 34},
+    {"graph g { train { optimizer sgd {lr=-1} } }", "lr of sgd cannot be -1", 1, 29},
+    {"graph g { train { optimizer sgd {lr=inf} } }", "lr of sgd cannot be inf", 1, 29},
+    {"graph g { train { optimizer adam {beta1=1} } }", "beta1 of adam cannot be 1", 1, 29},
+    {"graph g { train { optimizer sgd {lr=1, nesterov=true} } }", "nesterov needs momentum above 0",
+     1, 29},
+    {"graph g { train { schedule cosine {period=nan} } }", "period of cosine cannot be nan", 1, 28},
     {"graph g { file 2 \"x\" }", "this number is out of range", 1, 16},
     {"graph g { file 1 \"x\n\" }", "this string has no end on its line", 1, 18},
     {"graph g { file 1 \"\\q\" }", "unknown escape in this string", 1, 18},

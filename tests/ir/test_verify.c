@@ -69,6 +69,10 @@ static void broken_nodes(void **state) {
   const char *said = ir_verify(g, a);
   assert_non_null(said);
   assert_non_null(strstr(said, "there are two leaves w"));
+  g = sound(a);
+  g->nodes.at[1]->attr[0].s = node_str(g->nodes.at[0], "name"); /* an input and a parameter */
+  assert_non_null(said = ir_verify(g, a));
+  assert_non_null(strstr(said, "there are two leaves "));
 }
 
 static void broken_results(void **state) {

@@ -72,9 +72,17 @@ static void put_argument(Str *s, const char *name, const char *value) {
   str_printf(s, "%s%s%s%s", s->length ? ", " : "", name ? name : "", name ? "=" : "", value);
 }
 
-static void put_attrs(Writer *w, const Signature *s, const Attr *attr, bool positional, Str *args) {
+/* bias=w says bias=true. */
+static bool is_shared(const Node *n, const char *param) {
+  const Signature *s = n ? op_signature(n->op) : NULL;
+  for (int i = 1; n && i < n->nin && !s->operand[0].variadic; i++)
+    if (n->in[i] && s->operand[i].parameter && !strcmp(s->operand[i].name, param)) return !is_owned(n, n->in[i]);
+  return false;
+}
+
+static void put_attrs(Writer *w, const Node *n, const Signature *s, const Attr *attr, bool positional, Str *args) {
   for (int i = 0; i < s->nattrs; i++) {
-    bool skip = is_default(&s->attr[i], attr, i) && rng_chance(&w->rng, 85);
+    bool skip = is_default(&s->attr[i], attr, i) && (rng_chance(&w->rng, 85) || is_shared(n, s->attr[i].name));
     const char *value = skip ? NULL : attr_text(w, &attr[i]);
     if (!value || !s->attr[i].required || rng_chance(&w->rng, 40)) positional = false;
     if (value) put_argument(args, positional ? NULL : s->attr[i].name, value);
@@ -88,7 +96,7 @@ static const char *call_text(Writer *w, const Node *n) {
   if (!pipe && n->nin) put_argument(&args, NULL, w->text[n->in[0]->id]);
   for (int i = 1; i < n->nin; i++)
     if (n->in[i] && (s->operand[0].variadic || !s->operand[i].parameter)) put_argument(&args, NULL, w->text[n->in[i]->id]);
-  put_attrs(w, s, n->attr, !s->operand[0].variadic, &args);
+  put_attrs(w, n, s, n->attr, !s->operand[0].variadic, &args);
   for (int i = 1; i < n->nin && !s->operand[0].variadic; i++)
     if (n->in[i] && s->operand[i].parameter && !is_owned(n, n->in[i]))
       put_argument(&args, s->operand[i].name, w->text[n->in[i]->id]);
@@ -164,7 +172,7 @@ static void put_result(Writer *w, const Result *r) {
   if (r->kind != RESULT_METRIC) return;
   Str args = str_new(w->arena);
   for (int i = 0; i < 2; i++) put_argument(&args, NULL, w->text[r->node->in[i]->id]);
-  put_attrs(w, op_signature(r->node->op), r->node->attr, true, &args);
+  put_attrs(w, NULL, op_signature(r->node->op), r->node->attr, true, &args);
   str_printf(&w->out, "  metric %s(%s);\n", op_info[r->node->op].name, args.text);
 }
 
@@ -175,7 +183,7 @@ static void put_train(Writer *w, const Train *t) {
   if (t->optimizer.name) {
     for (int i = 0; i < train_row_count; i++)
       if (!strcmp(train_rows[i].name, t->optimizer.name)) signature_parse(w->arena, train_rows[i].signature, &s);
-    put_attrs(w, &s, t->optimizer.attr, false, &args);
+    put_attrs(w, NULL, &s, t->optimizer.attr, false, &args);
     str_printf(&w->out, "  optimizer %s(%s);\n", t->optimizer.name, args.length ? args.text : "");
   }
   if (t->batch) str_printf(&w->out, "  batch %lld;\n", (long long)t->batch);
