@@ -21,5 +21,6 @@
 #define LIMIT_ELEMENTS ((int64_t)1 << 36) /* elements of one per-sample or shared tensor */
 #define LIMIT_INTERP ((int64_t)1 << 31)   /* doubles that the interpreter holds for one graph */
 #define LIMIT_BATCH (1 << 20)             /* compiled maximum of the batch */
+#define LIMIT_ARENA ((int64_t)1 << 60)    /* bytes of all values of one program */
 
 #endif

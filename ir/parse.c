@@ -324,7 +324,7 @@ static bool parse_annotations(Parser *p, Node *n) {
     else if (accept_word(p, "order"))
       fine = parse_order(p, n);
     else if (accept_word(p, "offset"))
-      fine = expect_int(p, 0, INT64_MAX, &n->offset);
+      fine = expect_int(p, 0, LIMIT_ARENA, &n->offset);
     else if (accept_mark(p, '@'))
       fine = parse_span(p, &n->span);
     else

@@ -12,12 +12,14 @@ static const double ns_per_byte = 0.1, ns_per_product_flop = 0.012, ns_per_flop 
 static int64_t conv_meetings(const Node *n, const Node *in, const Node *out, int64_t taps,
                              int axis) {
   int64_t stride = node_ints(n, "stride")[axis], dilation = node_ints(n, "dilation")[axis],
-          pad = node_ints(n, "pads")[2 * axis], count = 0;
-  for (int64_t o = 0; o < out->type.dim[1 + axis]; o++)
-    for (int64_t k = 0; k < taps; k++) {
-      int64_t i = o * stride + k * dilation - pad;
-      count += i >= 0 && i < in->type.dim[1 + axis];
-    }
+          pad = node_ints(n, "pads")[2 * axis], outputs = out->type.dim[1 + axis], count = 0;
+  for (int64_t k = 0; k < taps; k++) { /* outputs o with 0 <= o stride + at < size */
+    int64_t at = k * dilation - pad, size = in->type.dim[1 + axis];
+    int64_t first = at < 0 ? (-at + stride - 1) / stride : 0;
+    int64_t end = at < size ? (size - at + stride - 1) / stride : 0;
+    if (end > outputs) end = outputs;
+    if (first < end) count += end - first;
+  }
   return count;
 }
 

@@ -130,6 +130,23 @@ static void place_all(Offsets *o) {
 
 /* ---- the pass ---- */
 
+/* No sum of sizes overflows: that of all is within LIMIT_ARENA. */
+static bool within_limit(const Graph *g, int real_bytes, Diags *d) {
+  int64_t bytes = 0;
+  for (int i = 0; i < g->nodes.count; i++) {
+    const Node *n = g->nodes.at[i];
+    bytes += plan_bytes(n, g->train.batch, real_bytes);
+    if (bytes <= LIMIT_ARENA) continue;
+    if (d) {
+      diag_error(d, n->span, "up to here the values of a batch of %lld take more than 2^60 bytes",
+                 (long long)g->train.batch);
+      diag_note(d, (Span){0}, "smaller tensors or a smaller batch are needed");
+    }
+    return false;
+  }
+  return true;
+}
+
 typedef struct {
   Graph *graph;
   Arena *scratch;
@@ -176,6 +193,7 @@ void pass_plan(Graph *g, Arena *scratch, const PassOptions *options) {
                 .scratch = scratch,
                 .real_bytes = options && options->real_bytes == 8 ? 8 : 4,
                 .in_place = !options || options->level > 0};
+  if (!within_limit(g, p.real_bytes, options ? options->diags : NULL)) return;
   p.group = ARENA_ARRAY(scratch, int, g->nodes.count + 1);
   p.offset = ARENA_ARRAY(scratch, int64_t, g->nodes.count + 1);
   for (int i = 0; i < g->nodes.count; i++) {

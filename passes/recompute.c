@@ -251,7 +251,9 @@ static Trial search(Recompute *r, int64_t budget) {
 
 void pass_recompute(Graph *g, Arena *scratch, const PassOptions *options) {
   if (!options || !options->memory_budget) return;
+  int errors = options->diags ? options->diags->errors : 0;
   pass_plan(g, scratch, options);
+  if (options->diags && options->diags->errors > errors) return;
   Recompute r = {.graph = g, .options = options, .scratch = scratch};
   r.real_bytes = options->real_bytes == 8 ? 8 : 4;
   r.plan = plan_read(g, scratch, r.real_bytes);

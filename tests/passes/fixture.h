@@ -36,6 +36,11 @@ static inline PassOptions options_for(Arena *a, Graph *g) {
   return (PassOptions){.level = 2, .verify_each = true, .diags = diags_new(a, s)};
 }
 
+static inline const char *only_error(const PassOptions *o) {
+  assert_int_equal(o->diags->errors, 1);
+  return o->diags->list.at[0].text;
+}
+
 /* Must succeed; verified and interpreted after each pass. */
 static inline Graph *program(Arena *a, Graph *source, Program p, const char *stop_after,
                              int level) {

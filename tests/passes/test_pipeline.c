@@ -56,11 +56,6 @@ static void test_level_gates_optimisation(void **state) {
   assert_int_equal(count_op(g, OP_permute), 0);
 }
 
-static const char *only_error(const PassOptions *o) {
-  assert_int_equal(o->diags->errors, 1);
-  return o->diags->list.at[0].text;
-}
-
 static void test_unknown_passes(void **state) {
   Graph *g = net(*state, "mixer");
   PassOptions o = options_for(*state, g);

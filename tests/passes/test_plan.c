@@ -454,6 +454,25 @@ static void bytes_are_rounded_to_blocks(void **state) {
   assert_int_equal(plan_bytes(g->nodes.at[1], 100, 8), 192);
 }
 
+/* 2^36 elements of 4 bytes, 2^20 samples of them: four times that is the limit. */
+static void what_no_sum_can_hold_is_refused(void **state) {
+  Arena *a = *state;
+  for (int budget = 0; budget < 2; budget++)
+    for (int batch = 1; batch <= LIMIT_BATCH; batch += LIMIT_BATCH - 1) {
+      Graph *g = parse(a,
+                       "graph g {\n %0 = input {name=x, shape=[32768,2097152], elem=\"f32\"}\n"
+                       " %1 = exp(%0) %2 = tanh(%1) %3 = exp(%2) %4 = tanh(%3)\n"
+                       " output y = %4 output z = %3 }");
+      PassOptions o = options_for(a, g);
+      o.verify_each = false;
+      o.memory_budget = budget;
+      g->train.batch = batch;
+      assert_int_equal(pipeline_passes(g, "layout,fuse,recompute,plan", &o), batch == 1);
+      if (batch > 1)
+        assert_non_null(strstr(only_error(&o), "the values of a batch of 1048576 take more than"));
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(plans_of_networks_run),
@@ -472,6 +491,7 @@ int main(void) {
       TEST(forward_results_die_at_the_cut),
       TEST(the_picture_has_a_box_a_result),
       TEST(bytes_are_rounded_to_blocks),
+      TEST(what_no_sum_can_hold_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

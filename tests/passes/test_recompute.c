@@ -118,11 +118,41 @@ static void every_network_stays_right(void **state) {
   assert_true(each_net(*state, NULL, stays_right) > 5);
 }
 
+/* Only products with pixels count, not those with the padding: all pairs of an output and a tap. */
+static void products_of_conv_are_counted(void **state) {
+  enum { SIZE = 9, OUT = 2 };
+  int below = 0;
+  for (int taps = 1; taps <= 11; taps += 2)
+    for (int stride = 1; stride <= 3; stride++)
+      for (int dilation = 1; dilation <= 3; dilation++)
+        for (int pad = 0; pad <= 12; pad += 4) {
+          if ((taps - 1) * dilation + 1 > SIZE + 2 * pad) continue;
+          Graph *g = parse(
+              *state,
+              arena_printf(*state,
+                           "graph g { %%0 = input {name=x, shape=[1,%d,1], elem=\"f32\"}"
+                           " %%1 = param {name=w, shape=[%d,1,%d,1], init=default}"
+                           " %%2 = conv(%%0, %%1) {stride=[%d,1], pads=[%d,%d,0,0],"
+                           " dilation=[%d,1]} output y = %%2 }",
+                           SIZE, OUT, taps, stride, pad, pad, dilation));
+          const Node *conv = g->nodes.at[2];
+          int64_t products = 0;
+          for (int64_t o = 0; o < conv->type.dim[1]; o++)
+            for (int64_t k = 0; k < taps; k++) {
+              int64_t i = o * stride + k * dilation - pad;
+              products += i >= 0 && i < SIZE;
+            }
+          assert_true(cost_flops(conv) == (double)(2 * OUT * products));
+          below += products < conv->type.dim[1] * taps;
+        }
+  assert_true(below > 20);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_budget_is_kept),          TEST(less_memory_takes_more_kernels),
       TEST(masks_are_drawn_twice),     TEST(what_fits_is_left_alone),
-      TEST(every_network_stays_right),
+      TEST(every_network_stays_right), TEST(products_of_conv_are_counted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
