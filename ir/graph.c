@@ -163,6 +163,7 @@ Graph *ir_copy(const Graph *g, Arena *a) {
   Graph *c = ir_graph_new(a, g->sources, g->name);
   c->program = text_copy(a, g->program);
   c->at = g->at;
+  c->streams = g->streams;
   Node **to = ARENA_ARRAY(a, Node *, g->nodes.count);
   for (int i = 0; i < g->nodes.count; i++) {
     to[i] = ARENA_NEW(a, Node);

@@ -272,6 +272,10 @@ bool node_infer(const Node *n, Type *out, OpError *e) {
 
 /* ---- nodes ---- */
 
+static bool is_random(Op op) {
+  return op_info[op].kind == KIND_PRIMITIVE && !strcmp(op_info[op].section, "random");
+}
+
 static Node *node_new(Graph *g, Op op, int nin, Node *const *in, const Attr *attr, OpError *e) {
   if (!check_operands(op, nin, in, e)) return NULL;
   Node *n = ARENA_NEW(g->arena, Node);
@@ -281,6 +285,7 @@ static Node *node_new(Graph *g, Op op, int nin, Node *const *in, const Attr *att
   if (!copy_attrs(g->arena, n, attr, e) || !infer(n, &n->type, e)) return NULL;
   n->id = g->nodes.count;
   vec_push(g->arena, &g->nodes, n);
+  g->streams += is_random(op);
   return n;
 }
 

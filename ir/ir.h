@@ -157,8 +157,9 @@ typedef struct {
   VEC(Node *) nodes;
   VEC(Result) results;
   Train train;
-  Span at;     /* ir_at */
-  void *trial; /* set while a type is inferred by a trial expansion: see ir/infer.c */
+  int64_t streams; /* random nodes made so far: the stream of the next one */
+  Span at;         /* ir_at */
+  void *trial;     /* set while a type is inferred by a trial expansion: see ir/infer.c */
 } Graph;
 
 /* ---- making graphs ---- */

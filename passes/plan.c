@@ -76,37 +76,47 @@ static int by_size(const void *pa, const void *pb) {
   return a->node->id < b->node->id ? -1 : a->node->id > b->node->id;
 }
 
-static int by_offset(const void *pa, const void *pb) {
-  const Storage *a = *(Storage *const *)pa, *b = *(Storage *const *)pb;
-  return a->offset < b->offset ? -1 : a->offset > b->offset;
-}
+/* What a search for a gap reads of a storage: every pair is looked at, so they lie side by side. */
+typedef struct {
+  int64_t offset, behind, start, end;
+} Taken;
 
 /* The lowest gap among the storages already placed (sorted by offset) that are live together with
  * s. */
-static int64_t lowest_gap(Storage *const *placed, int count, const Storage *s) {
+static int64_t lowest_gap(const Taken *placed, int count, const Storage *s) {
   int64_t at = 0;
-  for (int i = 0; i < count; i++) {
-    const Storage *p = placed[i];
+  for (const Taken *p = placed; p < placed + count; p++) {
     if (p->end < s->start || s->end < p->start) continue;
     if (p->offset >= at + s->bytes) break;
-    if (p->offset + p->bytes > at) at = p->offset + p->bytes;
+    if (p->behind > at) at = p->behind;
   }
   return at;
+}
+
+/* Behind those at the same offset. */
+static int place_of(const Taken *placed, int count, int64_t offset) {
+  int low = 0, high = count;
+  while (low < high) {
+    int middle = low + (high - low) / 2;
+    if (placed[middle].offset <= offset)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
 }
 
 static void assign_offsets(Offsets *o) {
   Storage **order = ARENA_ARRAY(o->scratch, Storage *, o->count + 1);
   for (int i = 0; i < o->count; i++) order[i] = &o->at[i];
   qsort(order, (size_t)o->count, sizeof *order, by_size);
-  Storage **placed = ARENA_ARRAY(o->scratch, Storage *, o->count + 1);
+  Taken *placed = ARENA_ARRAY(o->scratch, Taken, o->count + 1);
   for (int i = 0; i < o->count; i++) {
-    order[i]->offset = lowest_gap(placed, i, order[i]);
-    int at = i; /* insertion keeps `placed` sorted by offset */
-    while (at > 0 && by_offset(&placed[at - 1], &order[i]) > 0) {
-      placed[at] = placed[at - 1];
-      at--;
-    }
-    placed[at] = order[i];
+    Storage *s = order[i];
+    s->offset = lowest_gap(placed, i, s);
+    int at = place_of(placed, i, s->offset);
+    memmove(&placed[at + 1], &placed[at], (size_t)(i - at) * sizeof *placed);
+    placed[at] = (Taken){s->offset, s->offset + s->bytes, s->start, s->end};
   }
 }
 

@@ -42,7 +42,7 @@ enum { FACTORS = 8 };
 
 typedef struct {
   Node *inside[FACTORS], *outside[FACTORS];
-  int ninside, noutside;
+  int ninside, noutside, products; /* products: opened */
 } Factors;
 
 static bool is_summed(const Node *sum, int d) {
@@ -61,10 +61,12 @@ static bool is_common(const Node *sum, const Node *x) {
   return true;
 }
 
+/* A long chain of products has more factors than fit: no need to walk to its end. */
 static bool split_factors(const Node *sum, Node *x, Factors *f) {
   bool common = is_common(sum, x);
   if (x->op == OP_mul && !common)
-    return split_factors(sum, x->in[0], f) && split_factors(sum, x->in[1], f);
+    return f->products++ < 2 * FACTORS && split_factors(sum, x->in[0], f) &&
+           split_factors(sum, x->in[1], f);
   if (f->ninside == FACTORS || f->noutside == FACTORS) return false;
   if (common)
     f->outside[f->noutside++] = x;

@@ -103,7 +103,7 @@ Node *op_rrelu_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {
   }
   if (!x->training) return leaky(g, in[0], ir_scale(g, in[0], (lower + upper) / 2));
   Node *slope = ir_with(g, OP_random_uniform, in[0], attr_float(lower), attr_float(upper),
-                        attr_int(random_stream(g)));
+                        attr_int(g->streams));
   return leaky(g, in[0], mul(g, in[0], slope));
 }
 

@@ -79,9 +79,6 @@ typedef struct {
 } Moments;
 Moments moments(Graph *g, Node *x, int ndims, const int64_t *dims, bool batch);
 
-/* The stream of the next random node of g: as many as it has. */
-int64_t random_stream(const Graph *g);
-
 /* ---- sums ---- */
 
 int64_t product(int n, const int64_t *v);

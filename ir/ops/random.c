@@ -3,17 +3,6 @@
  * order. */
 #include "ir/ops/common.h"
 
-#include <string.h>
-
-int64_t random_stream(const Graph *g) {
-  int64_t count = 0;
-  for (int i = 0; i < g->nodes.count; i++) {
-    const OpInfo *op = &op_info[g->nodes.at[i]->op];
-    count += op->kind == KIND_PRIMITIVE && !strcmp(op->section, "random");
-  }
-  return count;
-}
-
 /* In [0, 1), with the 24 bits that an f32 holds exactly. */
 static double draw(const Node *n, const EvalContext *c, int64_t element) {
   uint32_t stream = (uint32_t)node_int(n, "stream");
@@ -63,8 +52,8 @@ void op_random_uniform_grad(Graph *g, Node *n, Node *dy, Node **dx) {
 }
 
 static Node *masked(Graph *g, Node *x, double keep, bool elementwise) {
-  Node *mask = ir_with(g, OP_random_mask, x, attr_float(keep), attr_int(random_stream(g)),
-                       attr_bool(elementwise));
+  Node *mask =
+      ir_with(g, OP_random_mask, x, attr_float(keep), attr_int(g->streams), attr_bool(elementwise));
   return mul(g, x, mask);
 }
 
