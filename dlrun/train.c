@@ -230,8 +230,8 @@ static bool step(Trainer *r, int64_t epoch, Sums *s) {
       !tool_ok(t, t->api->train_step(t->session, n, b->inputs, b->targets, &loss, r->metrics)))
     return false;
   if (!isfinite(loss))
-    return fault(&t->fault, "the loss is %g at step %lld; %s", loss, (long long)at + 1,
-                 loss_hint(r));
+    return fault(&t->fault, "the loss is %g at step %lld; %s", isnan(loss) ? fabs(loss) : loss,
+                 (long long)at + 1, loss_hint(r));
   s->done += n;
   s->here += n;
   s->loss += loss * (double)n;
