@@ -139,17 +139,26 @@ static void compare(Golden *t, const char *what, const char *name, const double 
 
 /* ---- data: what the interpreter drew, rounded to what compiled code can hold ---- */
 
-static int input_index(const Golden *t, const char *name) {
-  for (int i = 0; i < t->model->input_count; i++)
-    if (!strcmp(t->model->inputs[i].name, name)) return i;
+/* The place among inputs and targets of a leaf that is one of them, or -1. */
+static int tensor_index(const dlc_model *m, const Node *leaf) {
+  const dlc_tensor *list = leaf->op == OP_input ? m->inputs : m->targets;
+  int count = leaf->op == OP_input ? m->input_count : leaf->op == OP_target ? m->target_count : 0;
+  for (int i = 0; i < count; i++)
+    if (!strcmp(list[i].name, node_str(leaf, "name"))) return leaf->op == OP_input ? i : m->input_count + i;
   return -1;
 }
 
 /* A program may not have the table that an index is for, but the session knows its rows. */
 static void round_index(const Golden *t, const Node *leaf, double *x, int64_t count) {
-  int input = leaf->op == OP_input ? input_index(t, node_str(leaf, "name")) : -1;
-  int32_t rows = input < 0 ? 0 : t->model->inputs[input].classes;
-  for (int64_t i = 0; rows && i < count; i++) x[i] = fmod(x[i], rows);
+  const dlc_model *m = t->model;
+  int at = tensor_index(m, leaf);
+  if (at < 0) return;
+  const dlc_tensor *of = at < m->input_count ? &m->inputs[at] : &m->targets[at - m->input_count];
+  const int32_t *each = m->limits ? m->limits[at] : NULL;
+  for (int64_t i = 0; i < count; i++) {
+    int32_t below = each ? each[i % of->elements] : of->classes;
+    if (below) x[i] = fmod(x[i], below);
+  }
 }
 
 static void round_leaf(Golden *t, const Node *leaf) {
@@ -286,7 +295,7 @@ static void compare_results(Golden *t, const Graph *g, const Given *v, const cha
     if (r->kind == RESULT_ASSIGN) compare_parameter(t, what, r, want, false);
     if (r->kind == RESULT_GRAD && r->target->op != OP_input) compare_parameter(t, what, r, want, true);
     if (r->kind == RESULT_GRAD && r->target->op == OP_input)
-      compare(t, what, r->name, want->data, v->input_gradients[input_index(t, node_str(r->target, "name"))], count);
+      compare(t, what, r->name, want->data, v->input_gradients[tensor_index(t->model, r->target)], count);
   }
 }
 
