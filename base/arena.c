@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Under ASan the bytes of a chunk that no object has are poisoned, and each object is followed by some. */
+/* Under ASan the bytes of a chunk that no object has are poisoned, and each object is followed by
+ * some. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define __SANITIZE_ADDRESS__ 1

@@ -1,7 +1,7 @@
 /* Arenas: memory that is freed all at once. A function that takes no Arena does not allocate.
- * Allocation never fails from the caller's point of view: when memory is out, the process prints one
- * line and exits with status 70 (the compiler has nothing to save). Not thread-safe.
- * Built with -DARENA_MALLOC, each object is its own malloc, so that ASan sees every overrun. */
+ * Allocation never fails from the caller's point of view: when memory is out, the process prints
+ * one line and exits with status 70 (the compiler has nothing to save). Not thread-safe. Built with
+ * -DARENA_MALLOC, each object is its own malloc, so that ASan sees every overrun. */
 #ifndef DLC_BASE_ARENA_H
 #define DLC_BASE_ARENA_H
 

@@ -1,5 +1,5 @@
-/* Sources and diagnostics: see base/diag.h. What is printed is safe for a terminal: control bytes and broken UTF-8
- * show as '?', and of a very long line only the part around the place is shown. */
+/* Sources and diagnostics: see base/diag.h. What is printed is safe for a terminal: control bytes
+ * and broken UTF-8 show as '?', and of a very long line only the part around the place is shown. */
 #include "base/diag.h"
 
 #include <ctype.h>
@@ -86,7 +86,8 @@ static bool same_span(Span a, Span b) {
 static bool repeated(const Diags *d, const Diag *x) {
   for (int i = 0; i < d->list.count; i++) {
     const Diag *y = &d->list.at[i];
-    if (x->level == y->level && same_span(x->span, y->span) && !strcmp(x->text, y->text)) return true;
+    if (x->level == y->level && same_span(x->span, y->span) && !strcmp(x->text, y->text))
+      return true;
   }
   return false;
 }
@@ -228,7 +229,8 @@ static void print_diag(const Printer *p, const Diag *x) {
   static const char *const colour[] = {"1;31", "1;35", "1;34"};
   if (!source_of(p, x->span) && p->program) fprintf(p->out, "%s: ", p->program);
   print_message(p, x->span, colour[x->level], kind[x->level], x->text);
-  for (const DiagNote *n = x->notes; n; n = n->next) print_message(p, n->span, "1;36", "note", n->text);
+  for (const DiagNote *n = x->notes; n; n = n->next)
+    print_message(p, n->span, "1;36", "note", n->text);
 }
 
 static int by_place(const void *a, const void *b) {
@@ -270,7 +272,8 @@ static int distance(const char *a, int n, const char *b, int m) {
     for (int j = 1; j <= m; j++) {
       int change = up[j - 1] + !same_letter(a[i - 1], b[j - 1]);
       now[j] = least(change, least(up[j], now[j - 1]) + 1);
-      bool swapped = i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) && same_letter(a[i - 2], b[j - 1]);
+      bool swapped =
+          i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) && same_letter(a[i - 2], b[j - 1]);
       if (swapped) now[j] = least(now[j], upper[j - 2] + 1);
     }
   }

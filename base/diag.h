@@ -54,7 +54,8 @@ typedef struct {
   const char *program; /* "dlc": what errors without a place begin with, or NULL */
   VEC(Diag) list;
   int errors;   /* all reported errors, also those past the limit */
-  bool dropped; /* the last one reported was a repetition, or past what is kept: its notes are dropped too */
+  bool dropped; /* the last one reported was a repetition, or past what is kept: its notes are
+                   dropped too */
 } Diags;
 
 Sources *sources_new(Arena *a);

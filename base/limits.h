@@ -1,17 +1,18 @@
-/* Limits on everything that comes from outside. One place, so that a reader can see them all. Fuzzers want every text to
- * take microseconds, so their build has lower limits where time grows with them. */
+/* Limits on everything that comes from outside. One place, so that a reader can see them all.
+ * Fuzzers want every text to take microseconds, so their build has lower limits where time grows
+ * with them. */
 #ifndef DLC_BASE_LIMITS_H
 #define DLC_BASE_LIMITS_H
 
-#define LIMIT_SOURCE_BYTES (16 << 20)     /* one .net or .ir file */
-#define LIMIT_DIAGNOSTICS 20              /* errors reported for one compilation */
-#define LIMIT_NESTING 200                 /* expression, block, if/for and include nesting */
+#define LIMIT_SOURCE_BYTES (16 << 20) /* one .net or .ir file */
+#define LIMIT_DIAGNOSTICS 20          /* errors reported for one compilation */
+#define LIMIT_NESTING 200             /* expression, block, if/for and include nesting */
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 #define LIMIT_LAYERS 300
 #define LIMIT_LOOP_STEPS 300
 #else
-#define LIMIT_LAYERS 100000               /* layers and ops after unrolling */
-#define LIMIT_LOOP_STEPS 1000000          /* loop iterations over the whole compilation */
+#define LIMIT_LAYERS 100000      /* layers and ops after unrolling */
+#define LIMIT_LOOP_STEPS 1000000 /* loop iterations over the whole compilation */
 #endif
 #define LIMIT_LIST_LENGTH 4096            /* elements of one compile-time list */
 #define LIMIT_OPERANDS 4096               /* tensors that one concat joins */

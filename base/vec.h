@@ -1,4 +1,5 @@
-/* Growable arrays in an arena: declare with VEC(T), grow with vec_push. Old storage stays in the arena. */
+/* Growable arrays in an arena: declare with VEC(T), grow with vec_push. Old storage stays in the
+ * arena. */
 #ifndef DLC_BASE_VEC_H
 #define DLC_BASE_VEC_H
 
@@ -6,13 +7,17 @@
 
 #include "base/arena.h"
 
-#define VEC(T) struct { T *at; int count, capacity; }
+#define VEC(T)           \
+  struct {               \
+    T *at;               \
+    int count, capacity; \
+  }
 
-#define vec_push(arena, v, x)                                                          \
-  do {                                                                                 \
-    if ((v)->count == (v)->capacity)                                                   \
+#define vec_push(arena, v, x)                                                            \
+  do {                                                                                   \
+    if ((v)->count == (v)->capacity)                                                     \
       (v)->at = vec_grow((arena), (v)->at, (v)->count, &(v)->capacity, sizeof *(v)->at); \
-    (v)->at[(v)->count++] = (x);                                                       \
+    (v)->at[(v)->count++] = (x);                                                         \
   } while (0)
 
 static inline void *vec_grow(Arena *a, const void *old, int count, int *capacity, size_t size) {

@@ -19,7 +19,7 @@ typedef struct {
 typedef struct {
   const char *name; /* "--data", "-o" */
   OptKind kind;
-  void *to; /* const char ** | TextList * | int64_t * | double * | uint64_t * | bool * */
+  void *to;          /* const char ** | TextList * | int64_t * | double * | uint64_t * | bool * */
   const char *value; /* what --help calls it */
   const char *help;
   bool required;

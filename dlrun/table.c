@@ -13,7 +13,8 @@ void table_row(Table *t, ...) {
   const char **row = ARENA_ARRAY(t->arena, const char *, t->columns);
   va_list ap;
   va_start(ap, t);
-  for (int i = 0; i < t->columns; i++) row[i] = clean_text(arena_strdup(t->arena, va_arg(ap, const char *)));
+  for (int i = 0; i < t->columns; i++)
+    row[i] = clean_text(arena_strdup(t->arena, va_arg(ap, const char *)));
   va_end(ap);
   vec_push(t->arena, &t->rows, row);
 }

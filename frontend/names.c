@@ -1,7 +1,7 @@
 /* Names in what the walk never came to: blocks that nothing calls, branches that are not taken. A
  * name counts as bound when anything in its block binds it, in whatever order, so that nothing is
- * reported that a walk would not report too. What the walk has reported is not repeated: base/diag.h
- * drops it. */
+ * reported that a walk would not report too. What the walk has reported is not repeated:
+ * base/diag.h drops it. */
 #include "frontend/check.h"
 
 /* ---- what is bound ---- */
@@ -49,8 +49,10 @@ static void look_statements(Checker *c, const Stmts *list) {
     const Stmt *s = list->at[i];
     if (!check_enter(c, s->span)) return;
     for (int k = 0; s->type && k < s->type->nlists && k < 2; k++) look_all(c, &s->type->list[k]);
-    if (s->kind == STMT_METRIC) look_call(c, s->value); /* its name is not a function's */
-    else look(c, s->value);
+    if (s->kind == STMT_METRIC)
+      look_call(c, s->value); /* its name is not a function's */
+    else
+      look(c, s->value);
     look(c, s->end);
     look_all(c, &s->values);
     look_statements(c, &s->body);

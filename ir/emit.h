@@ -1,5 +1,6 @@
-/* How an elementwise op says its machine code, without LLVM: each function below builds one operation on
- * vectors of the real type (f32 or f64, any width) and is implemented by codegen behind the table. */
+/* How an elementwise op says its machine code, without LLVM: each function below builds one
+ * operation on vectors of the real type (f32 or f64, any width) and is implemented by codegen
+ * behind the table. */
 #ifndef DLC_IR_EMIT_H
 #define DLC_IR_EMIT_H
 
@@ -13,7 +14,8 @@ struct Emit {
   EmitValue (*mul)(Emit *e, EmitValue a, EmitValue b);
   EmitValue (*div)(Emit *e, EmitValue a, EmitValue b);
   EmitValue (*neg)(Emit *e, EmitValue a);
-  EmitValue (*fma)(Emit *e, EmitValue a, EmitValue b, EmitValue c); /* a * b + c, one rounding where the CPU has it */
+  EmitValue (*fma)(Emit *e, EmitValue a, EmitValue b,
+                   EmitValue c); /* a * b + c, one rounding where the CPU has it */
   EmitValue (*abs)(Emit *e, EmitValue a);
   EmitValue (*sqrt)(Emit *e, EmitValue a);
   EmitValue (*copysign)(Emit *e, EmitValue magnitude, EmitValue sign);

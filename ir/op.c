@@ -8,7 +8,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
 static const char section_at[1000][20] = {
-#define SECTION(name) [__LINE__ ... 999] = #name,
+#define SECTION(name) [__LINE__... 999] = #name,
 #define LEAF(n, d, s, m)
 #define ELEMENTWISE(n, d, s, m)
 #define PRIMITIVE(n, d, s, m)
@@ -27,7 +27,7 @@ static const char section_at[1000][20] = {
 #pragma GCC diagnostic pop
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): initialisers, in which a string or NULL stands alone */
-#define BASE(n, d, sig, m, k)                                                                  \
+#define BASE(n, d, sig, m, k)                                                                    \
   .name = #n, .signature = sig, .meaning = m, .section = section_at[__LINE__], .kind = KIND_##k, \
   .domain = DOMAIN_##d, .internal = __builtin_strncmp(m, "internal", 8) == 0
 /* NOLINTEND(bugprone-macro-parentheses) */
@@ -35,19 +35,17 @@ static const char section_at[1000][20] = {
 const OpInfo op_info[OP_COUNT] = {
 #define SECTION(name)
 #define LEAF(n, d, s, m) [OP_##n] = {BASE(n, d, s, m, LEAF), .shape = op_##n##_shape},
-#define ELEMENTWISE(n, d, s, m)                                           \
-  [OP_##n] = {BASE(n, d, s, m, ELEMENTWISE), .eval_scalar = op_##n##_eval, \
-              .grad = op_##n##_grad, .emit = op_##n##_emit},
-#define PRIMITIVE(n, d, s, m)                                   \
-  [OP_##n] = {BASE(n, d, s, m, PRIMITIVE), .eval = op_##n##_eval, \
-              .shape = op_##n##_shape, .grad = op_##n##_grad},
-#define COMPOSITE(n, d, s, m) [OP_##n] = {BASE(n, d, s, m, COMPOSITE), .expand = op_##n##_expand},
-#define FORMULA(n, d, s, m)                                         \
-  [OP_##n] = {BASE(n, d, s, m, FORMULA), .expand = op_##n##_expand, \
+#define ELEMENTWISE(n, d, s, m)                                                                   \
+  [OP_##n] = {BASE(n, d, s, m, ELEMENTWISE), .eval_scalar = op_##n##_eval, .grad = op_##n##_grad, \
+              .emit = op_##n##_emit},
+#define PRIMITIVE(n, d, s, m)                                                              \
+  [OP_##n] = {BASE(n, d, s, m, PRIMITIVE), .eval = op_##n##_eval, .shape = op_##n##_shape, \
               .grad = op_##n##_grad},
-#define LAYER(n, d, s, m)                                         \
-  [OP_##n] = {BASE(n, d, s, m, LAYER), .expand = op_##n##_expand, \
-              .params = op_##n##_params},
+#define COMPOSITE(n, d, s, m) [OP_##n] = {BASE(n, d, s, m, COMPOSITE), .expand = op_##n##_expand},
+#define FORMULA(n, d, s, m) \
+  [OP_##n] = {BASE(n, d, s, m, FORMULA), .expand = op_##n##_expand, .grad = op_##n##_grad},
+#define LAYER(n, d, s, m) \
+  [OP_##n] = {BASE(n, d, s, m, LAYER), .expand = op_##n##_expand, .params = op_##n##_params},
 #include "ir/ops.def"
 #undef SECTION
 #undef LEAF

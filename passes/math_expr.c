@@ -6,7 +6,9 @@
 
 typedef Formula MathRule(const MathContext *c, const Node *n);
 
-static Formula formula(Binding b, const char *text) { return (Formula){.text = text, .binding = b}; }
+static Formula formula(Binding b, const char *text) {
+  return (Formula){.text = text, .binding = b};
+}
 
 static const char *enclosed(const MathContext *c, Formula f, Binding least) {
   return f.binding >= least ? f.text : arena_printf(c->arena, "(%s)", f.text);

@@ -13,7 +13,8 @@ typedef enum {
   BIND_ATOM
 } Binding;
 
-/* A product that begins with a number says so, that the numbers of products within products become one. */
+/* A product that begins with a number says so, that the numbers of products within products become
+ * one. */
 typedef struct {
   const char *text;
   Binding binding;

@@ -1,7 +1,8 @@
 /* A compiled network in a process of its own: MODEL.so SYMBOL train|infer|first BATCH THREADS.
  *
  * train, infer: steps on random data, timed (serve.h).
- * first: one prediction from freshly loaded weights (the file is the sixth argument), then the end. */
+ * first: one prediction from freshly loaded weights (the file is the sixth argument), then the end.
+ */
 #include <dlfcn.h>
 #include <string.h>
 
@@ -40,7 +41,8 @@ static void *random_tensor(const dlc_tensor *t, int64_t n) {
 
 static void make_tensors(Side *s) {
   const dlc_model *m = s->model;
-  need(m->input_count <= TENSORS && m->target_count <= TENSORS && m->output_count <= TENSORS, "too many");
+  need(m->input_count <= TENSORS && m->target_count <= TENSORS && m->output_count <= TENSORS,
+       "too many");
   for (int i = 0; i < m->input_count; i++) s->inputs[i] = random_tensor(&m->inputs[i], s->n);
   for (int i = 0; i < m->target_count; i++) s->targets[i] = random_tensor(&m->targets[i], s->n);
   for (int i = 0; i < m->output_count; i++) s->outputs[i] = random_tensor(&m->outputs[i], s->n);

@@ -1,4 +1,5 @@
-/* The machine's peak, as a side: PEAK_MFLOP million multiply-adds' flops in registers. Compiled with -O2 -march=native. */
+/* The machine's peak, as a side: PEAK_MFLOP million multiply-adds' flops in registers. Compiled
+ * with -O2 -march=native. */
 #include "serve.h"
 
 #ifdef __AVX512F__

@@ -1,5 +1,5 @@
-/* The loop of a side's process: "ready" and the flops of a run go out; then, for each line with seconds that comes in,
- * the median milliseconds of a run. */
+/* The loop of a side's process: "ready" and the flops of a run go out; then, for each line with
+ * seconds that comes in, the median milliseconds of a run. */
 #ifndef BENCH_SERVE_H
 #define BENCH_SERVE_H
 

@@ -247,8 +247,8 @@ Node *op_conv_transpose2d_expand(Expand *x, const Node *n, Node *const *in, OpEr
     if (!transpose_size(n, &in[0]->type, axis, &size[axis], e)) return NULL;
   const int64_t *pad = node_ints(n, "padding"), pads[] = {pad[0], pad[0], pad[1], pad[1]};
   Node *y = ir_with2(g, OP_conv_input, as_real(g, in[0]), in[1], attr_ints(2, size),
-                     *node_attr(n, "stride"), attr_ints(4, pads),
-                     attr_pair((int64_t[]){1, 1}), *node_attr(n, "groups"));
+                     *node_attr(n, "stride"), attr_ints(4, pads), attr_pair((int64_t[]){1, 1}),
+                     *node_attr(n, "groups"));
   return in[2] ? add(g, y, channels(g, in[2], 3)) : y;
 }
 

@@ -378,8 +378,8 @@ typedef struct {
 } Along;
 
 static Along along(const Node *n) {
-  return (Along){{1, node_int(n, "kernel")}, {1, node_int(n, "stride")},
-                 {0, node_int(n, "padding")}};
+  return (Along){
+      {1, node_int(n, "kernel")}, {1, node_int(n, "stride")}, {0, node_int(n, "padding")}};
 }
 
 Node *op_max_pool1d_expand(Expand *x, const Node *n, Node *const *in, OpError *e) {

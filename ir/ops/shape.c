@@ -319,9 +319,7 @@ void op_iota_eval(const Node *n, const Tensor *const *in, Tensor *out, const Eva
   for (int64_t i = 0; i < node_int(n, "count"); i++) out->data[i] = (double)i;
 }
 
-void op_iota_grad(Graph *g, Node *n, Node *dy, Node **dx) {
-  (void)g, (void)n, (void)dy, (void)dx;
-}
+void op_iota_grad(Graph *g, Node *n, Node *dy, Node **dx) { (void)g, (void)n, (void)dy, (void)dx; }
 
 /* ---- made of them ---- */
 

@@ -92,11 +92,20 @@ static void test_doubles(void **state) {
   static const struct {
     double x;
     const char *text;
-  } cases[] = {{0, "0"},           {-0.0, "-0"},          {1, "1"},
-               {0.1, "0.1"},       {1e-4, "0.0001"},      {1.0 / 3, "0.3333333333333333"},
-               {255, "255"},       {1e300, "1e+300"},     {5e-324, "5e-324"},
-               {INFINITY, "inf"},  {-INFINITY, "-inf"},   {0.1 + 0.2, "0.30000000000000004"},
-               {NAN, "nan"},       {123456789, "123456789"}};
+  } cases[] = {{0, "0"},
+               {-0.0, "-0"},
+               {1, "1"},
+               {0.1, "0.1"},
+               {1e-4, "0.0001"},
+               {1.0 / 3, "0.3333333333333333"},
+               {255, "255"},
+               {1e300, "1e+300"},
+               {5e-324, "5e-324"},
+               {INFINITY, "inf"},
+               {-INFINITY, "-inf"},
+               {0.1 + 0.2, "0.30000000000000004"},
+               {NAN, "nan"},
+               {123456789, "123456789"}};
   Arena *a = arena_new();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Str s = str_new(a);
@@ -108,8 +117,8 @@ static void test_doubles(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_objects), cmocka_unit_test(test_overflow),
-      cmocka_unit_test(test_strings), cmocka_unit_test(test_vectors),
+      cmocka_unit_test(test_objects),      cmocka_unit_test(test_overflow),
+      cmocka_unit_test(test_strings),      cmocka_unit_test(test_vectors),
       cmocka_unit_test(test_growing_text), cmocka_unit_test(test_doubles)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

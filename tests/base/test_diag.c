@@ -80,7 +80,8 @@ static void test_sorted_by_place_then_order(void **state) {
          "a.net:2:1: error: fourth\n   2 | abc\n     | ^\n");
 }
 
-/* Tabs stay tabs, a character of several bytes is one column wide, places beyond the line are its end. */
+/* Tabs stay tabs, a character of several bytes is one column wide, places beyond the line are its
+ * end. */
 static void test_carets(void **state) {
   (void)state;
   World w = WORLD("\tx = \xc3\xa4\xc3\xb6 + y\r\nlast");
@@ -104,7 +105,9 @@ static void test_carets(void **state) {
 /* Nothing in a source or message reaches a terminal as a command. */
 static void test_control_bytes(void **state) {
   (void)state;
-  World w = WORLD("a\033[31m\0b\x7f\xff\xc2\x9b" "c\n");
+  World w = WORLD(
+      "a\033[31m\0b\x7f\xff\xc2\x9b"
+      "c\n");
   diag_error(w.diags, at(&w, 1, 2, 3), "say %s", "\033]0;x\007");
   expect(&w, "a.net:1:2: error: say ?]0;x?\n   1 | a?[31m?b????c\n     |  ^\n");
 }
@@ -216,11 +219,15 @@ static void test_near_names(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_form),          cmocka_unit_test(test_sorted_by_place_then_order),
-      cmocka_unit_test(test_carets),        cmocka_unit_test(test_control_bytes),
-      cmocka_unit_test(test_long_line_is_cut), cmocka_unit_test(test_limit),
-      cmocka_unit_test(test_repeated_and_dropped), cmocka_unit_test(test_colour),
-      cmocka_unit_test(test_load),          cmocka_unit_test(test_near_names)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_form),
+                                     cmocka_unit_test(test_sorted_by_place_then_order),
+                                     cmocka_unit_test(test_carets),
+                                     cmocka_unit_test(test_control_bytes),
+                                     cmocka_unit_test(test_long_line_is_cut),
+                                     cmocka_unit_test(test_limit),
+                                     cmocka_unit_test(test_repeated_and_dropped),
+                                     cmocka_unit_test(test_colour),
+                                     cmocka_unit_test(test_load),
+                                     cmocka_unit_test(test_near_names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

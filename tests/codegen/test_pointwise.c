@@ -18,8 +18,8 @@ enum { BUFFERS = 7, MAX_BATCH = 5, GUARD = 64 };
 enum { LARGE = (1 << 24) - 6 }; /* about where f32 has no odd numbers any more */
 static const char *const cpus[] = {"native", "haswell", "x86-64"};
 
-/* Buffers 0-3 hold small integers (reals), 4 bytes, 5 the seed and step, 6 i32 from LARGE on. Guards
- * are around what is written. */
+/* Buffers 0-3 hold small integers (reals), 4 bytes, 5 the seed and step, 6 i32 from LARGE on.
+ * Guards are around what is written. */
 typedef struct {
   void *buffer[BUFFERS];
   size_t bytes[BUFFERS];
@@ -203,9 +203,9 @@ static void test_strides(void **state) {
   check(&s, 600, 0);
 }
 
-#define LOAD_I32(...)                                                                \
-  {                                                                                  \
-    .kind = BODY_LOAD, .view = {.slot = 6, .elem = MEM_I32, .stride = {__VA_ARGS__}} \
+#define LOAD_I32(...)                                                                 \
+  {                                                                                   \
+    .kind = BODY_LOAD, .view = {.slot = 6, .elem = MEM_I32, .stride = {__VA_ARGS__} } \
   }
 
 /* Rows of a table by label; then one element a lane. Indices from LARGE to LARGE + 14 are in the
@@ -328,18 +328,12 @@ static void test_levels(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_flat),
-      cmocka_unit_test(test_in_place),
-      cmocka_unit_test(test_channels),
-      cmocka_unit_test(test_transpose),
-      cmocka_unit_test(test_strides),
-      cmocka_unit_test(test_gather),
-      cmocka_unit_test(test_integers),
-      cmocka_unit_test(test_uniform_and_coordinates),
-      cmocka_unit_test(test_transcendental),
-      cmocka_unit_test(test_units),
-      cmocka_unit_test(test_deep_units),
-      cmocka_unit_test(test_levels),
+      cmocka_unit_test(test_flat),           cmocka_unit_test(test_in_place),
+      cmocka_unit_test(test_channels),       cmocka_unit_test(test_transpose),
+      cmocka_unit_test(test_strides),        cmocka_unit_test(test_gather),
+      cmocka_unit_test(test_integers),       cmocka_unit_test(test_uniform_and_coordinates),
+      cmocka_unit_test(test_transcendental), cmocka_unit_test(test_units),
+      cmocka_unit_test(test_deep_units),     cmocka_unit_test(test_levels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

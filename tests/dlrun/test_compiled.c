@@ -60,10 +60,13 @@ static void test_check(void **state) {
     }
 }
 
-/* With grad() in the network, one interpreter serves gradients and differences: each at its own place. */
+/* With grad() in the network, one interpreter serves gradients and differences: each at its own
+ * place. */
 static void test_check_grad(void **state) {
   (void)state;
-  expect(0, "", run_program(DLC, "%s -o %s --precision f64 --verify-each", TEST_SOURCE_DIR "/tests/dlrun/slope.net", B "slope.so"));
+  expect(0, "",
+         run_program(DLC, "%s -o %s --precision f64 --verify-each",
+                     TEST_SOURCE_DIR "/tests/dlrun/slope.net", B "slope.so"));
   expect(0, "output.slope", dlrun("check %s", B "slope.so"));
   assert_null(strstr(output, "WRONG"));
 }
@@ -81,11 +84,12 @@ static void copy_changed(const char *from, const char *to, const char *was, cons
   write_blob(to, data, size);
 }
 
-/* A gradient that cancels may be as far off as rounding takes it and no further: code that differs from its own graph by a
- * constant's second digit is found. */
+/* A gradient that cancels may be as far off as rounding takes it and no further: code that differs
+ * from its own graph by a constant's second digit is found. */
 static void test_check_cancelling(void **state) {
   (void)state;
-  expect(0, "", run_program(DLC, "%s -o %s", TEST_SOURCE_DIR "/tests/dlrun/cancels.net", B "cancels.so"));
+  expect(0, "",
+         run_program(DLC, "%s -o %s", TEST_SOURCE_DIR "/tests/dlrun/cancels.net", B "cancels.so"));
   expect(0, "rounding\n", dlrun("check %s", B "cancels.so"));
   copy_changed(B "cancels.so", B "differs.so", "{value=0.9}", "{value=0.8}");
   expect(1, "WRONG\n", dlrun("check %s", B "differs.so"));
@@ -104,7 +108,8 @@ static void test_index_range(void **state) {
   st_write(&w, word, sizeof word);
   st_write(&w, y, sizeof y);
   assert_int_equal(st_commit(&w), 0);
-  expect(1, "words.safetensors: sample 2: word is 5", dlrun("train %s --data %s --epochs 1", B "slope.so", B "words.safetensors"));
+  expect(1, "words.safetensors: sample 2: word is 5",
+         dlrun("train %s --data %s --epochs 1", B "slope.so", B "words.safetensors"));
 }
 
 static void test_learns(void **state) {
@@ -193,9 +198,10 @@ static void test_grad(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_summary), cmocka_unit_test(test_check), cmocka_unit_test(test_check_grad), cmocka_unit_test(test_check_cancelling),
+      cmocka_unit_test(test_summary),     cmocka_unit_test(test_check),
+      cmocka_unit_test(test_check_grad),  cmocka_unit_test(test_check_cancelling),
       cmocka_unit_test(test_index_range), cmocka_unit_test(test_learns),
-      cmocka_unit_test(test_resume),  cmocka_unit_test(test_grad),
+      cmocka_unit_test(test_resume),      cmocka_unit_test(test_grad),
   };
   return cmocka_run_group_tests(tests, compile, NULL);
 }

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 typedef enum { NONE, ALLOC, OWN, OPEN, READ, WRITE, RENAME, SYNC, THREAD, SHORT, AGAIN, STOP } Kind;
-static const char *const kind_name[] = {"",       "alloc", "own",    "open",  "read", "write",
+static const char *const kind_name[] = {"",       "alloc", "own",    "open",  "read",  "write",
                                         "rename", "sync",  "thread", "short", "again", "stop"};
 
 static Kind kind;

@@ -1,5 +1,5 @@
-/* Every error message in full: errors.txt holds sources and what is reported of them. What is only warned of
- * compiles. */
+/* Every error message in full: errors.txt holds sources and what is reported of them. What is only
+ * warned of compiles. */
 #include "fixture.h"
 
 static void check(Arena *a, const Case *c) {

@@ -119,7 +119,8 @@ static void test_doubling_blocks(void **state) {
   expect_error(state, s.text, "more than 100000 calls of blocks");
 }
 
-/* Lists of lists: 2^60 elements by sharing, and a list nested 400000 deep. Comparing and flattening walk them. */
+/* Lists of lists: 2^60 elements by sharing, and a list nested 400000 deep. Comparing and flattening
+ * walk them. */
 static void test_lists_within_lists(void **state) {
   static const char *const grow[] = {"a = [1]; for i in 0..60 { a = [a, a]; } ",
                                      "a = []; for i in 0..60 { a = [a, a]; } ",
@@ -191,7 +192,8 @@ static void test_bytes_that_are_no_text(void **state) {
                       "t.net:2:4: error: byte 27 here: this is not a text file\n"
                       "   2 |   x?[1;31m??? y?\n"
                       "     |    ^\n");
-  Loaded marked = load_text(*state, "\xef\xbb\xbf# UTF-8\r\nnetwork t { input x : f32; output o = x; }\r\n");
+  Loaded marked =
+      load_text(*state, "\xef\xbb\xbf# UTF-8\r\nnetwork t { input x : f32; output o = x; }\r\n");
   assert_string_equal(marked.errors, "");
   char text[256];
   for (int i = 0; i < 256; i++) text[i] = (char)i;

@@ -23,8 +23,8 @@ typedef struct {
   dlc_session *session;
   Interp *interp; /* of the program being compared */
   Rounding rounding;
-  const Node *node;      /* whose value is being compared */
-  uint64_t bits;         /* a hash of every number that compiled code gave */
+  const Node *node; /* whose value is being compared */
+  uint64_t bits;    /* a hash of every number that compiled code gave */
   int64_t compared;
 } Golden;
 
@@ -56,9 +56,10 @@ static void link_in_memory(Golden *t, LLVMMemoryBufferRef object) {
   LLVMOrcDefinitionGeneratorRef libc;
   must(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&libc, 0, NULL, NULL));
   LLVMOrcJITDylibAddGenerator(lib, libc);
-  LLVMOrcCSymbolMapPair api = {.Name = LLVMOrcLLJITMangleAndIntern(t->jit, "dlc_api_v1"),
-                               .Sym = {.Address = (LLVMOrcExecutorAddress)(uintptr_t)&dlc_api_v1,
-                                       .Flags = {.GenericFlags = LLVMJITSymbolGenericFlagsExported}}};
+  LLVMOrcCSymbolMapPair api = {
+      .Name = LLVMOrcLLJITMangleAndIntern(t->jit, "dlc_api_v1"),
+      .Sym = {.Address = (LLVMOrcExecutorAddress)(uintptr_t)&dlc_api_v1,
+              .Flags = {.GenericFlags = LLVMJITSymbolGenericFlagsExported}}};
   must(LLVMOrcJITDylibDefine(lib, LLVMOrcAbsoluteSymbols(&api, 1)));
   must(LLVMOrcLLJITAddObjectFile(t->jit, lib, object));
   LLVMOrcExecutorAddress at = 0;
@@ -69,9 +70,14 @@ static void link_in_memory(Golden *t, LLVMMemoryBufferRef object) {
 static void compile(Golden *t, const Graph *source) {
   const char *why = "";
   Diags *d = diags_new(t->arena, sources_new(t->arena));
-  PassOptions options = {.level = t->config->level, .real_bytes = t->config->real_bytes, .diags = d};
-  t->art = (Artifact){.source = ir_copy(source, t->arena), .max_batch = t->config->max_batch, .diags = d,
-                      .target = {.cpu = t->config->cpu, .real_bytes = t->config->real_bytes, .level = t->config->level}};
+  PassOptions options = {
+      .level = t->config->level, .real_bytes = t->config->real_bytes, .diags = d};
+  t->art = (Artifact){
+      .source = ir_copy(source, t->arena),
+      .max_batch = t->config->max_batch,
+      .diags = d,
+      .target = {
+          .cpu = t->config->cpu, .real_bytes = t->config->real_bytes, .level = t->config->level}};
   bool ok = artifact_compile(&t->art, t->arena, &options, false);
   golden_stop_on_errors(d);
   assert_true(ok);
@@ -119,10 +125,12 @@ static bool excused(Golden *t, int64_t element, double error) {
 
 static void hash_bits(Golden *t, const void *data, int64_t count) {
   const unsigned char *byte = data;
-  for (int64_t i = 0; i < count * t->config->real_bytes; i++) t->bits = (t->bits ^ byte[i]) * 1099511628211u;
+  for (int64_t i = 0; i < count * t->config->real_bytes; i++)
+    t->bits = (t->bits ^ byte[i]) * 1099511628211u;
 }
 
-static void compare(Golden *t, const char *what, const char *name, const double *want, const void *got, int64_t count) {
+static void compare(Golden *t, const char *what, const char *name, const double *want,
+                    const void *got, int64_t count) {
   double largest = 0;
   for (int64_t i = 0; i < count; i++)
     if (fabs(want[i]) > largest && isfinite(want[i])) largest = fabs(want[i]);
@@ -130,8 +138,10 @@ static void compare(Golden *t, const char *what, const char *name, const double 
     double x = get_real(t, got, i), error = fabs(x - want[i]);
     bool same = x == want[i] || (isnan(x) && isnan(want[i]));
     if (!same && !(error <= t->config->tolerance * largest) && !excused(t, i, error))
-      fail_msg("%s %s[%lld]: compiled %.17g, interpreted %.17g (largest %g, -O%d, %d bytes, n=%lld)", what, name,
-               (long long)i, x, want[i], largest, t->config->level, t->config->real_bytes, (long long)t->config->n);
+      fail_msg(
+          "%s %s[%lld]: compiled %.17g, interpreted %.17g (largest %g, -O%d, %d bytes, n=%lld)",
+          what, name, (long long)i, x, want[i], largest, t->config->level, t->config->real_bytes,
+          (long long)t->config->n);
   }
   t->compared += count;
   hash_bits(t, got, count);
@@ -144,7 +154,8 @@ static int tensor_index(const dlc_model *m, const Node *leaf) {
   const dlc_tensor *list = leaf->op == OP_input ? m->inputs : m->targets;
   int count = leaf->op == OP_input ? m->input_count : leaf->op == OP_target ? m->target_count : 0;
   for (int i = 0; i < count; i++)
-    if (!strcmp(list[i].name, node_str(leaf, "name"))) return leaf->op == OP_input ? i : m->input_count + i;
+    if (!strcmp(list[i].name, node_str(leaf, "name")))
+      return leaf->op == OP_input ? i : m->input_count + i;
   return -1;
 }
 
@@ -190,8 +201,10 @@ static void interpret(Golden *t, Program p) {
   OpError e = {.arena = t->arena};
   const Graph *g = t->art.program[p];
   t->interp = interp_begin(t, p);
-  t->rounding = (Rounding){
-      .exact = t->interp, .arena = t->arena, .bits = t->config->real_bytes == 4 ? 24 : 44, .runs = ROUNDINGS};
+  t->rounding = (Rounding){.exact = t->interp,
+                           .arena = t->arena,
+                           .bits = t->config->real_bytes == 4 ? 24 : 44,
+                           .runs = ROUNDINGS};
   for (int i = 0; i < t->model->parameter_count; i++)
     if (t->model->parameters[i].role == DLC_STATE) {
       int64_t count;
@@ -238,7 +251,8 @@ static void load_parameters(Golden *t, const Graph *g) {
   for (int i = 0; i < t->model->parameter_count; i++) {
     const dlc_parameter *p = &t->model->parameters[i];
     const Node *leaf = ir_find_leaf(g, p->role == DLC_PARAM ? OP_param : OP_buffer, p->name);
-    if (leaf) assert_int_equal(t->model->api->set_parameter(t->session, i, leaf_memory(t, leaf)), DLC_OK);
+    if (leaf)
+      assert_int_equal(t->model->api->set_parameter(t->session, i, leaf_memory(t, leaf)), DLC_OK);
   }
 }
 
@@ -262,7 +276,8 @@ static Given make_room(Golden *t) {
   for (int i = 0; i < t->model->output_count; i++)
     v.outputs[i] = arena_alloc(t->arena, (size_t)(t->config->n * t->model->outputs[i].elements), 8);
   for (int i = 0; i < t->model->input_count; i++)
-    v.input_gradients[i] = arena_alloc(t->arena, (size_t)(t->config->n * t->model->inputs[i].elements), 8);
+    v.input_gradients[i] =
+        arena_alloc(t->arena, (size_t)(t->config->n * t->model->inputs[i].elements), 8);
   return v;
 }
 
@@ -272,12 +287,14 @@ static void compare_scalar(Golden *t, const char *what, const char *name, double
   compare(t, what, name, &want, room, 1);
 }
 
-static void compare_parameter(Golden *t, const char *what, const Result *r, const Tensor *want, bool gradient) {
+static void compare_parameter(Golden *t, const char *what, const Result *r, const Tensor *want,
+                              bool gradient) {
   int64_t count = type_elements(&r->target->type);
   void *got = arena_alloc(t->arena, (size_t)count, 8);
   int index = parameter_index(t, node_str(r->target, "name"));
   assert_int_equal(gradient ? t->model->api->get_gradient(t->session, index, got)
-                            : t->model->api->get_parameter(t->session, index, got), DLC_OK);
+                            : t->model->api->get_parameter(t->session, index, got),
+                   DLC_OK);
   compare(t, what, t->model->parameters[index].name, want->data, got, count);
 }
 
@@ -289,13 +306,17 @@ static void compare_results(Golden *t, const Graph *g, const Given *v, const cha
     t->node = r->node;
     int64_t count = type_elements(&r->node->type) * want->n;
     double n = (double)t->config->n;
-    if (r->kind == RESULT_OUTPUT) compare(t, what, r->name, want->data, v->outputs[output++], count);
+    if (r->kind == RESULT_OUTPUT)
+      compare(t, what, r->name, want->data, v->outputs[output++], count);
     if (r->kind == RESULT_LOSS) compare_scalar(t, what, "loss", want->data[0], v->loss);
-    if (r->kind == RESULT_METRIC) compare_scalar(t, what, r->name, want->data[0] / n, v->metrics[metric++]);
+    if (r->kind == RESULT_METRIC)
+      compare_scalar(t, what, r->name, want->data[0] / n, v->metrics[metric++]);
     if (r->kind == RESULT_ASSIGN) compare_parameter(t, what, r, want, false);
-    if (r->kind == RESULT_GRAD && r->target->op != OP_input) compare_parameter(t, what, r, want, true);
+    if (r->kind == RESULT_GRAD && r->target->op != OP_input)
+      compare_parameter(t, what, r, want, true);
     if (r->kind == RESULT_GRAD && r->target->op == OP_input)
-      compare(t, what, r->name, want->data, v->input_gradients[tensor_index(t->model, r->target)], count);
+      compare(t, what, r->name, want->data, v->input_gradients[tensor_index(t->model, r->target)],
+              count);
   }
 }
 
@@ -304,7 +325,9 @@ static void check_infer(Golden *t) {
   interpret(t, PROGRAM_INFER);
   load_parameters(t, g);
   Given v = make_room(t);
-  assert_int_equal(t->model->api->infer(t->session, t->config->n, leaf_table(t, g, OP_input), v.outputs), DLC_OK);
+  assert_int_equal(
+      t->model->api->infer(t->session, t->config->n, leaf_table(t, g, OP_input), v.outputs),
+      DLC_OK);
   compare_results(t, g, &v, "infer");
 }
 
@@ -313,8 +336,10 @@ static void check_gradients(Golden *t, Program p, int eval) {
   interpret(t, p);
   load_parameters(t, g);
   Given v = make_room(t);
-  assert_int_equal(t->model->api->forward(t->session, eval, t->config->n, leaf_table(t, g, OP_input),
-                                          leaf_table(t, g, OP_target), v.outputs, &v.loss, v.metrics), DLC_OK);
+  assert_int_equal(
+      t->model->api->forward(t->session, eval, t->config->n, leaf_table(t, g, OP_input),
+                             leaf_table(t, g, OP_target), v.outputs, &v.loss, v.metrics),
+      DLC_OK);
   assert_int_equal(t->model->api->backward(t->session, v.input_gradients), DLC_OK);
   compare_results(t, g, &v, eval ? "grad_eval" : "grad");
 }
@@ -324,8 +349,10 @@ static void check_evaluate(Golden *t) {
   interpret(t, PROGRAM_EVALUATE);
   load_parameters(t, g);
   Given v = make_room(t);
-  assert_int_equal(t->model->api->evaluate(t->session, t->config->n, leaf_table(t, g, OP_input),
-                                           leaf_table(t, g, OP_target), v.outputs, &v.loss, v.metrics), DLC_OK);
+  assert_int_equal(
+      t->model->api->evaluate(t->session, t->config->n, leaf_table(t, g, OP_input),
+                              leaf_table(t, g, OP_target), v.outputs, &v.loss, v.metrics),
+      DLC_OK);
   compare_results(t, g, &v, "evaluate");
 }
 
@@ -335,7 +362,8 @@ static void check_train(Golden *t) {
   load_parameters(t, g);
   Given v = make_room(t);
   assert_int_equal(t->model->api->train_step(t->session, t->config->n, leaf_table(t, g, OP_input),
-                                             leaf_table(t, g, OP_target), &v.loss, v.metrics), DLC_OK);
+                                             leaf_table(t, g, OP_target), &v.loss, v.metrics),
+                   DLC_OK);
   compare_results(t, g, &v, "train");
 }
 
@@ -346,7 +374,8 @@ static void check_parts(Golden *t) {
   load_parameters(t, g);
   Given v = make_room(t);
   assert_int_equal(t->model->api->forward(t->session, 0, t->config->n, leaf_table(t, g, OP_input),
-                                          leaf_table(t, g, OP_target), NULL, &v.loss, v.metrics), DLC_OK);
+                                          leaf_table(t, g, OP_target), NULL, &v.loss, v.metrics),
+                   DLC_OK);
   assert_int_equal(t->model->api->backward(t->session, NULL), DLC_OK);
   assert_int_equal(t->model->api->apply(t->session), DLC_OK);
   compare_results(t, g, &v, "parts");
@@ -372,8 +401,8 @@ int64_t golden_check(const Graph *source, const GoldenCase *c) {
   if (c->threads > 1) {
     assert_int_equal(t.model->api->set_threads(t.session, c->threads), DLC_OK);
     if (check_programs(&t) != bits)
-      fail_msg("other bits with %d threads than with one (-O%d, %d bytes, n=%lld)", c->threads, c->level, c->real_bytes,
-               (long long)c->n);
+      fail_msg("other bits with %d threads than with one (-O%d, %d bytes, n=%lld)", c->threads,
+               c->level, c->real_bytes, (long long)c->n);
   }
   release(&t);
   arena_free(t.arena);

@@ -1,5 +1,6 @@
-/* The example networks, compiled: every result against the interpreter's, in f64 and f32, at -O0 and -O3, for
- * batches of 1, 3 and the maximum, on this processor, on AVX2 and on the x86-64 baseline. */
+/* The example networks, compiled: every result against the interpreter's, in f64 and f32, at -O0
+ * and -O3, for batches of 1, 3 and the maximum, on this processor, on AVX2 and on the x86-64
+ * baseline. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,18 +25,21 @@ static void check_network(const char *name, int64_t max_batch) {
     for (int real = 4; real <= 8; real += 4)
       for (int k = 0; k < 3; k++) {
         int64_t n = (const int64_t[]){1, 3, max_batch}[k];
-        compared += check(g, (GoldenCase){.real_bytes = real, .level = level, .n = n, .max_batch = max_batch});
+        compared += check(
+            g, (GoldenCase){.real_bytes = real, .level = level, .n = n, .max_batch = max_batch});
       }
   for (int k = 1; k < 3; k++)
-    compared += check(g, (GoldenCase){.real_bytes = 4, .level = 3, .cpu = cpus[k], .n = 3, .max_batch = max_batch});
+    compared += check(
+        g,
+        (GoldenCase){.real_bytes = 4, .level = 3, .cpu = cpus[k], .n = 3, .max_batch = max_batch});
   assert_true(compared > 0);
   arena_free(a);
 }
 
-#define NETWORK(name, max_batch)        \
-  static void name(void **state) {      \
-    (void)state;                        \
-    check_network(#name, (max_batch));  \
+#define NETWORK(name, max_batch)       \
+  static void name(void **state) {     \
+    (void)state;                       \
+    check_network(#name, (max_batch)); \
   }
 NETWORK(iris, 16)
 NETWORK(regression_mlp, 8)
@@ -74,7 +78,12 @@ static void winograd(void **state) {
   Graph *g = load_own(a, "winograd");
   for (int k = 0; k < 3; k++)
     for (int real = 4; real <= 8; real += 4)
-      check(g, (GoldenCase){.real_bytes = real, .level = 3, .cpu = cpus[k], .n = 1 + k, .max_batch = 4, .threads = 3});
+      check(g, (GoldenCase){.real_bytes = real,
+                            .level = 3,
+                            .cpu = cpus[k],
+                            .n = 1 + k,
+                            .max_batch = 4,
+                            .threads = 3});
   check(g, (GoldenCase){.real_bytes = 4, .level = 3, .n = 4, .max_batch = 4});
   arena_free(a);
 }
@@ -84,7 +93,13 @@ static void check_whole_numbers(const char *name) {
   Arena *a = arena_new();
   Graph *g = load_own(a, name);
   for (int level = 0; level <= 3; level += 3) {
-    GoldenCase c = {.real_bytes = 4, .level = level, .n = 1, .max_batch = 4, .tolerance = 0, .seed = 3, .integers = true};
+    GoldenCase c = {.real_bytes = 4,
+                    .level = level,
+                    .n = 1,
+                    .max_batch = 4,
+                    .tolerance = 0,
+                    .seed = 3,
+                    .integers = true};
     assert_true(golden_check(g, &c) > 0);
     c.n = 4; /* a power of two divides exactly as well */
     assert_true(golden_check(g, &c) > 0);
@@ -100,9 +115,14 @@ static void whole_numbers_are_exact(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(iris),           cmocka_unit_test(regression_mlp), cmocka_unit_test(mixer),
-      cmocka_unit_test(concat_dropout), cmocka_unit_test(residual),       cmocka_unit_test(mnist_cnn),
-      cmocka_unit_test(second_derivatives), cmocka_unit_test(whole_numbers_are_exact),
+      cmocka_unit_test(iris),
+      cmocka_unit_test(regression_mlp),
+      cmocka_unit_test(mixer),
+      cmocka_unit_test(concat_dropout),
+      cmocka_unit_test(residual),
+      cmocka_unit_test(mnist_cnn),
+      cmocka_unit_test(second_derivatives),
+      cmocka_unit_test(whole_numbers_are_exact),
       cmocka_unit_test(winograd),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Every row of the op table, compiled: outputs and gradients of loss = sum((op(x) * c)^2), and of
- * loss = sum((dL/dx)^2) for second derivatives, against the interpreter's, in f64 and f32, at -O0 and -O3, for batches
- * of 1, 3 and the maximum. The settings are those of the derivative tests. */
+ * loss = sum((dL/dx)^2) for second derivatives, against the interpreter's, in f64 and f32, at -O0
+ * and -O3, for batches of 1, 3 and the maximum. The settings are those of the derivative tests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -71,7 +71,8 @@ static Node *second_loss(Graph *g, Node *loss) {
   return sum ? sum : loss;
 }
 
-static Graph *build(Arena *a, const OpInfo *info, const char *operands, const char *attrs, bool second) {
+static Graph *build(Arena *a, const OpInfo *info, const char *operands, const char *attrs,
+                    bool second) {
   Build b = {.arena = a, .text = str_new(a)};
   int at[8], n = 0;
   char *rest = arena_strdup(a, operands), *word;
@@ -79,17 +80,20 @@ static Graph *build(Arena *a, const OpInfo *info, const char *operands, const ch
   while ((word = strtok_r(rest, " ", &rest))) at[n] = put_operand(&b, word, info->domain, n), n++;
   int y = b.count++;
   str_printf(&b.text, "  %%%d = %s(", y, info->name);
-  for (int i = 0; i < n; i++) str_printf(&b.text, at[i] < 0 ? "%s_" : "%s%%%d", i ? ", " : "", at[i]);
+  for (int i = 0; i < n; i++)
+    str_printf(&b.text, at[i] < 0 ? "%s_" : "%s%%%d", i ? ", " : "", at[i]);
   str_printf(&b.text, ")%s%s%s\n", *attrs ? " {" : "", attrs, *attrs ? "}" : "");
   Graph *g = golden_parse(a, arena_printf(a, "%s  output y = %%%d\n}\n", b.text.text, y));
   Type t = g->results.at[0].node->type;
   Node *c = t.batched ? ir_make(g, OP_input, 0, NULL,
-                                (Attr[]){attr_str("c"), attr_int(0), attr_ints(t.rank, t.dim), attr_words("f32")})
+                                (Attr[]){attr_str("c"), attr_int(0), attr_ints(t.rank, t.dim),
+                                         attr_words("f32")})
                       : ir_make(g, OP_param, 0, NULL,
                                 (Attr[]){attr_str("c"), attr_ints(t.rank, t.dim),
                                          attr_init((Init){INIT_CONSTANT, 1, 0}), attr_bool(true)});
   static const int64_t dims[LIMIT_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
-  Node *part = ir_unary(g, OP_square, ir_binary(g, OP_mul, g->results.at[0].node, c)); /* no cancellation */
+  Node *part =
+      ir_unary(g, OP_square, ir_binary(g, OP_mul, g->results.at[0].node, c)); /* no cancellation */
   Node *loss = ir_sum(g, part, t.rank, dims, false);
   ir_result(g, RESULT_LOSS, "loss", second ? second_loss(g, loss) : loss, NULL);
   return g;
@@ -106,7 +110,8 @@ static const GoldenCase ways[] = {
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static bool is_tried(const OpInfo *info) {
-  return info->kind != KIND_LEAF && strcmp(info->name, "grad") != 0 && strcmp(info->name, "auc") != 0;
+  return info->kind != KIND_LEAF && strcmp(info->name, "grad") != 0 &&
+         strcmp(info->name, "auc") != 0;
 }
 
 static int64_t check_setting(const OpInfo *info, const char *operands, const char *attrs) {
@@ -114,7 +119,8 @@ static int64_t check_setting(const OpInfo *info, const char *operands, const cha
   Arena *a = arena_new();
   for (size_t i = 0; i < 2 * WAYS; i++) {
     bool second = i >= WAYS;
-    print_message("%s (%s) {%s} way %zu%s\n", info->name, operands, attrs, i % WAYS, second ? ", second" : "");
+    print_message("%s (%s) {%s} way %zu%s\n", info->name, operands, attrs, i % WAYS,
+                  second ? ", second" : "");
     GoldenCase c = ways[i % WAYS];
     c.seed = (unsigned)i + 1;
     compared += golden_check(build(a, info, operands, attrs, second), &c);

@@ -337,8 +337,8 @@ static void top_k_of_ties(void **state) {
                    "%2 = top_k(%0, %1) {k=1} %3 = top_k(%0, %1) {k=2} %4 = accuracy(%0, %1)\n"
                    "output a = %2 output b = %3 output c = %4 }");
   static const double rows[][5] = {/* four scores and the label */
-                                   {1, 1, 1, 1, 0}, {1, 1, 1, 1, 1},   {1, 1, 1, 1, 2},
-                                   {0, 3, 3, 1, 2}, {0, 3, NAN, 5, 3}, {0, NAN, 2, 1, 1},
+                                   {1, 1, 1, 1, 0},  {1, 1, 1, 1, 1},   {1, 1, 1, 1, 2},
+                                   {0, 3, 3, 1, 2},  {0, 3, NAN, 5, 3}, {0, NAN, 2, 1, 1},
                                    {NAN, 7, 7, 7, 2}};
   enum { ROWS = sizeof rows / sizeof *rows };
   static const double first[ROWS] = {1, 0, 0, 0, 0, 0, 0}, second[ROWS] = {1, 1, 0, 1, 1, 0, 0};

@@ -128,13 +128,12 @@ static void products_of_conv_are_counted(void **state) {
         for (int pad = 0; pad <= 12; pad += 4) {
           if ((taps - 1) * dilation + 1 > SIZE + 2 * pad) continue;
           Graph *g = parse(
-              *state,
-              arena_printf(*state,
-                           "graph g { %%0 = input {name=x, shape=[1,%d,1], elem=\"f32\"}"
-                           " %%1 = param {name=w, shape=[%d,1,%d,1], init=default}"
-                           " %%2 = conv(%%0, %%1) {stride=[%d,1], pads=[%d,%d,0,0],"
-                           " dilation=[%d,1]} output y = %%2 }",
-                           SIZE, OUT, taps, stride, pad, pad, dilation));
+              *state, arena_printf(*state,
+                                   "graph g { %%0 = input {name=x, shape=[1,%d,1], elem=\"f32\"}"
+                                   " %%1 = param {name=w, shape=[%d,1,%d,1], init=default}"
+                                   " %%2 = conv(%%0, %%1) {stride=[%d,1], pads=[%d,%d,0,0],"
+                                   " dilation=[%d,1]} output y = %%2 }",
+                                   SIZE, OUT, taps, stride, pad, pad, dilation));
           const Node *conv = g->nodes.at[2];
           int64_t products = 0;
           for (int64_t o = 0; o < conv->type.dim[1]; o++)

@@ -1,5 +1,5 @@
-/* Optimizer steps on given batches, for steps.py: steps WEIGHTS BATCHES COUNT N OUT. BATCHES holds, step by step, N
- * samples of the input and N of the target as the network takes them. */
+/* Optimizer steps on given batches, for steps.py: steps WEIGHTS BATCHES COUNT N OUT. BATCHES holds,
+ * step by step, N samples of the input and N of the target as the network takes them. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,7 +28,8 @@ int main(int argc, char **argv) {
   FILE *f = argc == 6 ? fopen(argv[2], "rb") : NULL;
   int status = f ? m->api->create(m, DLC_TRAINING, &s) : DLC_EIO;
   if (status == DLC_OK) status = m->api->load(s, argv[1]);
-  for (long i = 0; status == DLC_OK && i < atol(argv[3]); i++) status = step(m, s, f, atol(argv[4]));
+  for (long i = 0; status == DLC_OK && i < atol(argv[3]); i++)
+    status = step(m, s, f, atol(argv[4]));
   if (status == DLC_OK) status = m->api->save(s, argv[5]);
   if (status != DLC_OK) fprintf(stderr, "steps: %s\n", m->api->error_text(s, status));
   m->api->destroy(s);

@@ -14,7 +14,8 @@
 /* ---- reading ---- */
 
 static bool is_ir(const char *text) {
-  while (*text == ' ' || *text == '\n' || *text == '#') text += *text == '#' ? strcspn(text, "\n") : 1;
+  while (*text == ' ' || *text == '\n' || *text == '#')
+    text += *text == '#' ? strcspn(text, "\n") : 1;
   return !strncmp(text, "graph", 5);
 }
 
@@ -23,7 +24,8 @@ Graph *netgen_read(Arena *a, const char *text) {
   char path[] = "/tmp/netgen-XXXXXX";
   int fd = mkstemp(path);
   size_t length = strlen(text);
-  if (fd < 0 || write(fd, text, length) != (ssize_t)length || close(fd)) fail_msg("no temporary file");
+  if (fd < 0 || write(fd, text, length) != (ssize_t)length || close(fd))
+    fail_msg("no temporary file");
   Graph *g = golden_load(a, path);
   unlink(path);
   return g;
@@ -41,7 +43,8 @@ static void check_text(Arena *a, const Graph *g, const char *of) {
   const char *first = printed(a, g);
   Graph *again = golden_parse(a, first);
   const char *second = printed(a, again);
-  if (strcmp(first, second) != 0) fail_msg("%s: printed, parsed and printed differ:\n%s\n%s", of, first, second);
+  if (strcmp(first, second) != 0)
+    fail_msg("%s: printed, parsed and printed differ:\n%s\n%s", of, first, second);
   if (!ir_equal(g, again)) fail_msg("%s: parsed is not equal", of);
 }
 
@@ -59,14 +62,17 @@ static const char *draw_passes(Arena *a, Rng *r) {
   static const char *const optional[] = {"simplify", "clean"};
   Str s = str_new(a);
   for (int i = 0; i < 4; i++) {
-    for (int64_t k = rng_int(r, 0, 2); k > 0 && i; k--) str_printf(&s, "%s,", optional[rng_int(r, 0, 1)]);
+    for (int64_t k = rng_int(r, 0, 2); k > 0 && i; k--)
+      str_printf(&s, "%s,", optional[rng_int(r, 0, 1)]);
     str_printf(&s, "%s%s", fixed[i], i < 3 ? "," : "");
   }
   return s.text;
 }
 
 static void check_program(Arena *a, const Graph *source, Program p, Rng *r, bool all) {
-  PassOptions o = {.verify_each = true, .level = rng_chance(r, 50) ? 3 : 0, .diags = diags_new(a, source->sources ? source->sources : sources_new(a))};
+  PassOptions o = {.verify_each = true,
+                   .level = rng_chance(r, 50) ? 3 : 0,
+                   .diags = diags_new(a, source->sources ? source->sources : sources_new(a))};
   Graph *g = ir_copy(source, a);
   g->train.batch = NETGEN_BATCH;
   Graph *made = pipeline_run(g, p, a, &o);
@@ -96,7 +102,8 @@ static const char *const cpus[] = {NULL, "haswell", "x86-64"};
 
 static bool runs_here(const char *cpu) {
 #if defined(__x86_64__)
-  return !cpu || strcmp(cpu, "haswell") != 0 || (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+  return !cpu || strcmp(cpu, "haswell") != 0 ||
+         (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
 #else
   return !cpu;
 #endif

@@ -31,7 +31,8 @@ static void run_child(const char *text, uint64_t seed, bool all, int to) {
   dup2(to, 2);
   alarm(all ? SECONDS_ALL : SECONDS); /* a hang is a failure */
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
-  dprintf(to, "\ncompared %lld excused %lld\n", (long long)j.count.compared, (long long)j.count.excused);
+  dprintf(to, "\ncompared %lld excused %lld\n", (long long)j.count.compared,
+          (long long)j.count.excused);
   _exit(failed);
 }
 

@@ -1,9 +1,10 @@
-/* The gradients of a whole network against differences: along a random direction v of all leaves that have one,
+/* The gradients of a whole network against differences: along a random direction v of all leaves
+ * that have one,
  *
  *   sum over leaves of <dL/dx, v>  =  (L(x + h v) - L(x - h v)) / 2h  +  O(h^2)
  *
- * by the interpreter, on the graph as the grad pass leaves it. Differences for h and h/2 that disagree show a kink or a
- * stiff network, and bound the error. */
+ * by the interpreter, on the graph as the grad pass leaves it. Differences for h and h/2 that
+ * disagree show a kink or a stiff network, and bound the error. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +32,9 @@ static bool is_honest(const Graph *g) {
   return true;
 }
 
-static double direction(uint64_t seed, int64_t i) { return rng_chance(&(Rng){seed + (uint64_t)i * 7919}, 50) ? 1 : -1; }
+static double direction(uint64_t seed, int64_t i) {
+  return rng_chance(&(Rng){seed + (uint64_t)i * 7919}, 50) ? 1 : -1;
+}
 
 /* The network at x + step * v. */
 static Interp *moved(Arena *a, const Graph *g, uint64_t seed, double step) {
@@ -81,8 +84,8 @@ static Difference difference(Arena *a, const Graph *g, uint64_t seed, double at,
   return (Difference){(high - low) / (2 * h), (high - 2 * at + low) / h};
 }
 
-/* A kink at distance d < h moves the slope at h and at h/2 by as much when d is small; but the bend, which is h L'' of
- * a smooth L, then stays as it is from h to h/2. */
+/* A kink at distance d < h moves the slope at h and at h/2 by as much when d is small; but the
+ * bend, which is h L'' of a smooth L, then stays as it is from h to h/2. */
 static void compare_slopes(Arena *a, const Graph *g, uint64_t seed, const char *program) {
   const double h = 1e-4;
   double size = 0, is = slope(a, g, seed, &size), at = loss_at(a, g, seed, 0);
@@ -91,12 +94,14 @@ static void compare_slopes(Arena *a, const Graph *g, uint64_t seed, const char *
   double kink = fabs(half.slope - whole.slope) + fabs(whole.bend - 2 * half.bend);
   double room = 1e-6 * (size + fabs(at)) + 4 * kink;
   if (isfinite(is) && isfinite(should) && !(fabs(is - should) <= room))
-    fail_msg("derivative (%s): %.12g along a direction, by differences %.12g (room %g)", program, is, should, room);
+    fail_msg("derivative (%s): %.12g along a direction, by differences %.12g (room %g)", program,
+             is, should, room);
 }
 
 void netgen_check_derivatives(const Graph *source, uint64_t seed) {
   Arena *a = arena_new();
-  for (int p = PROGRAM_GRAD; p <= PROGRAM_GRAD_EVAL && find_loss(source) && is_honest(source); p++) {
+  for (int p = PROGRAM_GRAD; p <= PROGRAM_GRAD_EVAL && find_loss(source) && is_honest(source);
+       p++) {
     PassOptions o = {.stop_after = "grad", .diags = diags_new(a, sources_new(a))};
     Graph *g = pipeline_run(source, (Program)p, a, &o);
     golden_stop_on_errors(o.diags);

@@ -60,7 +60,8 @@ static void draw_subset(Rng *r, const Type *x, List *out) {
 
 static void draw_start(Rng *r, const Type *x, List *out) {
   out->n = x->rank;
-  for (int d = 0; d < x->rank; d++) out->v[d] = rng_chance(r, 50) ? 0 : rng_int(r, 0, (x->dim[d] - 1) / 2);
+  for (int d = 0; d < x->rank; d++)
+    out->v[d] = rng_chance(r, 50) ? 0 : rng_int(r, 0, (x->dim[d] - 1) / 2);
 }
 
 static void draw_box(Rng *r, const Type *x, List *out) {
@@ -101,10 +102,11 @@ static const struct {
   const char *name;
   DrawList *draw;
 } lists[] = {
-    {"shape", draw_shape},         {"order", draw_order},        {"dims", draw_subset}, {"start", draw_start},
-    {"size", draw_box},            {"step", draw_step},          {"low", draw_margin},  {"high", draw_margin},
-    {"inner", draw_margin},        {"pads", draw_pads},          {"out", draw_image},   {"contract_a", draw_one_dim},
-    {"contract_b", draw_one_dim},  {"batch_a", draw_none},       {"batch_b", draw_none},
+    {"shape", draw_shape},        {"order", draw_order},  {"dims", draw_subset},
+    {"start", draw_start},        {"size", draw_box},     {"step", draw_step},
+    {"low", draw_margin},         {"high", draw_margin},  {"inner", draw_margin},
+    {"pads", draw_pads},          {"out", draw_image},    {"contract_a", draw_one_dim},
+    {"contract_b", draw_one_dim}, {"batch_a", draw_none}, {"batch_b", draw_none},
 };
 
 static Attr draw_list(Rng *r, Arena *a, const SigAttr *s, const Type *x) {
@@ -126,11 +128,14 @@ typedef struct {
 } Range;
 
 static const Range ranges[] = {
-    {"out", 1, 17},      {"count", 3, 9},      {"width", 1, 9},    {"classes", 3, 6},    {"groups", 1, 3},
-    {"stream", 0, 5},    {"start", -4, 4},     {"end", -2, 12},    {"step", 1, 3},       {"lo", -1.5, -0.1},
-    {"hi", 0.1, 1.5},    {"lower", 0.05, 0.3}, {"upper", 0.3, 0.6}, {"slope", -0.3, 0.9}, {"exponent", -1.5, 3},
-    {"keep", 0.3, 0.9},  {"p", 0, 0.8},        {"eps", 0.01, 0.3}, {"alpha", 0.2, 1.5},  {"delta", 0.1, 2},
-    {"label_smoothing", 0, 0.4}, {"momentum", 0, 1}, {"value", -2, 2},
+    {"out", 1, 17},      {"count", 3, 9},      {"width", 1, 9},
+    {"classes", 3, 6},   {"groups", 1, 3},     {"stream", 0, 5},
+    {"start", -4, 4},    {"end", -2, 12},      {"step", 1, 3},
+    {"lo", -1.5, -0.1},  {"hi", 0.1, 1.5},     {"lower", 0.05, 0.3},
+    {"upper", 0.3, 0.6}, {"slope", -0.3, 0.9}, {"exponent", -1.5, 3},
+    {"keep", 0.3, 0.9},  {"p", 0, 0.8},        {"eps", 0.01, 0.3},
+    {"alpha", 0.2, 1.5}, {"delta", 0.1, 2},    {"label_smoothing", 0, 0.4},
+    {"momentum", 0, 1},  {"value", -2, 2},
 };
 
 static Range range_of(const SigAttr *s, double low, double high) {
@@ -171,7 +176,9 @@ static Attr draw_pairs(Rng *r, Arena *a, const Type *x) {
   return attr_pairs(2 * x->rank, v);
 }
 
-static int64_t draw_dim(Rng *r, const Type *x) { return rng_int(r, -x->rank, x->rank > 0 ? x->rank - 1 : 0); }
+static int64_t draw_dim(Rng *r, const Type *x) {
+  return rng_int(r, -x->rank, x->rank > 0 ? x->rank - 1 : 0);
+}
 
 Attr draw_attr(Rng *r, Arena *a, const SigAttr *s, int nin, Node *const *in) {
   static const Type scalar;

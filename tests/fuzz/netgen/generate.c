@@ -6,16 +6,19 @@
 
 /* ---- leaves ---- */
 
-static Node *leaf_of(Gen *g, Op op, const char *name, Elem elem, int rank, const int64_t *dim, int64_t classes) {
+static Node *leaf_of(Gen *g, Op op, const char *name, Elem elem, int rank, const int64_t *dim,
+                     int64_t classes) {
   static const char *const words[] = {"f32", "u8", "i32"};
   Attr data[] = {attr_str(name), attr_int(classes), attr_ints(rank, dim), attr_words(words[elem])};
-  Attr stored[] = {attr_str(name), attr_ints(rank, dim), attr_init((Init){INIT_NORMAL, 0, 0.5}), attr_bool(true)};
+  Attr stored[] = {attr_str(name), attr_ints(rank, dim), attr_init((Init){INIT_NORMAL, 0, 0.5}),
+                   attr_bool(true)};
   return ir_make(g->graph, op, 0, NULL, op == OP_param || op == OP_buffer ? stored : data);
 }
 
 Node *gen_leaf(Gen *g, Op op, Elem elem, int rank, const int64_t *dim, int64_t classes) {
   static const char letter[] = {[OP_input] = 'x', [OP_target] = 'y', [OP_param] = 'w'};
-  return leaf_of(g, op, arena_printf(g->arena, "%c%d", letter[op], g->leaves++), elem, rank, dim, classes);
+  return leaf_of(g, op, arena_printf(g->arena, "%c%d", letter[op], g->leaves++), elem, rank, dim,
+                 classes);
 }
 
 /* ---- nodes ---- */
@@ -30,16 +33,19 @@ static Node *shared_param(Gen *g, int rank, const int64_t *dim) {
   Type t = type_of(ELEM_F32, false, rank, dim);
   for (int i = 0; i < g->graph->nodes.count; i++) {
     Node *n = g->graph->nodes.at[i];
-    if (n->op == OP_param && !strchr(node_str(n, "name"), '.') && type_equal(&n->type, &t)) return n;
+    if (n->op == OP_param && !strchr(node_str(n, "name"), '.') && type_equal(&n->type, &t))
+      return n;
   }
   return gen_leaf(g, OP_param, ELEM_F32, rank, dim, 0);
 }
 
-static Node *make_param(Params *p, Op op, const char *name, int rank, const int64_t *dim, Init init) {
+static Node *make_param(Params *p, Op op, const char *name, int rank, const int64_t *dim,
+                        Init init) {
   Owner *o = p->user;
   (void)init;
   if (op == OP_param && rng_chance(&o->gen->rng, 25)) return shared_param(o->gen, rank, dim);
-  return leaf_of(o->gen, op, arena_printf(o->gen->arena, "%s.%s", o->layer, name), ELEM_F32, rank, dim, 0);
+  return leaf_of(o->gen, op, arena_printf(o->gen->arena, "%s.%s", o->layer, name), ELEM_F32, rank,
+                 dim, 0);
 }
 
 static bool fill_params(Gen *g, Op op, int nin, Node **in, const Attr *attr, const char *label) {
@@ -68,7 +74,8 @@ Node *gen_node(Gen *g, Op op, int nin, Node *const *in, const Attr *attr) {
 
 /* ---- magnitudes ---- */
 
-/* The largest |value| on random data; infinite where one is not finite, 0 where the graph cannot be interpreted. */
+/* The largest |value| on random data; infinite where one is not finite, 0 where the graph cannot be
+ * interpreted. */
 static double magnitude(Gen *g, const Node *n) {
   Arena *a = arena_new();
   OpError e = {.arena = a};
@@ -84,7 +91,8 @@ static double magnitude(Gen *g, const Node *n) {
   return largest;
 }
 
-/* Neither huge nor, like the sum of what has been normalised, nothing but rounding. NULL for NULL. */
+/* Neither huge nor, like the sum of what has been normalised, nothing but rounding. NULL for NULL.
+ */
 static Node *tamed(Gen *g, Node *n) {
   if (!n) return NULL;
   double size = magnitude(g, n);
@@ -100,8 +108,9 @@ static Node *tamed(Gen *g, Node *n) {
 static const struct {
   const char *section;
   int weight;
-} sections[] = {{"elementwise", 4}, {"activation", 3}, {"reduction", 2}, {"shape", 4}, {"linear_algebra", 3},
-                {"pooling", 2},     {"random", 1},     {"loss", 1},      {"layer", 6}};
+} sections[] = {{"elementwise", 4}, {"activation", 3},     {"reduction", 2},
+                {"shape", 4},       {"linear_algebra", 3}, {"pooling", 2},
+                {"random", 1},      {"loss", 1},           {"layer", 6}};
 
 static bool may_draw(const Gen *g, const OpInfo *o) {
   return o->kind != KIND_LEAF && strcmp(o->name, "grad") != 0 && !(g->language && o->internal);
@@ -115,7 +124,8 @@ static Op draw_op(Gen *g) {
     if (!may_draw(g, &op_info[op])) continue;
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
       if (!strcmp(sections[i].section, op_info[op].section)) weight = sections[i].weight;
-    for (int i = 0; i < OP_COUNT; i++) rows += may_draw(g, &op_info[i]) && !strcmp(op_info[i].section, op_info[op].section);
+    for (int i = 0; i < OP_COUNT; i++)
+      rows += may_draw(g, &op_info[i]) && !strcmp(op_info[i].section, op_info[op].section);
     if (rng_int(&g->rng, 0, 6 * rows) < weight) return op;
   }
 }
@@ -147,7 +157,8 @@ static void add_op(Gen *g) {
 
 static void add_input(Gen *g) {
   Rng *r = &g->rng;
-  int64_t kind = rng_int(r, 0, 9), dim[3] = {rng_int(r, 1, 17), rng_int(r, 1, 12), rng_int(r, 1, 12)};
+  int64_t kind = rng_int(r, 0, 9),
+          dim[3] = {rng_int(r, 1, 17), rng_int(r, 1, 12), rng_int(r, 1, 12)};
   int rank = kind == 0 ? 0 : kind < 5 ? 3 : kind < 7 ? 2 : 1;
   Elem elem = rng_chance(r, 80) ? ELEM_F32 : rng_chance(r, 60) ? ELEM_U8 : ELEM_I32;
   if (rank == 3) dim[0] = rng_int(r, 1, 5);
@@ -175,7 +186,8 @@ static Node *scalar_of(Gen *g, Node *x) {
     Node *y = gen_leaf(g, OP_target, ELEM_F32, x->type.rank, x->type.dim, 0);
     return gen_node(g, OP_mse, 2, (Node *[]){x, y}, NULL);
   }
-  return all_of(g, rng_chance(&g->rng, 70) ? OP_mean : OP_sum, roll == 1 ? x : gen_node(g, OP_square, 1, &x, NULL));
+  return all_of(g, rng_chance(&g->rng, 70) ? OP_mean : OP_sum,
+                roll == 1 ? x : gen_node(g, OP_square, 1, &x, NULL));
 }
 
 /* grad(s, t) of something on the way to s. */
@@ -228,11 +240,13 @@ static void add_loss(Gen *g) {
 static void add_metric(Gen *g) {
   Node *x = pool_pick(g);
   if (!x->type.batched || !x->type.rank || type_elements(&x->type) > 100) return;
-  Node *y = rng_chance(&g->rng, 50) ? gen_leaf(g, OP_target, ELEM_F32, x->type.rank, x->type.dim, 0) : NULL;
+  Node *y = rng_chance(&g->rng, 50) ? gen_leaf(g, OP_target, ELEM_F32, x->type.rank, x->type.dim, 0)
+                                    : NULL;
   Node *m = NULL;
   if (y)
     m = gen_node(g, rng_chance(&g->rng, 50) ? OP_mse : OP_mae, 2, (Node *[]){x, y}, NULL);
-  else if ((y = gen_leaf(g, OP_target, ELEM_I32, x->type.rank - 1, x->type.dim, x->type.dim[x->type.rank - 1])))
+  else if ((y = gen_leaf(g, OP_target, ELEM_I32, x->type.rank - 1, x->type.dim,
+                         x->type.dim[x->type.rank - 1])))
     m = gen_node(g, rng_chance(&g->rng, 60) ? OP_accuracy : OP_top_k, 2, (Node *[]){x, y},
                  (Attr[]){attr_int(rng_int(&g->rng, 1, x->type.dim[x->type.rank - 1]))});
   if (m) ir_result(g->graph, RESULT_METRIC, arena_printf(g->arena, "m%d", g->leaves), m, NULL);

@@ -1,9 +1,10 @@
 /* netgen [--seed N] [--count N] [--seconds N] [--jobs N] [--all] [--keep DIR] [--print] [FILE]
  *
- * Checks `count` networks (500) of rising seeds, in processes of their own; each of the jobs stops after `seconds` of
- * processor time when that is given, and after its third failure. The first seed is --seed, or NETGEN_SEED, or follows
- * from the date. A failure is printed with its seed and reduced network, and both are kept in DIR. --print writes the
- * network of the seed instead; a FILE is checked with the seed. */
+ * Checks `count` networks (500) of rising seeds, in processes of their own; each of the jobs stops
+ * after `seconds` of processor time when that is given, and after its third failure. The first seed
+ * is --seed, or NETGEN_SEED, or follows from the date. A failure is printed with its seed and
+ * reduced network, and both are kept in DIR. --print writes the network of the seed instead; a FILE
+ * is checked with the seed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,19 +39,22 @@ static const char *text_of(Arena *a, const Graph *g, bool language, uint64_t see
 static void keep_text(const Options *o, uint64_t seed, const char *suffix, const char *text) {
   char path[4096];
   const char *kind = !strncmp(text, "graph", 5) ? "ir" : "net";
-  snprintf(path, sizeof path, "%s/netgen-%llu%s.%s", o->keep, (unsigned long long)seed, suffix, kind);
+  snprintf(path, sizeof path, "%s/netgen-%llu%s.%s", o->keep, (unsigned long long)seed, suffix,
+           kind);
   FILE *f = fopen(path, "w");
   if (!f) return;
   fputs(text, f);
   fclose(f);
 }
 
-static void report(const Options *o, Arena *a, const Graph *g, bool language, uint64_t seed, const Verdict *v) {
+static void report(const Options *o, Arena *a, const Graph *g, bool language, uint64_t seed,
+                   const Verdict *v) {
   printf("netgen: seed %llu failed (exit %d)\n%s\n", (unsigned long long)seed, v->code, v->message);
   keep_text(o, seed, "", text_of(a, g, language, seed));
   fflush(stdout);
   const char *small = netgen_reduce(a, g, language, seed, v);
-  printf("netgen: seed %llu, reduced:\n%s\n", (unsigned long long)seed, small ? small : "not reproduced");
+  printf("netgen: seed %llu, reduced:\n%s\n", (unsigned long long)seed,
+         small ? small : "not reproduced");
   if (small) keep_text(o, seed, "-min", small);
   fflush(stdout);
 }
@@ -74,7 +78,8 @@ static int64_t processor_seconds(void) {
   struct rusage own, children;
   getrusage(RUSAGE_SELF, &own);
   getrusage(RUSAGE_CHILDREN, &children);
-  return own.ru_utime.tv_sec + own.ru_stime.tv_sec + children.ru_utime.tv_sec + children.ru_stime.tv_sec;
+  return own.ru_utime.tv_sec + own.ru_stime.tv_sec + children.ru_utime.tv_sec +
+         children.ru_stime.tv_sec;
 }
 
 static void lane(const Options *o, int64_t job, int to) {
@@ -102,16 +107,20 @@ static void print_total(const Total *t) {
     rows++, drawn += t->drawn[op];
     if (!t->drawn[op]) str_printf(&missing, " %s", op_info[op].name);
   }
-  printf("netgen: %lld networks, %lld numbers compared, %lld excused by conditioning, %lld failed\n", (long long)t->networks,
-         (long long)t->compared, (long long)t->excused, (long long)t->failures);
-  printf("netgen: %d of %d op rows drawn%s%s\n", drawn, rows, drawn < rows ? "; not" : "", missing.text);
+  printf(
+      "netgen: %lld networks, %lld numbers compared, %lld excused by conditioning, %lld failed\n",
+      (long long)t->networks, (long long)t->compared, (long long)t->excused,
+      (long long)t->failures);
+  printf("netgen: %d of %d op rows drawn%s%s\n", drawn, rows, drawn < rows ? "; not" : "",
+         missing.text);
   arena_free(a);
 }
 
 static int run(const Options *o) {
   int pipes[2];
   Total sum = {0}, t;
-  printf("netgen: %lld networks from seed %llu\n", (long long)o->count, (unsigned long long)o->seed);
+  printf("netgen: %lld networks from seed %llu\n", (long long)o->count,
+         (unsigned long long)o->seed);
   fflush(stdout);
   if (pipe(pipes)) return 1;
   for (int64_t job = 0; job < o->jobs; job++)
@@ -151,7 +160,8 @@ static void option(Options *o, const char *name, const char *value) {
 }
 
 int main(int argc, char **argv) {
-  Options o = {.seed = first_seed(), .count = 500, .jobs = sysconf(_SC_NPROCESSORS_ONLN), .keep = "."};
+  Options o = {
+      .seed = first_seed(), .count = 500, .jobs = sysconf(_SC_NPROCESSORS_ONLN), .keep = "."};
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "--all"))
       o.all = true;

@@ -9,8 +9,9 @@
  *   child.c     a check in a process of its own, since compiled code may crash
  *   reduce.c    a smaller network that fails in the same way
  *
- * A network is valid because every node was accepted by ir_try: an op that is added to ops.def is drawn with
- * attributes by their kinds and names, or with those of tests/ir/op_settings.h, and needs nothing here. */
+ * A network is valid because every node was accepted by ir_try: an op that is added to ops.def is
+ * drawn with attributes by their kinds and names, or with those of tests/ir/op_settings.h, and
+ * needs nothing here. */
 #ifndef DLC_TESTS_NETGEN_H
 #define DLC_TESTS_NETGEN_H
 
@@ -36,10 +37,10 @@ typedef struct {
   Arena *arena;
   Graph *graph;
   Rng rng;
-  bool language;     /* only what a .net file can say */
-  VEC(Node *) pool;  /* f32 values */
+  bool language;    /* only what a .net file can say */
+  VEC(Node *) pool; /* f32 values */
   int leaves, layers;
-  int64_t most;      /* elements of one value */
+  int64_t most; /* elements of one value */
 } Gen;
 
 enum { NETGEN_BATCH = 5 };
@@ -47,14 +48,16 @@ enum { NETGEN_BATCH = 5 };
 /* The same graph for the same seed. *language: it can be written as a .net file. */
 Graph *netgen_graph(Arena *a, uint64_t seed, bool *language);
 
-/* Appends a node, and makes a layer's parameters. NULL, with the graph as it was, when the op does not accept them. */
+/* Appends a node, and makes a layer's parameters. NULL, with the graph as it was, when the op does
+ * not accept them. */
 Node *gen_node(Gen *g, Op op, int nin, Node *const *in, const Attr *attr);
 Node *gen_leaf(Gen *g, Op op, Elem elem, int rank, const int64_t *dim, int64_t classes);
 
 /* ---- operands.c ---- */
 
 Node *pool_pick(Gen *g);
-/* Operands and attributes for one try of op. False when there is none. `in` holds SIG_OPERANDS and 4 more. */
+/* Operands and attributes for one try of op. False when there is none. `in` holds SIG_OPERANDS and
+ * 4 more. */
 bool draw_operands(Gen *g, Op op, int *nin, Node **in, Attr *attr);
 /* x as a value of that type: reshaped, or through a linear layer, or a new parameter. */
 Node *coerce(Gen *g, Node *x, const Type *t);
@@ -67,7 +70,7 @@ const char *netgen_source(Arena *a, const Graph *g, uint64_t seed);
 /* ---- check.c ---- */
 
 typedef struct {
-  bool all;         /* every way; else one, chosen by the seed */
+  bool all; /* every way; else one, chosen by the seed */
   int64_t compared, excused;
 } CheckCount;
 
@@ -85,8 +88,8 @@ void netgen_check_derivatives(const Graph *g, uint64_t seed);
 
 typedef struct {
   bool failed;
-  int code;             /* of the exit, or minus the signal */
-  char message[2048];   /* the last that it wrote */
+  int code;           /* of the exit, or minus the signal */
+  char message[2048]; /* the last that it wrote */
   int64_t compared, excused;
 } Verdict;
 

@@ -52,7 +52,8 @@ Node *coerce(Gen *g, Node *x, const Type *t) {
   if (x->type.batched == t->batched && has == want) return reshaped(g, x, t);
   if (!t->batched) return gen_leaf(g, OP_param, ELEM_F32, t->rank, t->dim, 0);
   if (!x->type.batched) x = pool_batched(g);
-  if (!x || type_elements(&x->type) * want > 4000) return gen_leaf(g, OP_input, ELEM_F32, t->rank, t->dim, 0);
+  if (!x || type_elements(&x->type) * want > 4000)
+    return gen_leaf(g, OP_input, ELEM_F32, t->rank, t->dim, 0);
   if (type_elements(&x->type) != want) x = linear_to(g, x, want);
   return x ? reshaped(g, x, t) : NULL;
 }
@@ -88,7 +89,8 @@ static Type vary_product(Gen *g, const Type *x) {
   int64_t last = x->rank ? x->dim[x->rank - 1] : 1, k = rng_int(&g->rng, 1, 9);
   Type t = *x;
   if (x->rank == 3 && rng_chance(&g->rng, 40))
-    return type_of(ELEM_F32, false, 4, (int64_t[]){k, x->dim[0], rng_int(&g->rng, 1, 3), rng_int(&g->rng, 1, 3)});
+    return type_of(ELEM_F32, false, 4,
+                   (int64_t[]){k, x->dim[0], rng_int(&g->rng, 1, 3), rng_int(&g->rng, 1, 3)});
   if (rng_chance(&g->rng, 40)) return type_of(ELEM_F32, x->batched, 2, (int64_t[]){last, k});
   if (x->rank >= 2 && rng_chance(&g->rng, 70)) {
     swap_last(&t);
@@ -140,7 +142,8 @@ static bool word_type(const char *word, Type *t) {
   if (!p) return strncmp(word, "buf", 3) != 0;
   for (p += 1 + t->batched; *p && *p != ']';) {
     if (*p == ',') p++;
-    for (t->dim[t->rank] = 0; *p >= '0' && *p <= '9'; p++) t->dim[t->rank] = 10 * t->dim[t->rank] + *p - '0';
+    for (t->dim[t->rank] = 0; *p >= '0' && *p <= '9'; p++)
+      t->dim[t->rank] = 10 * t->dim[t->rank] + *p - '0';
     t->rank++;
   }
   return strncmp(word, "buf", 3) != 0;
@@ -162,8 +165,10 @@ static bool setting_attrs(Gen *g, const OpSetting *s, int nin, Node *const *in, 
     if (!in[i]) continue;
     const Type *t = &in[i]->type;
     bool whole = t->elem != ELEM_F32;
-    str_printf(&text, t->batched ? "%%%d = input {name=x%d, elem=\"%s\", shape=[" : "%%%d = param {name=x%d, init=constant(0)%s, shape=[", i, i,
-               t->batched ? whole ? "i32" : "f32" : "");
+    str_printf(&text,
+               t->batched ? "%%%d = input {name=x%d, elem=\"%s\", shape=["
+                          : "%%%d = param {name=x%d, init=constant(0)%s, shape=[",
+               i, i, t->batched ? whole ? "i32" : "f32" : "");
     for (int d = 0; d < t->rank; d++) str_printf(&text, d ? ",%lld" : "%lld", (long long)t->dim[d]);
     str_put(&text, "]}\n");
   }
@@ -193,7 +198,8 @@ static const OpSetting *draw_setting(Gen *g, Op op) {
   const OpSetting *found = NULL;
   int count = 0;
   for (size_t i = 0; i < sizeof op_settings / sizeof *op_settings; i++)
-    if (!strcmp(op_settings[i].op, op_info[op].name) && rng_int(&g->rng, 0, count++) == 0) found = &op_settings[i];
+    if (!strcmp(op_settings[i].op, op_info[op].name) && rng_int(&g->rng, 0, count++) == 0)
+      found = &op_settings[i];
   return found;
 }
 
@@ -204,7 +210,8 @@ static Node *label_leaf(Gen *g, const Node *logits, const Signature *s, const At
   int rank = 0;
   if (dim < 0) return NULL;
   for (int i = 0; i < s->nattrs; i++)
-    if (!strcmp(s->attr[i].name, "dim")) dim = attr[i].i < 0 ? attr[i].i + logits->type.rank : attr[i].i;
+    if (!strcmp(s->attr[i].name, "dim"))
+      dim = attr[i].i < 0 ? attr[i].i + logits->type.rank : attr[i].i;
   if (dim < 0 || dim >= logits->type.rank) return NULL;
   for (int d = 0; d < logits->type.rank; d++)
     if (d != dim) kept[rank++] = logits->type.dim[d];
@@ -232,14 +239,17 @@ static int draw_parts(Gen *g, Node **in, int64_t dim) {
 
 static void draw_attrs(Gen *g, const Signature *s, int nin, Node *const *in, Attr *attr) {
   for (int i = 0; i < s->nattrs; i++)
-    attr[i] = s->attr[i].copies >= 0 && rng_chance(&g->rng, 40) ? attr[s->attr[i].copies]
-                                                                : draw_attr(&g->rng, g->arena, &s->attr[i], nin, in);
+    attr[i] = s->attr[i].copies >= 0 && rng_chance(&g->rng, 40)
+                  ? attr[s->attr[i].copies]
+                  : draw_attr(&g->rng, g->arena, &s->attr[i], nin, in);
 }
 
-static Node *draw_operand(Gen *g, Op op, const Signature *s, int i, Node **in, const Attr *attr, int real) {
+static Node *draw_operand(Gen *g, Op op, const Signature *s, int i, Node **in, const Attr *attr,
+                          int real) {
   OpDomain domain = op_info[op].domain;
   bool last = i == real - 1;
-  if (domain == DOMAIN_LABEL && last) return real == 1 ? index_leaf(g) : label_leaf(g, in[0], s, attr);
+  if (domain == DOMAIN_LABEL && last)
+    return real == 1 ? index_leaf(g) : label_leaf(g, in[0], s, attr);
   if (i == 0) return into_domain(g, in[0], domain, false);
   bool product = !strcmp(op_info[op].section, "linear_algebra");
   Type t = vary(g, &in[0]->type, product);
@@ -249,7 +259,8 @@ static Node *draw_operand(Gen *g, Op op, const Signature *s, int i, Node **in, c
 bool draw_operands(Gen *g, Op op, int *nin, Node **in, Attr *attr) {
   const Signature *s = op_signature(op);
   const OpSetting *setting = op_info[op].kind != KIND_LAYER ? draw_setting(g, op) : NULL;
-  if (setting && rng_chance(&g->rng, op_info[op].internal ? 50 : 15)) return by_setting(g, op, setting, nin, in, attr);
+  if (setting && rng_chance(&g->rng, op_info[op].internal ? 50 : 15))
+    return by_setting(g, op, setting, nin, in, attr);
   int real = 0;
   for (int i = 0; i < s->noperands; i++) real += !s->operand[i].parameter;
   in[0] = pool_pick(g);

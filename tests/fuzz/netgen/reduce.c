@@ -1,5 +1,5 @@
-/* Greedy: edits that make the network smaller are kept while it fails in the same way. Every candidate is built anew
- * through ir_try, so what an edit makes invalid is never tried. */
+/* Greedy: edits that make the network smaller are kept while it fails in the same way. Every
+ * candidate is built anew through ir_try, so what an edit makes invalid is never tried. */
 #include <string.h>
 #include <time.h>
 
@@ -42,8 +42,8 @@ static bool *needed(Arena *a, const Graph *g, const Edit *e) {
 }
 
 static bool is_size(const SigAttr *s) {
-  return !strcmp(s->name, "shape") || !strcmp(s->name, "out") || !strcmp(s->name, "count") || !strcmp(s->name, "width") ||
-         !strcmp(s->name, "classes") || !strcmp(s->name, "size");
+  return !strcmp(s->name, "shape") || !strcmp(s->name, "out") || !strcmp(s->name, "count") ||
+         !strcmp(s->name, "width") || !strcmp(s->name, "classes") || !strcmp(s->name, "size");
 }
 
 static Attr edited(Rebuild *r, const SigAttr *s, Attr a) {
@@ -60,8 +60,10 @@ static Node *new_leaf(Rebuild *r, const Type *t) {
   static int count;
   const char *name = arena_printf(r->arena, "cut%d", ++count);
   static const char *const words[] = {"f32", "u8", "i32"};
-  Attr data[] = {attr_str(name), attr_int(0), attr_ints(t->rank, t->dim), attr_words(words[t->elem])};
-  Attr stored[] = {attr_str(name), attr_ints(t->rank, t->dim), attr_init((Init){INIT_NORMAL, 0, 0.5}), attr_bool(true)};
+  Attr data[] = {attr_str(name), attr_int(0), attr_ints(t->rank, t->dim),
+                 attr_words(words[t->elem])};
+  Attr stored[] = {attr_str(name), attr_ints(t->rank, t->dim),
+                   attr_init((Init){INIT_NORMAL, 0, 0.5}), attr_bool(true)};
   return ir_make(r->graph, t->batched ? OP_input : OP_param, 0, NULL, t->batched ? data : stored);
 }
 
@@ -73,7 +75,8 @@ static Node *copy_node(Rebuild *r, const Node *n) {
   for (int i = 0; i < n->nin; i++) in[i] = n->in[i] ? r->map[n->in[i]->id] : NULL;
   for (int i = 0; i < s->nattrs; i++) {
     bool reset = n->id == r->edit->attr_node && i == r->edit->attr;
-    attr[i] = reset ? s->attr[i].copies >= 0 ? attr[s->attr[i].copies] : s->attr[i].value : edited(r, &s->attr[i], n->attr[i]);
+    attr[i] = reset ? s->attr[i].copies >= 0 ? attr[s->attr[i].copies] : s->attr[i].value
+                    : edited(r, &s->attr[i], n->attr[i]);
   }
   Node *made = ir_try(r->graph, n->op, n->nin, in, attr, (Span){0}, &e);
   if (made) made->label = n->label;
@@ -81,7 +84,9 @@ static Node *copy_node(Rebuild *r, const Node *n) {
 }
 
 static Graph *rebuild(Arena *a, const Graph *old, const Edit *edit) {
-  Rebuild r = {a, old, edit, ir_graph_new(a, NULL, old->name), ARENA_ARRAY(a, Node *, old->nodes.count + 1), 0};
+  Rebuild r = {
+      a, old, edit, ir_graph_new(a, NULL, old->name), ARENA_ARRAY(a, Node *, old->nodes.count + 1),
+      0};
   bool *need = needed(a, old, edit);
   for (int i = 0; i < old->nodes.count; i++) {
     const Node *n = old->nodes.at[i];
@@ -94,7 +99,8 @@ static Graph *rebuild(Arena *a, const Graph *old, const Edit *edit) {
   }
   for (int i = 0; i < old->results.count; i++) {
     const Result *x = &old->results.at[i];
-    if (i != edit->drop_result && x->kind == RESULT_METRIC && r.map[x->node->id]->op != x->node->op) return NULL;
+    if (i != edit->drop_result && x->kind == RESULT_METRIC && r.map[x->node->id]->op != x->node->op)
+      return NULL;
     if (i != edit->drop_result) ir_result(r.graph, x->kind, x->name, r.map[x->node->id], NULL);
   }
   if (!edit->drop_train) r.graph->train = old->train;
@@ -114,7 +120,9 @@ typedef struct {
 
 /* The part of a message that says what kind of failure it is; numbers and names come later. */
 static const char *kind_of(const Verdict *v) {
-  static const char *const kinds[] = {"compiled ", "internal fault", "other bits", "printed, parsed", "parsed is not", "derivative (", "error: "};
+  static const char *const kinds[] = {"compiled ",       "internal fault", "other bits",
+                                      "printed, parsed", "parsed is not",  "derivative (",
+                                      "error: "};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     const char *at = strstr(v->message, kinds[i]);
     if (at) return strcmp(kinds[i], "error: ") ? kinds[i] : at;
@@ -181,7 +189,8 @@ static bool reduce_attrs(Reduce *r) {
     const Signature *s = op_signature(r->best->nodes.at[i]->op);
     for (int k = 0; k < s->nattrs; k++) {
       const Attr *now = &r->best->nodes.at[i]->attr[k];
-      const Attr *plain = s->attr[k].copies >= 0 ? &r->best->nodes.at[i]->attr[s->attr[k].copies] : &s->attr[k].value;
+      const Attr *plain = s->attr[k].copies >= 0 ? &r->best->nodes.at[i]->attr[s->attr[k].copies]
+                                                 : &s->attr[k].value;
       Edit e = nothing;
       e.attr_node = i, e.attr = k;
       bool same = now->i == plain->i && now->f == plain->f && now->n == plain->n &&
@@ -213,7 +222,8 @@ static bool reduce_sizes(Reduce *r) {
   return better;
 }
 
-const char *netgen_reduce(Arena *a, const Graph *g, bool language, uint64_t seed, const Verdict *v) {
+const char *netgen_reduce(Arena *a, const Graph *g, bool language, uint64_t seed,
+                          const Verdict *v) {
   Reduce r = {a, g, false, seed, v, time(NULL) + SECONDS};
   if (!fails_alike(&r, g)) {
     r.language = true;

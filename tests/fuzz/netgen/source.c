@@ -26,7 +26,8 @@ static void put_list(Str *s, int n, const int64_t *v) {
 
 static void put_pairs(Str *s, int n, const int64_t *v) {
   str_put(s, "[");
-  for (int i = 0; i < n; i += 2) str_printf(s, "%s[%lld, %lld]", i ? ", " : "", (long long)v[i], (long long)v[i + 1]);
+  for (int i = 0; i < n; i += 2)
+    str_printf(s, "%s[%lld, %lld]", i ? ", " : "", (long long)v[i], (long long)v[i + 1]);
   str_put(s, "]");
 }
 
@@ -76,13 +77,16 @@ static void put_argument(Str *s, const char *name, const char *value) {
 static bool is_shared(const Node *n, const char *param) {
   const Signature *s = n ? op_signature(n->op) : NULL;
   for (int i = 1; n && i < n->nin && !s->operand[0].variadic; i++)
-    if (n->in[i] && s->operand[i].parameter && !strcmp(s->operand[i].name, param)) return !is_owned(n, n->in[i]);
+    if (n->in[i] && s->operand[i].parameter && !strcmp(s->operand[i].name, param))
+      return !is_owned(n, n->in[i]);
   return false;
 }
 
-static void put_attrs(Writer *w, const Node *n, const Signature *s, const Attr *attr, bool positional, Str *args) {
+static void put_attrs(Writer *w, const Node *n, const Signature *s, const Attr *attr,
+                      bool positional, Str *args) {
   for (int i = 0; i < s->nattrs; i++) {
-    bool skip = is_default(&s->attr[i], attr, i) && (rng_chance(&w->rng, 85) || is_shared(n, s->attr[i].name));
+    bool skip = is_default(&s->attr[i], attr, i) &&
+                (rng_chance(&w->rng, 85) || is_shared(n, s->attr[i].name));
     const char *value = skip ? NULL : attr_text(w, &attr[i]);
     if (!value || !s->attr[i].required || rng_chance(&w->rng, 40)) positional = false;
     if (value) put_argument(args, positional ? NULL : s->attr[i].name, value);
@@ -95,7 +99,8 @@ static const char *call_text(Writer *w, const Node *n) {
   bool pipe = n->nin && n->in[0] && rng_chance(&w->rng, 25);
   if (!pipe && n->nin) put_argument(&args, NULL, w->text[n->in[0]->id]);
   for (int i = 1; i < n->nin; i++)
-    if (n->in[i] && (s->operand[0].variadic || !s->operand[i].parameter)) put_argument(&args, NULL, w->text[n->in[i]->id]);
+    if (n->in[i] && (s->operand[0].variadic || !s->operand[i].parameter))
+      put_argument(&args, NULL, w->text[n->in[i]->id]);
   put_attrs(w, n, s, n->attr, !s->operand[0].variadic, &args);
   for (int i = 1; i < n->nin && !s->operand[0].variadic; i++)
     if (n->in[i] && s->operand[i].parameter && !is_owned(n, n->in[i]))
@@ -109,14 +114,16 @@ static const char *call_text(Writer *w, const Node *n) {
 }
 
 static const char *operator_of(const Node *n) {
-  static const char *const sign[] = {[OP_add] = "+", [OP_sub] = "-", [OP_mul] = "*", [OP_div] = "/"};
+  static const char *const sign[] = {
+      [OP_add] = "+", [OP_sub] = "-", [OP_mul] = "*", [OP_div] = "/"};
   return n->op < sizeof sign / sizeof *sign ? sign[n->op] : NULL;
 }
 
 static const char *node_text(Writer *w, const Node *n) {
   const char *sign = operator_of(n);
   if (n->op == OP_real) return w->text[n->in[0]->id];
-  if (n->op == OP_neg && rng_chance(&w->rng, 60)) return arena_printf(w->arena, "(-%s)", w->text[n->in[0]->id]);
+  if (n->op == OP_neg && rng_chance(&w->rng, 60))
+    return arena_printf(w->arena, "(-%s)", w->text[n->in[0]->id]);
   if (!sign || rng_chance(&w->rng, 30)) return call_text(w, n);
   return arena_printf(w->arena, "(%s %s %s)", w->text[n->in[0]->id], sign, w->text[n->in[1]->id]);
 }
@@ -149,7 +156,8 @@ static void put_node(Writer *w, const Node *n, int uses) {
       put_number(&s, node_float(n, "value"));
     else
       str_put(&s, node_str(n, "name"));
-    w->text[n->id] = n->op == OP_constant && s.text[0] == '-' ? arena_printf(w->arena, "(%s)", s.text) : s.text;
+    w->text[n->id] =
+        n->op == OP_constant && s.text[0] == '-' ? arena_printf(w->arena, "(%s)", s.text) : s.text;
     if (is_declared(n)) put_leaf(w, n);
     return;
   }
@@ -182,7 +190,8 @@ static void put_train(Writer *w, const Train *t) {
   str_put(&w->out, "train {\n");
   if (t->optimizer.name) {
     for (int i = 0; i < train_row_count; i++)
-      if (!strcmp(train_rows[i].name, t->optimizer.name)) signature_parse(w->arena, train_rows[i].signature, &s);
+      if (!strcmp(train_rows[i].name, t->optimizer.name))
+        signature_parse(w->arena, train_rows[i].signature, &s);
     put_attrs(w, NULL, &s, t->optimizer.attr, false, &args);
     str_printf(&w->out, "  optimizer %s(%s);\n", t->optimizer.name, args.length ? args.text : "");
   }
@@ -197,7 +206,11 @@ static void put_train(Writer *w, const Train *t) {
 }
 
 const char *netgen_source(Arena *a, const Graph *g, uint64_t seed) {
-  Writer w = {.arena = a, .graph = g, .rng = {seed}, .out = str_new(a), .text = ARENA_ARRAY(a, const char *, g->nodes.count + 1)};
+  Writer w = {.arena = a,
+              .graph = g,
+              .rng = {seed},
+              .out = str_new(a),
+              .text = ARENA_ARRAY(a, const char *, g->nodes.count + 1)};
   int *uses = ir_use_counts(g, a);
   str_printf(&w.out, "network %s {\n", g->name);
   for (int i = 0; i < g->nodes.count; i++) {

@@ -1,4 +1,5 @@
-/* Every network that netgen found a defect with, reduced: tests/golden/regressions. Each goes through all the oracles. */
+/* Every network that netgen found a defect with, reduced: tests/golden/regressions. Each goes
+ * through all the oracles. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* fuzz_corpus DIR...: every target on every file of DIR/<target>. A target without files is a failure. */
+/* fuzz_corpus DIR...: every target on every file of DIR/<target>. A target without files is a
+ * failure. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
