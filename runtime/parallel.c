@@ -1,8 +1,10 @@
 /* A small thread pool behind dlc_parallel_for.
  *
- * A loop is cut into pieces (eight a thread, so that a late thread does not hold up the rest),
- * published by one atomic store of the ticket and taken by compare-and-swap; the caller takes
- * pieces too. Workers spin briefly for the next loop, since a network is a run of loops
+ * A loop is cut into one share a thread, the same fraction of every loop, and a share into eight
+ * pieces. A thread takes the pieces of its own share first, so that it finds in its caches what it
+ * wrote in the loops before; then it helps with the other shares, so that a late thread does not
+ * hold up the rest. Shares are published by atomic stores of their tickets, pieces taken by
+ * compare-and-swap. Workers spin briefly for the next loop, since a network is a run of loops
  * microseconds apart, then sleep. Which thread does which piece is left open: compiled code
  * computes the same bits for any cutting. */
 #include <signal.h>
@@ -10,7 +12,7 @@
 
 #include "runtime/rt.h"
 
-enum { PIECES_PER_THREAD = 8, SPINS = 4000 };
+enum { PIECES_PER_SHARE = 8, SPINS = 4000 };
 
 static void pause_cpu(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -20,58 +22,80 @@ static void pause_cpu(void) {
 
 static uint32_t tickets_left(uint64_t ticket) { return (uint32_t)ticket; }
 
-static int64_t piece_begin(int64_t count, int64_t pieces, int64_t i) {
-  int64_t each = count / pieces, extra = count % pieces;
+/* Where part i of `parts` begins in [0, count). */
+static int64_t part_begin(int64_t count, int64_t parts, int64_t i) {
+  int64_t each = count / parts, extra = count % parts;
   return each * i + (i < extra ? i : extra);
 }
 
-static void piece_finished(Pool *p) {
-  if (atomic_fetch_sub(&p->remaining, 1) != 1 || !atomic_load(&p->waiting)) return;
-  pthread_mutex_lock(&p->lock);
-  pthread_cond_broadcast(&p->done);
-  pthread_mutex_unlock(&p->lock);
+static int64_t share_pieces(int64_t units) {
+  return units < PIECES_PER_SHARE ? units : PIECES_PER_SHARE;
 }
 
-/* Takes one piece and runs it; 0 when none is left. The fields are read before the swap: when it
- * succeeds, the loop that they belong to had a piece left all the while, so they were not being
- * rewritten. */
-static int take_piece(Pool *p) {
-  uint64_t ticket = atomic_load(&p->ticket);
+static void run_piece(dlc_range body, void *context, int64_t begin, int64_t end, uint32_t left) {
+  int64_t units = end - begin, pieces = share_pieces(units), i = pieces - left;
+  body(context, begin + part_begin(units, pieces, i), begin + part_begin(units, pieces, i + 1));
+}
+
+/* Takes one piece of a share and runs it; 0 when none is left. The fields are read before the swap:
+ * when it succeeds, the loop that they belong to had a piece left all the while, so they were not
+ * being rewritten. */
+static int take_piece(Pool *p, int share) {
+  _Atomic uint64_t *from = &p->share[share].ticket;
+  uint64_t ticket = atomic_load(from);
   while (tickets_left(ticket)) {
-    int64_t pieces = atomic_load_explicit(&p->pieces, memory_order_relaxed);
     int64_t count = atomic_load_explicit(&p->count, memory_order_relaxed);
     dlc_range body = atomic_load_explicit(&p->body, memory_order_relaxed);
     void *context = atomic_load_explicit(&p->context, memory_order_relaxed);
-    if (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket - 1)) continue;
-    int64_t i = (int64_t)tickets_left(ticket) - 1;
-    body(context, piece_begin(count, pieces, i), piece_begin(count, pieces, i + 1));
-    piece_finished(p);
+    if (!atomic_compare_exchange_weak(from, &ticket, ticket - 1)) continue;
+    run_piece(body, context, part_begin(count, p->threads, share),
+              part_begin(count, p->threads, share + 1), tickets_left(ticket));
     return 1;
   }
   return 0;
 }
 
-static int idle(Pool *p) {
-  return !tickets_left(atomic_load(&p->ticket)) && !atomic_load(&p->stop);
+static void pieces_finished(Pool *p, int64_t done) {
+  if (atomic_fetch_sub(&p->remaining, done) != done || !atomic_load(&p->waiting)) return;
+  pthread_mutex_lock(&p->lock);
+  pthread_cond_broadcast(&p->done);
+  pthread_mutex_unlock(&p->lock);
 }
 
-static void wait_for_work(Pool *p) {
+/* Takes all that can be had, the pieces of thread `self` first. */
+static void work(Pool *p, int self) {
+  int64_t done = 0;
+  for (int i = 0; i < p->threads; i++)
+    while (take_piece(p, (self + i) % p->threads)) done++;
+  if (done) pieces_finished(p, done);
+}
+
+static int idle(Pool *p, uint32_t seen) {
+  return atomic_load(&p->generation) == seen && !atomic_load(&p->stop);
+}
+
+static void wait_for_loop(Pool *p, uint32_t seen) {
   for (int i = 0; i < SPINS; i++) {
-    if (!idle(p)) return;
+    if (!idle(p, seen)) return;
     pause_cpu();
   }
   pthread_mutex_lock(&p->lock);
   atomic_fetch_add(&p->sleepers, 1);
-  while (idle(p)) pthread_cond_wait(&p->work, &p->lock);
+  while (idle(p, seen)) pthread_cond_wait(&p->work, &p->lock);
   atomic_fetch_sub(&p->sleepers, 1);
   pthread_mutex_unlock(&p->lock);
 }
 
-static void *worker(void *pool) {
-  Pool *p = pool;
-  while (!atomic_load(&p->stop))
-    if (!take_piece(p)) wait_for_work(p);
-  return NULL;
+static void *worker(void *share) {
+  Share *own = share;
+  Pool *p = own->pool;
+  uint32_t seen = own->first;
+  for (;;) {
+    wait_for_loop(p, seen);
+    if (atomic_load(&p->stop)) return NULL;
+    seen = atomic_load(&p->generation);
+    work(p, (int)(own - p->share));
+  }
 }
 
 static void wake(Pool *p) {
@@ -93,14 +117,23 @@ static void wait_until_done(Pool *p) {
   pthread_mutex_unlock(&p->lock);
 }
 
-static void publish(Pool *p, int64_t count, int64_t pieces, dlc_range body, void *context) {
-  atomic_store_explicit(&p->pieces, pieces, memory_order_relaxed);
+static int64_t share_tickets(const Pool *p, int64_t count, int share) {
+  return share_pieces(part_begin(count, p->threads, share + 1) -
+                      part_begin(count, p->threads, share));
+}
+
+static void publish(Pool *p, int64_t count, dlc_range body, void *context) {
   atomic_store_explicit(&p->count, count, memory_order_relaxed);
   atomic_store_explicit(&p->body, body, memory_order_relaxed);
   atomic_store_explicit(&p->context, context, memory_order_relaxed);
+  int64_t pieces = 0;
+  for (int i = 0; i < p->threads; i++) pieces += share_tickets(p, count, i);
   atomic_store(&p->remaining, pieces);
-  uint64_t generation = (atomic_load(&p->ticket) >> 32) + 1;
-  atomic_store(&p->ticket, generation << 32 | (uint64_t)pieces);
+  uint32_t generation = atomic_load(&p->generation) + 1;
+  for (int i = 0; i < p->threads; i++)
+    atomic_store(&p->share[i].ticket,
+                 (uint64_t)generation << 32 | (uint64_t)share_tickets(p, count, i));
+  atomic_store(&p->generation, generation);
 }
 
 void pool_for(void *pool, int64_t count, dlc_range body, void *context) {
@@ -111,11 +144,9 @@ void pool_for(void *pool, int64_t count, dlc_range body, void *context) {
     body(context, 0, count);
     return;
   }
-  int64_t pieces = (int64_t)p->threads * PIECES_PER_THREAD;
-  publish(p, count, pieces < count ? pieces : count, body, context);
+  publish(p, count, body, context);
   wake(p);
-  while (take_piece(p)) {
-  }
+  work(p, 0);
   wait_until_done(p);
   atomic_flag_clear(&p->busy);
 }
@@ -134,7 +165,7 @@ static void stop_threads(Pool *p) {
   pthread_mutex_lock(&p->lock);
   pthread_cond_broadcast(&p->work);
   pthread_mutex_unlock(&p->lock);
-  for (int i = 1; i < p->threads; i++) pthread_join(p->thread[i], NULL);
+  for (int i = 1; i < p->threads; i++) pthread_join(p->share[i].thread, NULL);
   p->threads = 1;
   atomic_store(&p->stop, 0);
 }
@@ -148,7 +179,10 @@ int pool_resize(Pool *p, int threads) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int failed = 0;
   while (p->threads < threads && !failed) {
-    failed = pthread_create(&p->thread[p->threads], NULL, worker, p);
+    Share *next = &p->share[p->threads];
+    next->pool = p;
+    next->first = atomic_load(&p->generation);
+    failed = pthread_create(&next->thread, NULL, worker, next);
     if (!failed) p->threads++;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -13,14 +13,23 @@ enum { RT_ALIGN = 64, RT_MAX_THREADS = 256, RT_ERROR_BYTES = 320 };
 
 /* ---- threads (parallel.c) ---- */
 
+struct Pool;
+/* A thread's part of the loop in progress, on a cache line of its own. */
 typedef struct {
+  /* generation << 32 | pieces not yet taken: a piece is taken by compare-and-swap, so a worker that
+   * is late for one loop can never take a piece of the next under the wrong numbers. */
+  _Alignas(64) _Atomic uint64_t ticket;
+  struct Pool *pool;
+  uint32_t first;   /* the generation that the thread starts after */
+  pthread_t thread; /* none for share 0, the caller's */
+} Share;
+
+typedef struct Pool {
   pthread_mutex_t lock;
   pthread_cond_t work, done;
-  /* What threads poll and what they count down lie on cache lines of their own.
-   * ticket: generation << 32 | pieces not yet taken: a piece is taken by compare-and-swap, so a
-   * worker that is late for one loop can never take a piece of the next under the wrong numbers. */
-  _Alignas(64) _Atomic uint64_t ticket;
-  _Atomic int64_t pieces, count;
+  /* What threads poll and what they count down lie on cache lines of their own. */
+  _Alignas(64) _Atomic uint32_t generation; /* of loops */
+  _Atomic int64_t count;
   _Atomic(dlc_range) body;
   _Atomic(void *) context;
   atomic_int stop;
@@ -29,7 +38,7 @@ typedef struct {
   _Alignas(64) atomic_int sleepers;
   atomic_flag busy;
   int threads; /* 1: no pool */
-  pthread_t thread[RT_MAX_THREADS];
+  Share share[RT_MAX_THREADS];
 } Pool;
 
 void pool_init(Pool *p);

@@ -1,5 +1,6 @@
 /* The thread pool: each index exactly once, whatever the counts, again and again, asleep or awake.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,6 +61,48 @@ static void test_sleeping_workers_wake(void **state) {
   pool_stop(&pool);
 }
 
+enum { CREW = 4, ROUNDS = 20 };
+static _Atomic int here;
+static pthread_t ran[ROUNDS][CREW];
+
+/* Waits until every thread has a unit. */
+static void meet(void *context, int64_t begin, int64_t end) {
+  ((pthread_t *)context)[begin] = pthread_self();
+  atomic_fetch_add(&here, (int)(end - begin));
+  while (atomic_load(&here) < CREW) sched_yield();
+}
+
+static void test_a_thread_keeps_its_share(void **state) {
+  (void)state;
+  pool_init(&pool);
+  assert_int_equal(pool_resize(&pool, CREW), DLC_OK);
+  for (int round = 0; round < ROUNDS; round++) {
+    atomic_store(&here, 0);
+    pool_for(&pool, CREW, meet, ran[round]);
+    assert_true(pthread_equal(ran[round][0], pthread_self()));
+    for (int i = 0; i < CREW; i++) assert_true(pthread_equal(ran[round][i], ran[0][i]));
+  }
+  pool_stop(&pool);
+}
+
+/* Whoever takes unit 0 is done only after the rest, which others have to do. */
+static void hold_up(void *context, int64_t begin, int64_t end) {
+  hit(context, begin, end);
+  atomic_fetch_add(&here, (int)(end - begin));
+  while (!begin && atomic_load(&here) < MOST) sched_yield();
+}
+
+static void test_others_help_a_late_thread(void **state) {
+  (void)state;
+  pool_init(&pool);
+  assert_int_equal(pool_resize(&pool, 3), DLC_OK);
+  memset(hits, 0, sizeof hits);
+  atomic_store(&here, 0);
+  pool_for(&pool, MOST, hold_up, NULL);
+  check_once(MOST, 1);
+  pool_stop(&pool);
+}
+
 static void nest(void *context, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i++) pool_for(context, 100, hit, NULL);
 }
@@ -92,6 +135,8 @@ int main(void) {
       cmocka_unit_test(test_counts),
       cmocka_unit_test(test_many_short_loops),
       cmocka_unit_test(test_sleeping_workers_wake),
+      cmocka_unit_test(test_a_thread_keeps_its_share),
+      cmocka_unit_test(test_others_help_a_late_thread),
       cmocka_unit_test(test_nested_loops_run),
       cmocka_unit_test(test_resize_and_stop),
   };
