@@ -38,10 +38,29 @@ static Node *latest(Node *const *to, int count, Node *n) {
   return n;
 }
 
-/* Expansions are appended, so the walk reaches what they hold and expands that too. */
+typedef VEC(bool) Marks;
+
+static void mark(Marks *m, Arena *a, int id) {
+  while (m->count <= id) vec_push(a, m, false);
+  m->at[id] = true;
+}
+
+static bool is_marked(const Marks *m, int id) { return id < m->count && m->at[id]; }
+
+/* Of what a grad is by. */
+static Marks grad_targets(const Graph *g, Arena *scratch) {
+  Marks m = {0};
+  for (int i = 0; i < g->nodes.count; i++)
+    if (g->nodes.at[i]->op == OP_grad) mark(&m, scratch, g->nodes.at[i]->in[1]->id);
+  return m;
+}
+
+/* Expansions are appended, so the walk reaches what they hold and expands that too. A gradient by n
+ * is by n alone: where n is the same as an operand of it, it becomes a node of its own. */
 void expand_nodes(Graph *g, bool training, bool formulas, Arena *scratch) {
   VEC(Node *) to = {0};
   Expand x = {.graph = g, .training = training};
+  Marks targets = grad_targets(g, scratch);
   bool any = false;
   for (int i = 0; i < g->nodes.count; i++) {
     Node *n = g->nodes.at[i];
@@ -54,6 +73,8 @@ void expand_nodes(Graph *g, bool training, bool formulas, Arena *scratch) {
     int before = g->nodes.count;
     Node *made = op_info[n->op].expand(&x, n, in, NULL);
     if (!made) continue; /* cannot be: typing n has expanded it before */
+    if (is_marked(&targets, i) && made->id < before) made = ir_unary(g, OP_identity, made);
+    if (is_marked(&targets, i)) mark(&targets, scratch, made->id);
     if (made->id >= before && !made->label) made->label = n->label;
     to.at[i] = made;
     any = true;

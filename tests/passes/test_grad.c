@@ -191,6 +191,31 @@ static void test_grads_of_one_scalar(void **state) {
   assert_true(ds[0] == 8 && ds[1] == 10);
 }
 
+/* A value that is the same as another, in this mode or always, is one of its own: s = y^2 + x y z,
+ * where y, z = x. */
+static void test_grads_by_what_is_the_same(void **state) {
+  static const char *const same[] = {"dropout(%0)",         "min(%0)",
+                                     "dropout2d(%0) {p=0}", "flatten(%0)",
+                                     "pad(%0) {pad=[0,0]}", "upsample(%0) {scale=[1,1]}"};
+  static const char *const shape[] = {"", "", "1", "1", "1", "1,1,1"};
+  for (int i = 0; i < 6; i++) {
+    const char *text = arena_printf(*state,
+                                    "graph g {\n"
+                                    "  %%0 = input {name=\"x\", shape=[%s], elem=\"f32\"}\n"
+                                    "  %%1 = %s\n  %%2 = %s\n  %%3 = square(%%1)\n"
+                                    "  %%4 = mul(%%0, %%1)\n  %%5 = mul(%%4, %%2)\n"
+                                    "  %%6 = add(%%3, %%5)\n  %%7 = sum(%%6)\n"
+                                    "  %%8 = grad(%%7, %%1)\n  output d = %%8\n}\n",
+                                    shape[i], same[i], same[i]);
+    Graph *e = program(*state, parse(*state, text), PROGRAM_EVALUATE, "clean", 2);
+    Interp *p = interpreted(*state, e, 2, false, 5);
+    assert_true(interp_bind(p, "x", (double[]){3, -2}, 2));
+    run_again(p, *state); /* 2 y + x z */
+    const double *d = interp_value(p, result(e, RESULT_OUTPUT, "d")->node)->data;
+    assert_true(d[0] == 15 && d[1] == 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_training_gradients),
@@ -202,6 +227,7 @@ int main(void) {
       TEST(test_only_scalars_have_gradients),
       TEST(test_grad_of_grad_by_sample),
       TEST(test_grads_of_one_scalar),
+      TEST(test_grads_by_what_is_the_same),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

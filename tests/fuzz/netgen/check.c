@@ -50,12 +50,6 @@ static void check_text(Arena *a, const Graph *g, const char *of) {
 
 /* ---- passes ---- */
 
-static bool has_loss(const Graph *g) {
-  for (int i = 0; i < g->results.count; i++)
-    if (g->results.at[i].kind == RESULT_LOSS) return true;
-  return false;
-}
-
 /* The optional passes any number of times, wherever they may stand. */
 static const char *draw_passes(Arena *a, Rng *r) {
   static const char *const fixed[] = {"expand", "grad", "lower", "layout,fuse,plan"};
@@ -89,7 +83,7 @@ static void check_program(Arena *a, const Graph *source, Program p, Rng *r, bool
 static void check_passes(const Graph *g, Rng *r, bool all) {
   for (int p = 0; p < PROGRAM_COUNT; p++) {
     bool skip = !all && !rng_chance(r, 35);
-    if (skip || (p != PROGRAM_INFER && !has_loss(g))) continue;
+    if (skip || (p != PROGRAM_INFER && !netgen_loss(g))) continue;
     Arena *a = arena_new();
     check_program(a, g, (Program)p, r, all);
     arena_free(a);

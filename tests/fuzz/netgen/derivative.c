@@ -19,7 +19,7 @@
 
 enum { BATCH = 2 };
 
-static const Result *find_loss(const Graph *g) {
+const Result *netgen_loss(const Graph *g) {
   for (int i = 0; i < g->results.count; i++)
     if (g->results.at[i].kind == RESULT_LOSS) return &g->results.at[i];
   return NULL;
@@ -55,7 +55,7 @@ static Interp *moved(Arena *a, const Graph *g, uint64_t seed, double step) {
 
 static double loss_at(Arena *a, const Graph *g, uint64_t seed, double step) {
   Interp *p = moved(a, g, seed, step);
-  return p ? interp_value(p, find_loss(g)->node)->data[0] : NAN;
+  return p ? interp_value(p, netgen_loss(g)->node)->data[0] : NAN;
 }
 
 /* <dL/dx, v>, and the sum of the terms' sizes. */
@@ -100,7 +100,7 @@ static void compare_slopes(Arena *a, const Graph *g, uint64_t seed, const char *
 
 void netgen_check_derivatives(const Graph *source, uint64_t seed) {
   Arena *a = arena_new();
-  for (int p = PROGRAM_GRAD; p <= PROGRAM_GRAD_EVAL && find_loss(source) && is_honest(source);
+  for (int p = PROGRAM_GRAD; p <= PROGRAM_GRAD_EVAL && netgen_loss(source) && is_honest(source);
        p++) {
     PassOptions o = {.stop_after = "grad", .diags = diags_new(a, sources_new(a))};
     Graph *g = pipeline_run(source, (Program)p, a, &o);

@@ -1,10 +1,12 @@
-/* netgen [--seed N] [--count N] [--seconds N] [--jobs N] [--all] [--keep DIR] [--print] [FILE]
+/* netgen [--seed N] [--count N] [--seconds N] [--jobs N] [--all] [--keep DIR] [--print]
+ *        [--export DIR] [FILE]
  *
  * Checks `count` networks (500) of rising seeds, in processes of their own; each of the jobs stops
  * after `seconds` of processor time when that is given, and after its third failure. The first seed
  * is --seed, or NETGEN_SEED, or follows from the date. A failure is printed with its seed and
- * reduced network, and both are kept in DIR. --print writes the network of the seed instead; a FILE
- * is checked with the seed. */
+ * reduced network, and both are kept in DIR. --print writes the network of the seed instead,
+ * --export writes all of them with their data and values into DIR; a FILE is checked with the
+ * seed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@ typedef struct {
   uint64_t seed;
   int64_t count, seconds, jobs;
   bool all, print;
-  const char *keep, *file;
+  const char *keep, *export, *file;
 } Options;
 
 enum { FAILURES = 3 };
@@ -145,6 +147,20 @@ static int check_file(const Options *o) {
   return v.failed;
 }
 
+static int export_all(const Options *o) {
+  for (int64_t i = 0; i < o->count; i++) {
+    uint64_t seed = o->seed + (uint64_t)i;
+    Arena *a = arena_new();
+    bool language;
+    const Graph *g = netgen_graph(a, seed, &language);
+    bool fine = netgen_export(g, arena_printf(a, "%s/%llu", o->export, (unsigned long long)seed));
+    arena_free(a);
+    if (!fine)
+      return fprintf(stderr, "netgen: seed %llu not exported\n", (unsigned long long)seed), 1;
+  }
+  return 0;
+}
+
 static uint64_t first_seed(void) {
   const char *given = getenv("NETGEN_SEED");
   if (given) return strtoull(given, NULL, 10);
@@ -157,6 +173,7 @@ static void option(Options *o, const char *name, const char *value) {
   if (!strcmp(name, "--seconds")) o->seconds = atoll(value);
   if (!strcmp(name, "--jobs")) o->jobs = atoll(value);
   if (!strcmp(name, "--keep")) o->keep = value;
+  if (!strcmp(name, "--export")) o->export = value;
 }
 
 int main(int argc, char **argv) {
@@ -174,6 +191,7 @@ int main(int argc, char **argv) {
   }
   if (o.jobs < 1) o.jobs = 1;
   if (o.file) return check_file(&o);
+  if (o.export) return export_all(&o);
   if (!o.print) return run(&o);
   Arena *a = arena_new();
   bool language;

@@ -7,6 +7,7 @@
  *   check.c     the oracles
  *   derivative.c  gradients against differences
  *   child.c     a check in a process of its own, since compiled code may crash
+ *   export.c    a network with its values, for an oracle outside
  *   reduce.c    a smaller network that fails in the same way
  *
  * A network is valid because every node was accepted by ir_try: an op that is added to ops.def is
@@ -81,8 +82,19 @@ Graph *netgen_read(Arena *a, const char *text);
 
 /* ---- derivative.c ---- */
 
+const Result *netgen_loss(const Graph *g); /* or NULL */
 /* Fails in the same way when gradients are not the derivatives of the loss. */
 void netgen_check_derivatives(const Graph *g, uint64_t seed);
+
+/* ---- export.c ---- */
+
+/* Writes STEM.ir, the graph, and STEM.safetensors, what the interpreter computes for 3 samples of
+ * it in evaluation and in training. By mode (eval, train), each tensor in one dimension:
+ *   MODE.leaf.NAME                 data and parameters, where the mode uses them
+ *   MODE.KIND.NAME                 each output, loss, metric (summed over the samples), grad,
+ * assign MODE.spread.KIND.NAME          how far rounding alone moves it False when it could not be
+ * computed or written. */
+bool netgen_export(const Graph *g, const char *stem);
 
 /* ---- child.c ---- */
 
