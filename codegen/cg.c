@@ -159,6 +159,7 @@ static void word_attribute(Cg *cg, LLVMValueRef f, LLVMAttributeIndex at, const 
 void cg_function_attributes(Cg *cg, LLVMValueRef f) {
   const Cpu *cpu = &cg->kernels->cpu;
   const char *width = arena_printf(cg->arena, "%d", cpu->vector_bytes * 8);
+  LLVMSetUnnamedAddress(f, LLVMGlobalUnnamedAddr); /* the same code may stand for two of them */
   word_attribute(cg, f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, "nounwind");
   text_attribute(cg, f, "target-cpu", cpu->base);
   text_attribute(cg, f, "tune-cpu", cpu->tune);

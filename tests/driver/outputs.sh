@@ -67,4 +67,10 @@ grep -q "No space left on device" said || complain "$(cat said)"
 [ ! -e ./- ] || complain "a file is called -"
 "$build/dlc" net.net --emit=ir -o /dev/null || complain "/dev/null takes no text"
 [ -c /dev/null ] || complain "/dev/null is no device any more"
+
+# Layers alike share their kernels; with -g each has its own, at its own line.
+for g in "" -g; do "$build/dlc" "$source/examples/deep.net" $g --emit=llvm -o deep$g.ll || complain "deep.net $g fails"; done
+alike=$(awk '/^define/ { sub(/@[^(]*/, ""); code = "" } { code = code $0 } /^}/ && seen[code]++ { n++ } END { print n + 0 }' deep.ll)
+[ "$alike" = 0 ] || complain "$alike functions stand twice"
+[ "$(grep -c ^define deep.ll)" -lt "$(grep -c ^define deep-g.ll)" ] || complain "-g does not keep the kernels apart"
 [ $failures = 0 ]
