@@ -83,7 +83,7 @@ typedef struct {
   int64_t rows; /* of a grid, in a unit */
   int side;     /* > 0: a tile is one pixel of `side` samples; otherwise pixels of a row */
   bool sparse;  /* backward-data by a large stride: one grid of all pixels, most taps reach none */
-  bool outside; /* the loop over tiles of channels is around that over units */
+  bool outside; /* a unit is of one tile of channels; those of a tile follow each other */
   Partials partials; /* of the epilogue's sums, if it has any */
 } ConvPlan;
 

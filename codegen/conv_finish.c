@@ -215,15 +215,14 @@ void conv_finish_shelf(Site *s, int64_t count) {
     finish_rows(s, count, whole, rest);
 }
 
-/* The partial sums of all units that this call does lie together. */
-static void clear_sums(Site *s) {
+void conv_clear_sums(const Site *s) {
   Cg *cg = s->cg;
   const PointwiseSpec *e = s->plan->spec->epilogue;
-  LLVMValueRef units = LLVMBuildSub(cg->builder, s->end, s->begin, "");
-  LLVMValueRef bytes = cg_mul(cg, units, cg_int(cg, e->nreduces * s->plan->partials.kept * 8));
-  LLVMValueRef from =
-      reduce_partial(cg, e, &s->plan->partials, s->buffers, s->begin, 0, cg_int(cg, 0));
-  LLVMBuildMemSet(cg->builder, from, LLVMConstInt(cg->i8, 0, false), bytes, 8);
+  for (int r = 0; e && r < e->nreduces; r++) {
+    LLVMValueRef at = reduce_partial(cg, e, &s->plan->partials, s->buffers, s->unit, r, s->channel);
+    LLVMBuildMemSet(cg->builder, at, LLVMConstInt(cg->i8, 0, false),
+                    cg_int(cg, s->columns->width * 8), 8);
+  }
 }
 
 void conv_make_shelf(Site *s) {
@@ -233,7 +232,6 @@ void conv_make_shelf(Site *s) {
   for (int i = 0; i < p->ngrids && !p->side; i++) pixels = conv_max_int(pixels, p->grid[i].gw);
   int64_t size = pixels * p->nr * s->cg->lanes;
   bool sums = e && e->nreduces;
-  if (sums) clear_sums(s);
   bool brief = !e || e->nvalues <= FEW_VALUES || size * s->cg->real_bytes > SHELF_BYTES;
   if (brief && !sums) return;
   s->shelf = LLVMBuildArrayAlloca(s->cg->builder, s->cg->real, cg_int(s->cg, size), "shelf");

@@ -1,6 +1,7 @@
 /* Forward and backward-data: the kernel over one or more grids (conv.h).
  *
- * A unit is a block of rows of one sample, or of a few. A row is cut into tiles of neighbouring
+ * A unit is a block of rows of one sample, or of a few; of one tile of channels where those are the
+ * outer loop, so that threads share the weights. A row is cut into tiles of neighbouring
  * pixels (conv_rows.c), which know what taps q reach them; for p the range is found at run time.
  * Images of few pixels are done the other way ("side"): a tile is one pixel of several samples,
  * which all have the same taps, found at run time; a unit is that many samples. */
@@ -252,15 +253,22 @@ static void emit_side(Site *s) {
 }
 
 static void emit_unit(Site *s) {
+  if (s->grid == s->plan->grid) conv_clear_sums(s);
   if (s->plan->side)
     emit_side(s);
   else
     unit_rows(s, s->sample, 0);
 }
 
-static void over_units(Site *s, void body(Site *)) {
+static int64_t group_tiles(const ConvPlan *p) {
+  int64_t tiles = 0;
+  for (int i = 0; i < p->channels.count; i++) tiles += p->channels.run[i].tiles;
+  return tiles;
+}
+
+static void over_units(Site *s, LLVMValueRef begin, LLVMValueRef end, void body(Site *)) {
   Cg *cg = s->cg;
-  CgLoop l = cg_loop(cg, s->begin, s->end, 1);
+  CgLoop l = cg_loop(cg, begin, end, 1);
   s->unit = s->sample = l.index;
   s->block = conv_split(cg, &s->sample, s->blocks);
   if (s->plan->side) s->sample = cg_mul(cg, s->sample, cg_int(cg, s->plan->side));
@@ -273,30 +281,45 @@ static void over_units(Site *s, void body(Site *)) {
 static void over_channels(Site *s, void body(Site *)) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
-  int64_t height = p->packed ? p->spec->kh * p->spec->kw * depth(p) : 1;
+  int64_t height = p->packed ? p->spec->kh * p->spec->kw * depth(p) : 1, tiles = 0;
   CgLoop groups = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->groups), 1);
   s->group = groups.index;
   LLVMValueRef first = cg_mul(cg, s->group, cg_int(cg, p->ck));
+  LLVMValueRef number = cg_mul(cg, s->group, cg_int(cg, group_tiles(p)));
   for (int i = 0; i < p->channels.count; i++) {
     s->columns = &p->channels.run[i];
-    LLVMValueRef begin = cg_add(cg, first, cg_int(cg, s->columns->at));
-    LLVMValueRef end = cg_add(cg, begin, cg_int(cg, s->columns->tiles * s->columns->width));
-    CgLoop l = cg_loop(cg, begin, end, s->columns->width);
-    s->channel = l.index;
+    CgLoop l = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->columns->tiles), 1);
+    s->tile = cg_add(cg, cg_add(cg, number, l.index), cg_int(cg, tiles));
+    s->channel = cg_add(cg, first, conv_linear(cg, l.index, s->columns->width, s->columns->at));
     s->b_tile = conv_move(cg, s->b, s->channel, height);
     body(s);
     cg_loop_end(cg, &l);
+    tiles += s->columns->tiles;
   }
   cg_loop_end(cg, &groups);
 }
 
-static void over_units_inside(Site *s) { over_units(s, emit_unit); }
+/* Those of [begin, end) that are of this tile of channels. */
+static void over_units_inside(Site *s) {
+  Cg *cg = s->cg;
+  LLVMValueRef first = cg_mul(cg, s->tile, s->tile_units);
+  LLVMValueRef begin = cg_max(cg, conv_sub(cg, s->begin, first), cg_int(cg, 0)),
+               end = cg_min(cg, conv_sub(cg, s->end, first), s->tile_units);
+  over_units(s, begin, end, emit_unit);
+}
 
 static void over_grids(Site *s) {
   for (int i = 0; i < s->plan->ngrids; i++) {
     s->grid = &s->plan->grid[i];
     over_channels(s, s->plan->outside ? over_units_inside : emit_unit);
   }
+}
+
+/* Units of all samples: those of a tile of channels. */
+static LLVMValueRef batch_units(const Site *s) {
+  Cg *cg = s->cg;
+  LLVMValueRef samples = s->plan->side ? conv_ceil(cg, s->n, s->plan->side) : s->n;
+  return cg_mul(cg, samples, cg_int(cg, s->blocks));
 }
 
 int64_t conv_blocks(const ConvPlan *p) {
@@ -334,15 +357,17 @@ Kernel conv_grids(const ConvPlan *plan) {
   s.b = conv_at(cg, cg_buffer(cg, s.buffers, plan->b), plan->b_offset);
   s.c = plan->spec->epilogue ? s.a : conv_at(cg, cg_buffer(cg, s.buffers, plan->c), plan->c_offset);
   conv_make_shelf(&s);
+  int64_t tiles = plan->outside ? plan->groups * group_tiles(plan) : 1;
   if (plan->outside) {
+    s.tile_units = batch_units(&s);
     over_grids(&s);
   } else {
-    over_units(&s, over_grids);
+    over_units(&s, s.begin, s.end, over_grids);
   }
   LLVMBuildRetVoid(cg->builder);
   return (Kernel){.function = f,
                   .units = {1, 0},
                   .per = plan->side,
-                  .parts = s.blocks,
-                  .work = unit_work(plan)};
+                  .parts = s.blocks * tiles,
+                  .work = unit_work(plan) / (double)tiles};
 }

@@ -18,7 +18,8 @@ typedef struct {
   int64_t blocks; /* units of a sample */
   LLVMValueRef buffers, n, begin, end;
   LLVMValueRef a, b, c;             /* the buffers */
-  LLVMValueRef unit, sample, block; /* the unit, and what it is of the batch */
+  LLVMValueRef unit, sample, block; /* the unit of the batch, and where that is */
+  LLVMValueRef tile, tile_units;    /* number of the tile of channels; units of each */
   LLVMValueRef a_sample, c_sample;
   LLVMValueRef group, channel; /* first channel of the tile in the image written */
   LLVMValueRef row, pixel;     /* of the grid */
@@ -29,8 +30,10 @@ typedef struct {
 
 LLVMValueRef conv_linear(Cg *cg, LLVMValueRef i, int64_t step, int64_t origin);
 
-/* Before the loops: room for results that wait, and sums that start at zero. */
+/* Before the loops: room for results that wait. */
 void conv_make_shelf(Site *s);
+/* The unit's partial sums, if there are any, of this tile of channels. */
+void conv_clear_sums(const Site *s);
 /* The tile's results to where they go, or to the shelf. */
 void conv_store_tile(Site *s, const Micro *m);
 /* The epilogue for the shelf, on which `count` pixels (one pixel of as many samples) lie. */

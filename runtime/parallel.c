@@ -1,18 +1,19 @@
 /* A small thread pool behind dlc_parallel_for.
  *
- * A loop is cut into one share a thread, the same fraction of every loop, and a share into eight
- * pieces. A thread takes the pieces of its own share first, so that it finds in its caches what it
- * wrote in the loops before; then it helps with the other shares, so that a late thread does not
- * hold up the rest. Shares are published by atomic stores of their tickets, pieces taken by
- * compare-and-swap. Workers spin briefly for the next loop, since a network is a run of loops
- * microseconds apart, then sleep. Which thread does which piece is left open: compiled code
- * computes the same bits for any cutting. */
+ * A loop is cut into one share a thread, the same fraction of every loop. A thread takes its own
+ * share first, so that it finds in its caches what it wrote in the loops before; then it helps with
+ * the others, so that a late thread does not hold up the rest. What is taken at once is half of
+ * what is left of a share: large pieces while there is much, small ones for an even end. Shares are
+ * published by atomic stores of their tickets, pieces taken by compare-and-swap. Workers spin
+ * briefly for the next loop, since a network is a run of loops microseconds apart, then sleep.
+ * Which thread does which piece is left open: compiled code computes the same bits for any cutting.
+ */
 #include <signal.h>
 #include <string.h>
 
 #include "runtime/rt.h"
 
-enum { PIECES_PER_SHARE = 8, SPINS = 4000 };
+enum { SMALLEST_PIECE = 64 /* the part of a share */, SPINS = 4000 };
 
 static void pause_cpu(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -20,54 +21,51 @@ static void pause_cpu(void) {
 #endif
 }
 
-static uint32_t tickets_left(uint64_t ticket) { return (uint32_t)ticket; }
+static uint32_t units_left(uint64_t ticket) { return (uint32_t)ticket; }
 
-/* Where part i of `parts` begins in [0, count). */
-static int64_t part_begin(int64_t count, int64_t parts, int64_t i) {
-  int64_t each = count / parts, extra = count % parts;
+/* Where share i begins. */
+static int64_t share_begin(const Pool *p, int64_t count, int i) {
+  int64_t each = count / p->threads, extra = count % p->threads;
   return each * i + (i < extra ? i : extra);
 }
 
-static int64_t share_pieces(int64_t units) {
-  return units < PIECES_PER_SHARE ? units : PIECES_PER_SHARE;
+static int64_t piece_size(int64_t share, int64_t left) {
+  int64_t half = (left + 1) / 2, least = share / SMALLEST_PIECE;
+  return half > least ? half : left < least ? left : least;
 }
 
-static void run_piece(dlc_range body, void *context, int64_t begin, int64_t end, uint32_t left) {
-  int64_t units = end - begin, pieces = share_pieces(units), i = pieces - left;
-  body(context, begin + part_begin(units, pieces, i), begin + part_begin(units, pieces, i + 1));
-}
-
-/* Takes one piece of a share and runs it; 0 when none is left. The fields are read before the swap:
- * when it succeeds, the loop that they belong to had a piece left all the while, so they were not
- * being rewritten. */
-static int take_piece(Pool *p, int share) {
-  _Atomic uint64_t *from = &p->share[share].ticket;
-  uint64_t ticket = atomic_load(from);
-  while (tickets_left(ticket)) {
+/* Takes one piece of share i and runs it; its units, 0 when none are left. The fields are read
+ * before the swap: when it succeeds, the loop that they belong to had a piece left all the while,
+ * so they were not being rewritten. */
+static int64_t take_piece(Pool *p, int i) {
+  uint64_t ticket = atomic_load(&p->share[i].ticket);
+  while (units_left(ticket)) {
     int64_t count = atomic_load_explicit(&p->count, memory_order_relaxed);
     dlc_range body = atomic_load_explicit(&p->body, memory_order_relaxed);
     void *context = atomic_load_explicit(&p->context, memory_order_relaxed);
-    if (!atomic_compare_exchange_weak(from, &ticket, ticket - 1)) continue;
-    run_piece(body, context, part_begin(count, p->threads, share),
-              part_begin(count, p->threads, share + 1), tickets_left(ticket));
-    return 1;
+    int64_t end = share_begin(p, count, i + 1), begin = end - units_left(ticket);
+    int64_t size = piece_size(end - share_begin(p, count, i), end - begin);
+    uint64_t rest = ticket - (uint64_t)size;
+    if (!atomic_compare_exchange_weak(&p->share[i].ticket, &ticket, rest)) continue;
+    body(context, begin, begin + size);
+    return size;
   }
   return 0;
 }
 
-static void pieces_finished(Pool *p, int64_t done) {
+static void units_finished(Pool *p, int64_t done) {
   if (atomic_fetch_sub(&p->remaining, done) != done || !atomic_load(&p->waiting)) return;
   pthread_mutex_lock(&p->lock);
   pthread_cond_broadcast(&p->done);
   pthread_mutex_unlock(&p->lock);
 }
 
-/* Takes all that can be had, the pieces of thread `self` first. */
+/* Takes all that can be had, the share of thread `self` first. */
 static void work(Pool *p, int self) {
-  int64_t done = 0;
+  int64_t done = 0, units;
   for (int i = 0; i < p->threads; i++)
-    while (take_piece(p, (self + i) % p->threads)) done++;
-  if (done) pieces_finished(p, done);
+    while ((units = take_piece(p, (self + i) % p->threads))) done += units;
+  if (done) units_finished(p, done);
 }
 
 static int idle(Pool *p, uint32_t seen) {
@@ -117,30 +115,25 @@ static void wait_until_done(Pool *p) {
   pthread_mutex_unlock(&p->lock);
 }
 
-static int64_t share_tickets(const Pool *p, int64_t count, int share) {
-  return share_pieces(part_begin(count, p->threads, share + 1) -
-                      part_begin(count, p->threads, share));
-}
-
 static void publish(Pool *p, int64_t count, dlc_range body, void *context) {
   atomic_store_explicit(&p->count, count, memory_order_relaxed);
   atomic_store_explicit(&p->body, body, memory_order_relaxed);
   atomic_store_explicit(&p->context, context, memory_order_relaxed);
-  int64_t pieces = 0;
-  for (int i = 0; i < p->threads; i++) pieces += share_tickets(p, count, i);
-  atomic_store(&p->remaining, pieces);
+  atomic_store(&p->remaining, count);
   uint32_t generation = atomic_load(&p->generation) + 1;
-  for (int i = 0; i < p->threads; i++)
-    atomic_store(&p->share[i].ticket,
-                 (uint64_t)generation << 32 | (uint64_t)share_tickets(p, count, i));
+  for (int i = 0; i < p->threads; i++) {
+    int64_t units = share_begin(p, count, i + 1) - share_begin(p, count, i);
+    atomic_store(&p->share[i].ticket, (uint64_t)generation << 32 | (uint64_t)units);
+  }
   atomic_store(&p->generation, generation);
 }
 
 void pool_for(void *pool, int64_t count, dlc_range body, void *context) {
   Pool *p = pool;
   if (count <= 0) return;
-  /* A loop inside a loop, or one from a second thread, runs where it is. */
-  if (p->threads == 1 || count == 1 || atomic_flag_test_and_set(&p->busy)) {
+  /* A loop inside a loop, or one from a second thread, runs where it is; so does one that no ticket
+   * can hold. */
+  if (p->threads == 1 || count == 1 || count > UINT32_MAX || atomic_flag_test_and_set(&p->busy)) {
     body(context, 0, count);
     return;
   }

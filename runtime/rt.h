@@ -16,7 +16,7 @@ enum { RT_ALIGN = 64, RT_MAX_THREADS = 256, RT_ERROR_BYTES = 320 };
 struct Pool;
 /* A thread's part of the loop in progress, on a cache line of its own. */
 typedef struct {
-  /* generation << 32 | pieces not yet taken: a piece is taken by compare-and-swap, so a worker that
+  /* generation << 32 | units not yet taken: a piece is taken by compare-and-swap, so a worker that
    * is late for one loop can never take a piece of the next under the wrong numbers. */
   _Alignas(64) _Atomic uint64_t ticket;
   struct Pool *pool;
