@@ -7,11 +7,19 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/vec.h"
 #include "codegen/object.h"
+
+/* Of functions alike only one stays as it was emitted; the others' names stand for it. */
+typedef struct {
+  LLVMValueRef function;
+  const char *name;
+} Symbol;
 
 struct Harness {
   LLVMOrcLLJITRef jit;
   Cg *cg;
+  VEC(Symbol) symbols;
 };
 
 typedef void KernelFunction(void **buffers, int64_t n, int64_t begin, int64_t end);
@@ -44,16 +52,21 @@ void harness_cg_free(Cg *cg) {
 }
 
 /* Internal functions have no symbol that a JIT could look up. */
-static void export_functions(LLVMModuleRef m) {
-  for (LLVMValueRef f = LLVMGetFirstFunction(m); f; f = LLVMGetNextFunction(f))
-    if (LLVMGetLinkage(f) == LLVMInternalLinkage) LLVMSetLinkage(f, LLVMExternalLinkage);
+static void export_functions(Harness *h) {
+  LLVMValueRef f = LLVMGetFirstFunction(h->cg->module);
+  for (size_t length; f; f = LLVMGetNextFunction(f)) {
+    if (LLVMGetLinkage(f) != LLVMInternalLinkage) continue;
+    LLVMSetLinkage(f, LLVMExternalLinkage);
+    const char *name = arena_strdup(h->cg->arena, LLVMGetValueName2(f, &length));
+    vec_push(h->cg->arena, &h->symbols, ((Symbol){f, name}));
+  }
 }
 
 Harness *harness_new(Cg *cg) {
   const char *why = NULL;
   Harness *h = ARENA_NEW(cg->arena, Harness);
   h->cg = cg;
-  export_functions(cg->module);
+  export_functions(h);
   const char *dump = getenv("HARNESS_DUMP"); /* a path: the code as text, for reading */
   if (!object_optimise(cg, &why)) die("optimise", why);
   if (dump) object_emit(cg, OBJECT_LLVM, arena_printf(cg->arena, "%s.ll", dump), &why);
@@ -74,10 +87,12 @@ Harness *harness_new(Cg *cg) {
 void harness_free(Harness *h) { check(LLVMOrcDisposeLLJIT(h->jit), "free"); }
 
 void *harness_address(Harness *h, LLVMValueRef function) {
-  size_t length;
-  const char *name = LLVMGetValueName2(function, &length);
   LLVMOrcExecutorAddress at = 0;
-  check(LLVMOrcLLJITLookup(h->jit, &at, name), name);
+  for (int i = 0; i < h->symbols.count; i++) {
+    const Symbol *s = &h->symbols.at[i];
+    if (s->function == function) check(LLVMOrcLLJITLookup(h->jit, &at, s->name), s->name);
+  }
+  if (!at) die("address", "no such function");
   return (void *)(uintptr_t)at;
 }
 
