@@ -46,8 +46,9 @@ const Tensor *interp_value(const Interp *p, const Node *n);
 enum { ROUNDING_ROOM = 16 };
 
 /* Of a run: the same graph and leaves, run again `runs` times with every value rounded to `bits`
- * bits (24: f32, also in range), up or down by chance. That is done when it is first asked for, in
- * the memory of one more interpreter. */
+ * bits (24: f32, also in range), up or down by chance, and in every other run moved by up to
+ * ROUNDING_ROOM units. That is done when it is first asked for, in the memory of one more
+ * interpreter. */
 typedef struct {
   const Interp *exact;
   Arena *arena;
@@ -56,7 +57,8 @@ typedef struct {
 } Rounding;
 
 /* By element of a result's node: infinite where only one of a value and its exact one was finite;
- * else the farthest that an element of the node came from its exact value, NaN from NaN being 0. */
+ * else the farthest that an element of the node came from its exact value, NaN from NaN being 0;
+ * of a run with room, the part 1 / ROUNDING_ROOM of it. */
 const double *rounding_spread(Rounding *r, const Node *n);
 
 #endif

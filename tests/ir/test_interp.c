@@ -218,12 +218,36 @@ static void rounding_is_measured_by_element(void **state) {
   assert_true(z[0] > 0 && z[0] < 1e-6 && z[1] == z[0] && z[2] == z[0] && isinf(z[3]));
 }
 
+/* 0.7 x - 0.7 x + 2^-22 is 4 units of rounding above 0: no rounding turns its sign, but 16 times as
+ * much does. 2 y is as far off, however it is measured, as rounding y makes it. */
+static void rounding_reaches_over_steps(void **state) {
+  Arena *a = *state;
+  Graph *g = parse(a,
+                   "graph t { %0 = input {name=\"x\", shape=[64], elem=\"f32\"}"
+                   " %1 = constant {value=0.7} %2 = mul(%0, %1) %3 = constant {value=-0.6999998}"
+                   " %4 = mul(%0, %3) %5 = add(%2, %4) %6 = sign(%5)"
+                   " output y = %6 output z = %2 }");
+  Interp *p = interpret(a, g, 1);
+  int64_t count;
+  double *x = interp_leaf_named(p, "x", &count);
+  for (int64_t i = 0; i < count; i++) x[i] = 1;
+  run(p, a);
+  Rounding r = {.exact = p, .arena = a, .bits = 24, .runs = 8};
+  assert_true(interp_value(p, g->results.at[0].node)->data[0] == 1);
+  assert_true(rounding_spread(&r, g->results.at[0].node)[0] * ROUNDING_ROOM >= 1);
+  double z = rounding_spread(&r, g->results.at[1].node)[0];
+  assert_true(z > 0x1p-26 && z <= 0x1p-24);
+  Rounding near = {.exact = p, .arena = a, .bits = 24, .runs = 1};
+  assert_true(rounding_spread(&near, g->results.at[0].node)[0] == 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(elementwise_broadcasts), TEST(expansions_are_evaluated),
-      TEST(training_is_asked_for),  TEST(values_follow_the_leaves),
-      TEST(what_is_wrong_is_said),  TEST(random_data_suits_the_leaves),
-      TEST(every_op_is_evaluated),  TEST(rounding_is_measured_by_element),
+      TEST(elementwise_broadcasts),      TEST(expansions_are_evaluated),
+      TEST(training_is_asked_for),       TEST(values_follow_the_leaves),
+      TEST(what_is_wrong_is_said),       TEST(random_data_suits_the_leaves),
+      TEST(every_op_is_evaluated),       TEST(rounding_is_measured_by_element),
+      TEST(rounding_reaches_over_steps),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
