@@ -1,5 +1,6 @@
-/* Optimizer steps on given batches, for steps.py: steps WEIGHTS BATCHES COUNT N OUT. BATCHES holds,
- * step by step, N samples of the input and N of the target as the network takes them. */
+/* Optimizer steps on given batches, for steps.py: steps WEIGHTS BATCHES OUT. BATCHES holds, step by
+ * step, the learning rate, the count of samples, and so many of the input and of the target as the
+ * network takes them. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,15 +23,27 @@ static int step(const dlc_model *m, dlc_session *s, FILE *f, long n) {
   return status;
 }
 
+static int all_steps(const dlc_model *m, dlc_session *s, FILE *f) {
+  struct {
+    double rate;
+    int64_t n;
+  } head;
+  int status = DLC_OK;
+  while (status == DLC_OK && fread(&head, sizeof head, 1, f) == 1) {
+    status = m->api->set_learning_rate(s, head.rate);
+    if (status == DLC_OK) status = step(m, s, f, (long)head.n);
+  }
+  return status;
+}
+
 int main(int argc, char **argv) {
   const dlc_model *m = &MODEL;
   dlc_session *s = NULL;
-  FILE *f = argc == 6 ? fopen(argv[2], "rb") : NULL;
+  FILE *f = argc == 4 ? fopen(argv[2], "rb") : NULL;
   int status = f ? m->api->create(m, DLC_TRAINING, &s) : DLC_EIO;
   if (status == DLC_OK) status = m->api->load(s, argv[1]);
-  for (long i = 0; status == DLC_OK && i < atol(argv[3]); i++)
-    status = step(m, s, f, atol(argv[4]));
-  if (status == DLC_OK) status = m->api->save(s, argv[5]);
+  if (status == DLC_OK) status = all_steps(m, s, f);
+  if (status == DLC_OK) status = m->api->save(s, argv[3]);
   if (status != DLC_OK) fprintf(stderr, "steps: %s\n", m->api->error_text(s, status));
   m->api->destroy(s);
   if (f) fclose(f);
