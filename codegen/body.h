@@ -60,6 +60,14 @@ LLVMValueRef view_gather(Cg *cg, MemElem elem, LLVMValueRef pointers, int lanes,
  * widened to `lanes`. */
 void view_store(Cg *cg, MemElem elem, LLVMValueRef value, LLVMValueRef address, int64_t stride,
                 int lanes, LLVMValueRef mask);
+/* As many lines as a group, reals next to each other in memory from `address` on; their elements
+ * are `stride` apart. Line i is put into line[i]. */
+int view_group(const Cg *cg); /* reals of a 128-bit register */
+void view_load_lines(Cg *cg, LLVMValueRef address, int64_t stride, int lanes, LLVMValueRef *line);
+/* A group of vectors: squares of group x group lanes next to each other, each transposed. */
+void view_turn(Cg *cg, LLVMValueRef *v, int lanes);
+/* Lane i of the result is lane pick[i] of (x, y). */
+LLVMValueRef view_pick(Cg *cg, LLVMValueRef x, LLVMValueRef y, const int *pick, int lanes);
 /* A scalar as a vector; a vector as it is. */
 LLVMValueRef body_widen(Cg *cg, LLVMValueRef v, int lanes);
 /* The same as reals: where an integer turns into one. */

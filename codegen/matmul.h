@@ -93,9 +93,8 @@ MatmulHelper matmul_helper(Cg *cg, const char *name, int count, LLVMTypeRef *typ
 void matmul_helper_end(Cg *cg, const MatmulHelper *h);
 void matmul_helper_call(Cg *cg, LLVMValueRef function, int count, LLVMValueRef *args);
 
-/* Transposes matmul_group(cg) lines of one vector each, a 128-bit register's worth: element j of
+/* Transposes view_group(cg) lines of one vector each, a 128-bit register's worth: element j of
  * line i goes to at + j * between + i. v is used up. */
-int matmul_group(const Cg *cg);
 void matmul_turn(Cg *cg, LLVMValueRef *v, LLVMValueRef at, int64_t between);
 
 /* One result vector at (row, column..column + lanes) of C. */

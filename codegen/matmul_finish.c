@@ -3,6 +3,8 @@
  * of tile. */
 #include "codegen/matmul.h"
 
+#include "codegen/body.h"
+
 enum { BUFFERS, SHELF, STRIDE, ROW, COLUMN, HEIGHT, WIDTH, BATCH, ARGS = BATCH + 3 };
 
 typedef struct {
@@ -43,7 +45,7 @@ static void finish_rows(Finish *f) {
  * that is used. */
 static void turn_square(Finish *f, LLVMValueRef c, LLVMValueRef square) {
   Cg *cg = f->cg;
-  int group = matmul_group(cg);
+  int group = view_group(cg);
   CgLoop rows = cg_loop(cg, cg_int(cg, 0), f->arg[HEIGHT], group);
   LLVMValueRef v[4];
   for (int r = 0; r < group; r++) {

@@ -3,6 +3,8 @@
  * element. */
 #include "codegen/matmul.h"
 
+#include "codegen/body.h"
+
 typedef struct {
   Cg *cg;
   const Matmul *mm;
@@ -49,7 +51,7 @@ static void load_group(Pack *p, LLVMValueRef first, LLVMValueRef count, int64_t 
                        LLVMValueRef at, LLVMValueRef mask, LLVMValueRef *v) {
   Cg *cg = p->cg;
   LLVMValueRef last = LLVMBuildSub(cg->builder, count, cg_int(cg, 1), "");
-  for (int i = 0; i < matmul_group(cg); i++) {
+  for (int i = 0; i < view_group(cg); i++) {
     LLVMValueRef line = cg_min(cg, cg_add(cg, first, cg_int(cg, i)), last);
     LLVMValueRef base = cg_at(cg, cg->real, p->from, cg_mul(cg, line, cg_int(cg, stride)));
     v[i] = cg_load(cg, cg->real, cg_at(cg, cg->real, base, at), cg->lanes, mask);
@@ -63,7 +65,7 @@ static void pack_columns(Pack *p) {
   LLVMValueRef v[4], zero = cg_int(cg, 0);
   CgLoop k = cg_loop(cg, zero, p->steps, cg->lanes);
   LLVMValueRef mask = cg_mask(cg, LLVMBuildSub(cg->builder, p->steps, k.index, ""), cg->lanes);
-  CgLoop n = cg_loop(cg, zero, cg_min(cg, p->columns, cg_int(cg, p->mm->panel)), matmul_group(cg));
+  CgLoop n = cg_loop(cg, zero, cg_min(cg, p->columns, cg_int(cg, p->mm->panel)), view_group(cg));
   load_group(p, n.index, p->columns, p->bn, k.index, mask, v);
   LLVMValueRef at = cg_add(cg, cg_mul(cg, k.index, cg_int(cg, p->mm->panel)), n.index);
   matmul_turn(cg, v, cg_at(cg, cg->real, p->to, at), p->mm->panel);
@@ -90,7 +92,7 @@ static void pack_elements(Pack *p) {
 static void pack_dot(Pack *p) {
   Cg *cg = p->cg;
   LLVMValueRef v[4], zero = cg_int(cg, 0), mask = cg_mask(cg, p->columns, cg->lanes);
-  CgLoop k = cg_loop(cg, zero, p->steps, matmul_group(cg));
+  CgLoop k = cg_loop(cg, zero, p->steps, view_group(cg));
   load_group(p, k.index, p->steps, p->bk, zero, mask, v);
   matmul_turn(cg, v, cg_at(cg, cg->real, p->to, k.index), p->mm->kpad);
   cg_loop_end(cg, &k);

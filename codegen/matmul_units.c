@@ -1,6 +1,8 @@
 /* Units of a product, and what its emitters share. */
 #include "codegen/matmul.h"
 
+#include "codegen/body.h"
+
 int64_t matmul_most(const Cg *cg, Extent e) { return e.each * cg->max_batch + e.fixed; }
 
 LLVMValueRef matmul_extent(Cg *cg, Extent e, LLVMValueRef n) {
@@ -116,53 +118,14 @@ void matmul_helper_call(Cg *cg, LLVMValueRef function, int count, LLVMValueRef *
                  "");
 }
 
-/* out[j] = lane pick[j] of (x, y). */
-static LLVMValueRef pick_lanes(Cg *cg, LLVMValueRef x, LLVMValueRef y, const int *pick, int lanes) {
-  LLVMValueRef each[64];
-  for (int j = 0; j < lanes; j++)
-    each[j] = LLVMConstInt(cg->i32, (unsigned long long)pick[j], false);
-  return LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(each, (unsigned)lanes), "");
-}
-
-/* Squares of two lanes in x and y: the first and the second lane of each pair. */
-static void transpose_pairs(Cg *cg, LLVMValueRef *v, int lanes) {
-  int pick[2][64];
-  for (int j = 0; j < lanes; j++)
-    for (int s = 0; s < 2; s++) pick[s][j] = j / 2 * 2 + s + j % 2 * lanes;
-  LLVMValueRef first = pick_lanes(cg, v[0], v[1], pick[0], lanes);
-  v[1] = pick_lanes(cg, v[0], v[1], pick[1], lanes);
-  v[0] = first;
-}
-
-/* Squares of four lanes in four vectors: singles of neighbours, then pairs; both are unpacking
- * instructions. */
-static void transpose_fours(Cg *cg, LLVMValueRef *v, int lanes) {
-  int single[2][64], pair[2][64];
-  LLVMValueRef half[4];
-  for (int j = 0; j < lanes; j++)
-    for (int s = 0; s < 2; s++) {
-      single[s][j] = j / 4 * 4 + 2 * s + j % 4 / 2 + j % 2 * lanes;
-      pair[s][j] = j / 4 * 4 + 2 * s + j % 2 + j % 4 / 2 * lanes;
-    }
-  for (int s = 0; s < 4; s++)
-    half[s] = pick_lanes(cg, v[s / 2 * 2], v[s / 2 * 2 + 1], single[s % 2], lanes);
-  for (int s = 0; s < 4; s++)
-    v[s] = pick_lanes(cg, half[s / 2], half[s / 2 + 2], pair[s % 2], lanes);
-}
-
-int matmul_group(const Cg *cg) { return 16 / cg->real_bytes; }
-
 void matmul_turn(Cg *cg, LLVMValueRef *v, LLVMValueRef at, int64_t between) {
-  int group = matmul_group(cg), lanes = cg->lanes;
-  if (group == 4)
-    transpose_fours(cg, v, lanes);
-  else
-    transpose_pairs(cg, v, lanes);
+  int group = view_group(cg), lanes = cg->lanes;
+  view_turn(cg, v, lanes);
   for (int j = 0; j < lanes; j++) {
     int pick[4];
     for (int i = 0; i < group; i++) pick[i] = j / group * group + i;
     LLVMValueRef part =
-        lanes == group ? v[j % group] : pick_lanes(cg, v[j % group], v[j % group], pick, group);
+        lanes == group ? v[j % group] : view_pick(cg, v[j % group], v[j % group], pick, group);
     cg_store(cg, part, cg_at(cg, cg->real, at, cg_int(cg, j * between)), NULL);
   }
 }

@@ -11,23 +11,42 @@ static int level_of(const NestPlan *p, uint32_t depends) {
 }
 
 LLVMValueRef nest_mask(const Nest *n, int vector) {
-  return vector == n->vectors - 1 ? n->mask : NULL;
+  return n->rows || vector == n->vectors - 1 ? n->mask : NULL;
+}
+
+/* Whether a value differs from vector to vector of a step. */
+static bool varies(const Nest *n, int value) {
+  return n->body.depends[value] >> (n->rows ? n->across : n->plan.vdim) & 1;
 }
 
 LLVMValueRef nest_get(Nest *n, int value, int vector) {
-  return n->value[value][body_along(&n->body, value) ? vector : 0];
+  return n->value[value][varies(n, value) ? vector : 0];
 }
 
 /* ---- values ---- */
+
+/* How far vector number `vector` of a step is from the first, and along what. */
+static LLVMValueRef step_to(const Nest *n, int vector, int *dim) {
+  *dim = n->rows ? n->across : n->plan.vdim;
+  return cg_int(n->cg, n->rows ? vector : (int64_t)vector * n->lanes);
+}
 
 static void compute(Nest *n, int i, int vector, LLVMValueRef *earlier) {
   bool along = body_along(&n->body, i);
   for (int k = 0; k < i; k++) earlier[k] = nest_get(n, k, vector);
   LLVMValueRef place = n->place[i];
-  if (place && vector)
-    place = body_move(&n->body, i, place, n->plan.vdim, cg_int(n->cg, (int64_t)vector * n->lanes));
+  int dim;
+  LLVMValueRef skip = step_to(n, vector, &dim);
+  if (place && vector) place = body_move(&n->body, i, place, dim, skip);
   BodyPoint at = {place, along ? nest_mask(n, vector) : NULL, NULL, earlier, along ? n->lanes : 1};
   n->value[i][vector] = body_value(&n->body, i, &at);
+}
+
+static bool lies_across(const Nest *n, int i, int dim) {
+  const BodyValue *v = &n->spec->value[i];
+  int64_t stride = v->view.stride[n->plan.vdim];
+  return v->kind == BODY_LOAD && v->view.elem == MEM_REAL && stride != 0 && stride != 1 &&
+         v->view.stride[dim] == 1;
 }
 
 /* All values that become known at a loop. */
@@ -35,7 +54,12 @@ static void compute_level(Nest *n, int pos) {
   LLVMValueRef *earlier = ARENA_ARRAY(n->cg->arena, LLVMValueRef, n->spec->nvalues + 1);
   for (int i = 0; i < n->spec->nvalues; i++) {
     if (n->level[i] != pos) continue;
-    int vectors = body_along(&n->body, i) ? n->vectors : 1;
+    if (n->rows && !n->mask && n->lanes == n->cg->lanes && lies_across(n, i, n->across)) {
+      view_load_lines(n->cg, n->place[i], n->spec->value[i].view.stride[n->plan.vdim], n->lanes,
+                      n->value[i]);
+      continue;
+    }
+    int vectors = varies(n, i) ? n->vectors : 1;
     for (int j = 0; j < vectors; j++) compute(n, i, j, earlier);
   }
 }
@@ -70,10 +94,35 @@ static void visit(Nest *n, int pos, LLVMValueRef index) {
 
 /* ---- loops ---- */
 
+/* lo plus as much of hi - lo as is a multiple of the power of two `step`. */
+static LLVMValueRef whole_steps(Cg *cg, LLVMValueRef lo, LLVMValueRef hi, int64_t step) {
+  LLVMValueRef total = LLVMBuildSub(cg->builder, hi, lo, "");
+  return LLVMBuildAdd(cg->builder, lo, LLVMBuildAnd(cg->builder, total, cg_int(cg, -step), ""), "");
+}
+
+/* Groups of rows, then those that are left one by one. */
+static void rows_loop(Nest *n, int pos, LLVMValueRef lo, LLVMValueRef hi) {
+  int group = view_group(n->cg);
+  LLVMValueRef end = whole_steps(n->cg, lo, hi, group);
+  for (int rest = 0; rest < 2; rest++) {
+    if ((rest ? end : lo) == (rest ? hi : end)) continue; /* constants are unique */
+    CgLoop l = cg_loop(n->cg, rest ? end : lo, rest ? hi : end, rest ? 1 : group);
+    n->rows = !rest;
+    n->vectors = rest ? 1 : group;
+    visit(n, pos, l.index);
+    cg_loop_end(n->cg, &l);
+  }
+  n->rows = false;
+}
+
 static void plain_loop(Nest *n, int pos) {
   int d = n->plan.order[pos];
   if (n->single[d]) {
     visit(n, pos, n->lo[d]);
+    return;
+  }
+  if (d == n->across) {
+    rows_loop(n, pos, n->lo[d], n->hi[d]);
     return;
   }
   NestCarry c;
@@ -84,10 +133,12 @@ static void plain_loop(Nest *n, int pos) {
   cg_loop_end(n->cg, &l);
 }
 
+static int unroll_of(const Nest *n) { return n->rows ? 1 : n->plan.unroll; }
+
 static void vectors_at(Nest *n, int pos, int lanes, int vectors, LLVMValueRef mask,
                        LLVMValueRef index) {
   n->lanes = lanes;
-  n->vectors = vectors;
+  if (!n->rows) n->vectors = vectors;
   n->mask = mask;
   visit(n, pos, index);
 }
@@ -119,23 +170,16 @@ static void constant_rest(Nest *n, int pos, int64_t lo, int64_t rest) {
 
 static void constant_vectors(Nest *n, int pos, int64_t lo, int64_t hi) {
   Cg *cg = n->cg;
-  int64_t step = (int64_t)cg->lanes * n->plan.unroll, steps = (hi - lo) / step,
-          at = lo + steps * step;
-  if (steps == 1) vectors_at(n, pos, cg->lanes, n->plan.unroll, NULL, cg_int(cg, lo));
-  if (steps > 1)
-    vector_steps(n, pos, cg_int(cg, lo), cg_int(cg, at), cg->lanes, n->plan.unroll, false);
+  int unroll = unroll_of(n);
+  int64_t step = (int64_t)cg->lanes * unroll, steps = (hi - lo) / step, at = lo + steps * step;
+  if (steps == 1) vectors_at(n, pos, cg->lanes, unroll, NULL, cg_int(cg, lo));
+  if (steps > 1) vector_steps(n, pos, cg_int(cg, lo), cg_int(cg, at), cg->lanes, unroll, false);
   if (at < hi) constant_rest(n, pos, at, hi - at);
-}
-
-/* lo plus as much of hi - lo as is a multiple of the power of two `step`. */
-static LLVMValueRef whole_steps(Cg *cg, LLVMValueRef lo, LLVMValueRef hi, int64_t step) {
-  LLVMValueRef total = LLVMBuildSub(cg->builder, hi, lo, "");
-  return LLVMBuildAdd(cg->builder, lo, LLVMBuildAnd(cg->builder, total, cg_int(cg, -step), ""), "");
 }
 
 static void run_time_vectors(Nest *n, int pos, LLVMValueRef lo, LLVMValueRef hi) {
   Cg *cg = n->cg;
-  int lanes = cg->lanes, unroll = n->plan.unroll;
+  int lanes = cg->lanes, unroll = unroll_of(n);
   LLVMValueRef main_end = whole_steps(cg, lo, hi, (int64_t)lanes * unroll);
   LLVMValueRef vector_end = whole_steps(cg, lo, hi, lanes);
   vector_steps(n, pos, lo, main_end, lanes, unroll, false);
@@ -159,8 +203,9 @@ static void leaf(Nest *n) {
   for (int s = 0; s < n->spec->nstores; s++) {
     const BodyStore *store = &n->spec->store[s];
     for (int j = 0; j < n->vectors; j++) {
-      LLVMValueRef skip = cg_int(n->cg, (int64_t)j * n->lanes);
-      LLVMValueRef at = view_move(n->cg, &store->view, n->address[s], n->plan.vdim, skip);
+      int dim;
+      LLVMValueRef skip = step_to(n, j, &dim);
+      LLVMValueRef at = view_move(n->cg, &store->view, n->address[s], dim, skip);
       LLVMValueRef v = nest_get(n, store->value, j);
       view_store(n->cg, store->view.elem, v, at, store->view.stride[n->plan.vdim], n->lanes,
                  nest_mask(n, j));
@@ -183,11 +228,22 @@ void nest_run(Nest *n, int pos) {
     plain_loop(n, pos);
 }
 
+/* The loop around the vectors' own, if some load lies along it. */
+static int dim_across(const Nest *n) {
+  const NestPlan *p = &n->plan;
+  if (n->spec->nreduces || p->count < 2 || p->order[p->count - 1] != p->vdim) return -1;
+  int dim = p->order[p->count - 2];
+  for (int i = 0; i < n->spec->nvalues; i++)
+    if (lies_across(n, i, dim)) return dim;
+  return -1;
+}
+
 Nest *nest_new(Cg *cg, const PointwiseSpec *spec, const NestPlan *plan, LLVMValueRef buffers) {
   Arena *a = cg->arena;
   Nest *n = ARENA_NEW(a, Nest);
   *n = (Nest){.cg = cg, .spec = spec, .plan = *plan, .buffers = buffers, .lanes = 1, .vectors = 1};
   n->body = body_new(cg, spec, buffers, plan->vdim);
+  n->across = dim_across(n);
   n->level = ARENA_ARRAY(a, int, spec->nvalues + 1);
   n->place = ARENA_ARRAY(a, LLVMValueRef, spec->nvalues + 1);
   n->address = ARENA_ARRAY(a, LLVMValueRef, spec->nstores + 1);

@@ -5,6 +5,9 @@
  * not change inside is not computed again there. With reductions the reduced loops come last; the
  * accumulators are registers carried through them.
  *
+ * A load whose elements are next to each other across the vectors, as in a transpose, takes a few
+ * rows at a time: squares that are turned in registers. The vectors of a step are then rows.
+ *
  * Sums of f32 are taken in two levels: at most about 256 terms a lane in f32 (loops from `split`
  * on, or `block` steps of that loop), whose results are added up in f64. */
 #ifndef DLC_CODEGEN_NEST_H
@@ -41,6 +44,8 @@ typedef struct {
   LLVMValueRef (*value)[NEST_VECTORS];
   LLVMValueRef index[VIEW_RANK];
   int lanes, vectors;
+  int across;        /* the dimension along which loads that are strided along vdim lie, or -1 */
+  bool rows;         /* the vectors of a step are rows next to each other along `across` */
   LLVMValueRef mask; /* of the last vector; NULL: all lanes */
   bool open, narrow; /* inside the reduced loops; in the f32 level */
   int naccs;

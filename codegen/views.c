@@ -98,6 +98,73 @@ LLVMValueRef view_load(Cg *cg, MemElem elem, LLVMValueRef address, int64_t strid
   return from_memory(cg, elem, load_strided(cg, type, address, stride, lanes, mask), lanes);
 }
 
+/* ---- lines that lie across ---- */
+
+LLVMValueRef view_pick(Cg *cg, LLVMValueRef x, LLVMValueRef y, const int *pick, int lanes) {
+  LLVMValueRef each[64];
+  for (int j = 0; j < lanes; j++)
+    each[j] = LLVMConstInt(cg->i32, (unsigned long long)pick[j], false);
+  return LLVMBuildShuffleVector(cg->builder, x, y, LLVMConstVector(each, (unsigned)lanes), "");
+}
+
+/* Squares of two lanes in x and y: the first and the second lane of each pair. */
+static void transpose_pairs(Cg *cg, LLVMValueRef *v, int lanes) {
+  int pick[2][64];
+  for (int j = 0; j < lanes; j++)
+    for (int s = 0; s < 2; s++) pick[s][j] = j / 2 * 2 + s + j % 2 * lanes;
+  LLVMValueRef first = view_pick(cg, v[0], v[1], pick[0], lanes);
+  v[1] = view_pick(cg, v[0], v[1], pick[1], lanes);
+  v[0] = first;
+}
+
+/* Squares of four lanes in four vectors: singles of neighbours, then pairs; both are unpacking
+ * instructions. */
+static void transpose_fours(Cg *cg, LLVMValueRef *v, int lanes) {
+  int single[2][64], pair[2][64];
+  LLVMValueRef half[4];
+  for (int j = 0; j < lanes; j++)
+    for (int s = 0; s < 2; s++) {
+      single[s][j] = j / 4 * 4 + 2 * s + j % 4 / 2 + j % 2 * lanes;
+      pair[s][j] = j / 4 * 4 + 2 * s + j % 2 + j % 4 / 2 * lanes;
+    }
+  for (int s = 0; s < 4; s++)
+    half[s] = view_pick(cg, v[s / 2 * 2], v[s / 2 * 2 + 1], single[s % 2], lanes);
+  for (int s = 0; s < 4; s++)
+    v[s] = view_pick(cg, half[s / 2], half[s / 2 + 2], pair[s % 2], lanes);
+}
+
+int view_group(const Cg *cg) { return 16 / cg->real_bytes; }
+
+void view_turn(Cg *cg, LLVMValueRef *v, int lanes) {
+  (view_group(cg) == 4 ? transpose_fours : transpose_pairs)(cg, v, lanes);
+}
+
+static LLVMValueRef joined(Cg *cg, LLVMValueRef x, LLVMValueRef y, int lanes) {
+  int pick[64];
+  for (int i = 0; i < lanes; i++) pick[i] = i;
+  return view_pick(cg, x, y, pick, lanes);
+}
+
+/* Vector c holds elements c, c + group, ... of all lines, each element's lines next to each other;
+ * turned, line c. */
+void view_load_lines(Cg *cg, LLVMValueRef address, int64_t stride, int lanes, LLVMValueRef *line) {
+  int group = view_group(cg);
+  for (int c = 0; c < group; c++) {
+    LLVMValueRef part[64];
+    for (int i = 0; i < lanes / group; i++) {
+      LLVMValueRef at = cg_at(cg, cg->real, address, cg_int(cg, (i * group + c) * stride));
+      part[i] = cg_load(cg, cg->real, at, group, NULL);
+    }
+    for (int size = group; size < lanes; size *= 2)
+      for (int i = 0; i < lanes / size; i += 2)
+        part[i / 2] = joined(cg, part[i], part[i + 1], 2 * size);
+    line[c] = part[0];
+  }
+  view_turn(cg, line, lanes);
+}
+
+/* ---- stores ---- */
+
 static LLVMValueRef to_memory(Cg *cg, MemElem elem, LLVMValueRef v, int lanes) {
   LLVMTypeRef type = view_type(cg, elem);
   if (elem == MEM_U8) return LLVMBuildTrunc(cg->builder, v, cg_vector(cg, type, lanes), "");

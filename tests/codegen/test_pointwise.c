@@ -193,6 +193,32 @@ static void test_transpose(void **state) {
   }
 }
 
+/* Loads that lie across the vectors, with what varies along rows or columns only; numbers of rows
+ * and columns that no group or vector divides. */
+static void test_lines_across(void **state) {
+  (void)state;
+  Node add = node_of(OP_add), mul = node_of(OP_mul);
+  for (int64_t rows = 3; rows <= 9; rows += 2) {
+    for (int64_t c = 5; c <= 37; c += 16) {
+      BodyValue v[] = {LOAD(0, rows * c, 1, rows),
+                       LOAD(1, 0, 1, 0),
+                       LOAD(3, 0, 0, 1),
+                       {.kind = BODY_COORD, .dim = 1},
+                       OP2(mul, 1, 3),
+                       OP2(add, 0, 2),
+                       OP2(add, 4, 5),
+                       LOAD(1, rows * c, 1, rows),
+                       OP2(mul, 6, 7)};
+      BodyStore st[] = {{8, {.slot = 2, .stride = {rows * c, c, 1}}},
+                        {6, {.slot = 0, .stride = {rows * c, 1, rows}}}};
+      PointwiseSpec s = SPEC(.rank = 3, .extent = {{1, 0}, {0, rows}, {0, c}});
+      check(&s, (size_t)(rows * c) * MAX_BATCH, 0);
+      st[1] = st[0]; /* the vectors' dimension is now that of the stores */
+      check(&s, (size_t)(rows * c) * MAX_BATCH, 0);
+    }
+  }
+}
+
 /* Backwards, and every second element. */
 static void test_strides(void **state) {
   (void)state;
@@ -328,12 +354,19 @@ static void test_levels(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_flat),           cmocka_unit_test(test_in_place),
-      cmocka_unit_test(test_channels),       cmocka_unit_test(test_transpose),
-      cmocka_unit_test(test_strides),        cmocka_unit_test(test_gather),
-      cmocka_unit_test(test_integers),       cmocka_unit_test(test_uniform_and_coordinates),
-      cmocka_unit_test(test_transcendental), cmocka_unit_test(test_units),
-      cmocka_unit_test(test_deep_units),     cmocka_unit_test(test_levels),
+      cmocka_unit_test(test_flat),
+      cmocka_unit_test(test_in_place),
+      cmocka_unit_test(test_channels),
+      cmocka_unit_test(test_transpose),
+      cmocka_unit_test(test_lines_across),
+      cmocka_unit_test(test_strides),
+      cmocka_unit_test(test_gather),
+      cmocka_unit_test(test_integers),
+      cmocka_unit_test(test_uniform_and_coordinates),
+      cmocka_unit_test(test_transcendental),
+      cmocka_unit_test(test_units),
+      cmocka_unit_test(test_deep_units),
+      cmocka_unit_test(test_levels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
