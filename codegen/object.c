@@ -8,6 +8,7 @@
 #include <llvm-c/BitWriter.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Transforms/PassBuilder.h>
+#include <pthread.h>
 
 #define CLEAN \
   "function(early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,early-cse<memssa>)"
@@ -40,17 +41,46 @@ static LLVMCodeGenFileType file_type(ObjectKind kind) {
   return kind == OBJECT_ASM ? LLVMAssemblyFile : LLVMObjectFile;
 }
 
-bool object_emit(Cg *cg, ObjectKind kind, const char *path, const char **why) {
+static bool write_module(Cg *cg, ObjectKind kind, const char *path, const char **why) {
   char *message = NULL;
   if (kind == OBJECT_BITCODE) {
     if (!LLVMWriteBitcodeToFile(cg->module, path)) return true;
     *why = arena_printf(cg->arena, "cannot write '%s'", path);
     return false;
   }
-  LLVMBool bad = kind == OBJECT_LLVM ? LLVMPrintModuleToFile(cg->module, path, &message)
-                                     : LLVMTargetMachineEmitToFile(cg->machine, cg->module, path,
-                                                                   file_type(kind), &message);
-  return bad ? failed(cg, message, why) : true;
+  return !LLVMPrintModuleToFile(cg->module, path, &message) || failed(cg, message, why);
+}
+
+typedef struct {
+  Cg *cg;
+  ObjectKind kind;
+  const char *path;
+  char *message; /* LLVM's, of a failure */
+  bool failed;
+} Emission;
+
+static void *emit_code(void *argument) {
+  Emission *e = argument;
+  e->failed = LLVMTargetMachineEmitToFile(e->cg->machine, e->cg->module, e->path,
+                                          file_type(e->kind), &e->message);
+  return NULL;
+}
+
+/* A thread has a heap of its own, where LLVM's many small objects lie close together, not in the
+ * holes that building the module left: DenseNet-121 takes a tenth less. */
+static bool write_machine_code(Cg *cg, ObjectKind kind, const char *path, const char **why) {
+  Emission e = {.cg = cg, .kind = kind, .path = path};
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, emit_code, &e))
+    emit_code(&e);
+  else
+    pthread_join(thread, NULL);
+  return !e.failed || failed(cg, e.message, why);
+}
+
+bool object_emit(Cg *cg, ObjectKind kind, const char *path, const char **why) {
+  bool machine_code = kind == OBJECT_OBJ || kind == OBJECT_ASM;
+  return (machine_code ? write_machine_code : write_module)(cg, kind, path, why);
 }
 
 LLVMMemoryBufferRef object_memory(Cg *cg, ObjectKind kind, const char **why) {
