@@ -237,6 +237,21 @@ static void make_input_grids(ConvPlan *p) {
   }
 }
 
+/* On small images most taps fall on padding only: those of a 3x3 kernel on one pixel, but for the
+ * middle one. */
+static ConvReach taps_reached(const ConvSpec *s, int axis) {
+  int64_t in = axis ? s->iw : s->ih, out = axis ? s->ow : s->oh, taps = axis ? s->kw : s->kh;
+  ConvReach r = {0, 0};
+  for (int64_t k = 0; k < taps; k++) { /* pixels o with 0 <= o stride + at < in */
+    int64_t at = k * s->dilation[axis] - s->pad[2 * axis], stride = s->stride[axis];
+    if (conv_ceil_div(-at, stride) >= conv_min_int(out, conv_ceil_div(in - at, stride))) continue;
+    if (!r.end) r.first = k;
+    r.end = k + 1;
+  }
+  if (!r.end) r.end = 1; /* never empty */
+  return r;
+}
+
 static ConvPlan input_roles(Cg *cg, const ConvSpec *s) {
   bool depthwise = conv_is_depthwise(s);
   int64_t groups = depthwise ? 1 : s->groups;
@@ -253,6 +268,7 @@ static ConvPlan input_roles(Cg *cg, const ConvSpec *s) {
                     .groups = groups,
                     .depthwise = depthwise,
                     .packed = !depthwise,
+                    .reach = {taps_reached(s, 0), taps_reached(s, 1)},
                     .a = s->y,
                     .b = s->weight,
                     .c = s->x,

@@ -62,6 +62,11 @@ int64_t conv_vectors(const Cg *cg, int64_t channels);
  * tile; a depthwise one waits for its loads. */
 double conv_work(double vectors, bool depthwise);
 
+/* Taps [first, end) of an axis: no others reach the image from any pixel. */
+typedef struct {
+  int64_t first, end;
+} ConvReach;
+
 /* The roles that images and weights play in forward and backward-data. Packed weights are panels,
  * one a tile of channels: [group][tile][tap][k][channel of the tile]; others are [tap][k][channel].
  */
@@ -74,6 +79,7 @@ typedef struct {
   int64_t groups;         /* 1 when depthwise */
   bool depthwise;         /* one channel in, one out: A is read as vectors */
   bool packed;
+  ConvReach reach[2]; /* what of backward-data's weights is packed, by axis */
   int a, b, c; /* slots */
   int64_t a_offset, b_offset, c_offset;
   int ngrids;

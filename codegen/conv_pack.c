@@ -2,9 +2,10 @@
  *
  * Forward: `k` are input channels and the panels take whole vectors from [tap][k][channel]; a unit
  * is some k of a tap. Backward-data: `k` are output channels, so that each tap's matrix
- * [channel][k] is transposed, and the taps go in reverse order; a unit is a block of `lanes`
- * channels of one group and tap. Square blocks go through a network of shuffles: step d exchanges
- * the off-diagonal d x d halves of every 2d x 2d block. What remains at the edges goes one by one.
+ * [channel][k] is transposed, and the taps go in reverse order; those that reach no pixel are left
+ * out, and their places empty. A unit is a block of `lanes` channels of one group and tap. Square
+ * blocks go through a network of shuffles: step d exchanges the off-diagonal d x d halves of every
+ * 2d x 2d block. What remains at the edges goes one by one.
  */
 #include "codegen/conv.h"
 
@@ -162,14 +163,17 @@ static Kernel pack_forward(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from,
 
 static Kernel pack_input(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from, LLVMValueRef to) {
   Cg *cg = p->cg;
+  int64_t rows = p->reach[0].end - p->reach[0].first, columns = p->reach[1].end - p->reach[1].first;
   CgLoop l = cg_loop(cg, LLVMGetParam(f, 2), LLVMGetParam(f, 3), 1);
   LLVMValueRef rest = l.index, block = conv_split(cg, &rest, conv_ceil_div(p->ck, cg->lanes));
   Unit u = {.plan = p, .from = from, .to = to, .channel = cg_mul(cg, block, cg_int(cg, cg->lanes))};
   u.group = conv_split(cg, &rest, p->groups);
-  u.tap = rest;
+  u.tap = cg_add(cg, conv_split(cg, &rest, columns), cg_int(cg, p->reach[1].first));
+  rest = cg_add(cg, rest, cg_int(cg, p->reach[0].first));
+  u.tap = cg_add(cg, u.tap, cg_mul(cg, rest, cg_int(cg, p->spec->kw)));
   transpose_unit(&u);
   cg_loop_end(cg, &l);
-  int64_t units = p->spec->kh * p->spec->kw * p->groups * conv_ceil_div(p->ck, cg->lanes);
+  int64_t units = rows * columns * p->groups * conv_ceil_div(p->ck, cg->lanes);
   return (Kernel){.function = f, .units = {0, units}, .work = 0.1 * (double)(cg->lanes * p->ak)};
 }
 

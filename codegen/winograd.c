@@ -90,6 +90,7 @@ static Winograd plan(Cg *cg, ConvPlan *p) {
                 .depth = depth_of(cg, p),
                 .vectors = conv_channels(cg, p->ak, 1)};
   plan_block(&w, p);
+  p->reach[0] = p->reach[1] = (ConvReach){0, 3}; /* all are transformed */
   p->channels = conv_channels(cg, p->ck, p->nr);
   plan_parts(&w);
   int64_t packed = p->packed ? conv_weight_bytes(cg, p->spec) : 0;
