@@ -24,15 +24,18 @@ static LLVMValueRef tile_address(const ConvWeight *w, const ConvWeightTile *tile
 }
 
 /* The sums of a block start from zero and are added to those of the blocks before as a whole: so
- * rounding grows with the length of a block and the number of blocks, not of pixels. */
-static void add_earlier(Cg *cg, Micro *t, LLVMValueRef address, const LLVMValueRef *sums) {
+ * rounding grows with the length of a block and the number of blocks, not of pixels. A loop of no
+ * or one turn: the first block has none before it. */
+static void add_earlier(Cg *cg, Micro *t, const ConvWeightBlock *block, LLVMValueRef address,
+                        const LLVMValueRef *sums) {
+  CgLoop once = micro_loop(cg, t, cg_int(cg, 0), block->later, 1);
   Micro before = *t;
   micro_load(cg, &before, address, sums);
   for (int i = 0; i < t->rows * t->vectors; i++)
     t->acc[i] = LLVMBuildFAdd(cg->builder, before.acc[i], t->acc[i], "");
+  micro_loop_end(cg, t, &once);
 }
 
-/* block NULL: clears the tile. */
 static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr,
                          const ConvColumns *columns, const ConvWeightBlock *block) {
   Cg *cg = w->cg;
@@ -47,10 +50,8 @@ static void tile_variant(const ConvWeight *w, const ConvWeightTile *tile, int mr
     t.row[r] = cg_int(cg, r);
     sums[r] = cg_int(cg, r * w->spec.oc);
   }
-  if (block) {
-    conv_weight_sum(w, tile, &t, block);
-    add_earlier(cg, &t, address, sums);
-  }
+  conv_weight_sum(w, tile, &t, block);
+  add_earlier(cg, &t, block, address, sums);
   micro_store(cg, &t, address, sums);
 }
 
@@ -142,7 +143,7 @@ static void copy_block(const ConvWeight *w, LLVMValueRef group, LLVMValueRef col
   }
 }
 
-/* Tiles of one panel over samples. */
+/* Tiles of one panel over samples; over one empty block where there are none. */
 static void panel_blocks(const ConvWeight *w, LLVMValueRef panel, Part tiles, Part samples) {
   Cg *cg = w->cg;
   const ConvSpec *s = &w->spec;
@@ -150,13 +151,15 @@ static void panel_blocks(const ConvWeight *w, LLVMValueRef panel, Part tiles, Pa
   conv_split(cg, &rest, w->panels);
   LLVMValueRef column = conv_split(cg, &rest, w->ctiles),
                group = w->groups == 1 ? cg_int(cg, 0) : rest;
-  all_tiles(w, tiles, NULL);
-  CgLoop outer = cg_loop(cg, samples.begin, samples.end, w->block_samples);
+  LLVMValueRef some = cg_max(cg, samples.end, cg_add(cg, samples.begin, cg_int(cg, 1)));
+  CgLoop outer = cg_loop(cg, samples.begin, some, w->block_samples);
   CgLoop inner = cg_loop(cg, cg_int(cg, 0), cg_int(cg, s->oh), w->block_rows);
+  LLVMValueRef done = cg_add(cg, conv_sub(cg, outer.index, samples.begin), inner.index);
   ConvWeightBlock block = {
       outer.index, cg_min(cg, cg_add(cg, outer.index, cg_int(cg, w->block_samples)), samples.end),
       inner.index,
-      cg_min(cg, cg_add(cg, inner.index, cg_int(cg, w->block_rows)), cg_int(cg, s->oh))};
+      cg_min(cg, cg_add(cg, inner.index, cg_int(cg, w->block_rows)), cg_int(cg, s->oh)),
+      cg_min(cg, done, cg_int(cg, 1))};
   copy_block(w, group, column, &block);
   all_tiles(w, tiles, &block);
   cg_loop_end(cg, &inner);
@@ -192,7 +195,8 @@ static void each_share(ConvWeight *w, LLVMValueRef n, Part units) {
   Part part = piece(cg, units, l.index, tiles);
   part = (Part){conv_sub(cg, part.begin, before), conv_sub(cg, part.end, before)};
   w->dw = conv_move(cg, dw, l.index, count_weights(w));
-  share_panels(w, part, (Part){sample, cg_min(cg, cg_add(cg, sample, each), n)});
+  LLVMValueRef end = cg_min(cg, cg_add(cg, sample, each), n);
+  share_panels(w, part, (Part){cg_min(cg, sample, end), end});
   w->dw = dw;
   cg_loop_end(cg, &l);
 }

@@ -39,6 +39,7 @@ typedef struct {
 typedef struct {
   LLVMValueRef sample, samples; /* [sample, samples) */
   LLVMValueRef row, rows;       /* rows [row, rows) of the image out */
+  LLVMValueRef later;           /* 0: the first block; 1: dW has the sums of those before */
 } ConvWeightBlock;
 
 /* Adds a block to the accumulators of `m`. */
