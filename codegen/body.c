@@ -239,6 +239,13 @@ void body_complete(const Body *b, const LLVMValueRef *index, int lanes, LLVMValu
   }
 }
 
+void body_prefetch(const Body *b, const LLVMValueRef *index) {
+  uint32_t along = 1u << b->vdim;
+  for (int i = 0; i < b->spec->nvalues; i++)
+    if (b->spec->value[i].kind == BODY_LOAD && b->depends[i] & along && b->depends[i] & ~along)
+      cg_prefetch(b->cg, place_at(b, i, index), CG_TO_L2);
+}
+
 void body_emit(Cg *cg, const PointwiseSpec *spec, LLVMValueRef buffers, const LLVMValueRef *index,
                int lanes, LLVMValueRef mask, LLVMValueRef result) {
   Body b = body_new(cg, spec, buffers, spec->rank - 1);

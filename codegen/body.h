@@ -47,6 +47,10 @@ void body_common(const Body *b, const LLVMValueRef *index, int lanes, LLVMValueR
 void body_complete(const Body *b, const LLVMValueRef *index, int lanes, LLVMValueRef mask,
                    LLVMValueRef result, LLVMValueRef *values);
 
+/* Asks for what it loads at `index`, which may be past the end, along vdim and another dimension.
+ */
+void body_prefetch(const Body *b, const LLVMValueRef *index);
+
 /* Views: the element type; the address of the origin; loading and storing along vdim with a stride.
  * u8 and i32 load as i32, the others as reals. */
 LLVMTypeRef view_type(Cg *cg, MemElem elem);

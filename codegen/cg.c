@@ -251,6 +251,12 @@ LLVMValueRef cg_fma(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c) {
 
 /* ---- memory ---- */
 
+void cg_prefetch(Cg *cg, LLVMValueRef address, CgCache cache) {
+  LLVMValueRef args[] = {address, LLVMConstInt(cg->i32, 0, false),
+                         LLVMConstInt(cg->i32, cache, false), LLVMConstInt(cg->i32, 1, false)};
+  cg_call(cg, "llvm.prefetch", 1, &cg->ptr, 4, args);
+}
+
 LLVMValueRef cg_buffer(Cg *cg, LLVMValueRef buffers, int slot) {
   LLVMValueRef at = cg_at(cg, cg->ptr, buffers, cg_int(cg, slot));
   return cg_invariant(cg, LLVMBuildLoad2(cg->builder, cg->ptr, at, ""));

@@ -71,6 +71,10 @@ void cg_store(Cg *cg, LLVMValueRef value, LLVMValueRef address, LLVMValueRef mas
 /* The mask whose first `count` (i64) lanes are on. */
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef count, int lanes);
 
+/* The cache line at an address is wanted soon; it need not exist. */
+typedef enum { CG_TO_L2 = 2, CG_TO_L1 = 3 } CgCache;
+void cg_prefetch(Cg *cg, LLVMValueRef address, CgCache cache);
+
 /* Says that what `load` reads does not change while the kernel runs; returns it. */
 LLVMValueRef cg_invariant(Cg *cg, LLVMValueRef load);
 /* Intrinsic `name` overloaded on `types`, called. */

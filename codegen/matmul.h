@@ -97,6 +97,9 @@ void matmul_helper_call(Cg *cg, LLVMValueRef function, int count, LLVMValueRef *
  * line i goes to at + j * between + i. v is used up. */
 void matmul_turn(Cg *cg, LLVMValueRef *v, LLVMValueRef at, int64_t between);
 
+/* What the epilogue reads there is wanted soon. */
+void matmul_prefetch(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row,
+                     LLVMValueRef column);
 /* One result vector at (row, column..column + lanes) of C. */
 void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row,
                 LLVMValueRef column, int lanes, LLVMValueRef mask, LLVMValueRef value);

@@ -16,12 +16,16 @@ typedef struct {
 
 /* ---- rows as they are ---- */
 
+/* What the epilogue reads for the next tile, parameters and their moments say, comes while that
+ * tile is summed. */
+
 static void put_at(Finish *f, LLVMValueRef r, LLVMValueRef c, LLVMValueRef mask) {
   Cg *cg = f->cg;
   LLVMValueRef at = cg_add(cg, cg_mul(cg, r, f->arg[STRIDE]), c);
   LLVMValueRef x = cg_load(cg, cg->real, cg_at(cg, cg->real, f->arg[SHELF], at), cg->lanes, NULL);
-  matmul_put(cg, f->mm, &f->u, cg_add(cg, f->arg[ROW], r), cg_add(cg, f->arg[COLUMN], c), cg->lanes,
-             mask, x);
+  LLVMValueRef row = cg_add(cg, f->arg[ROW], r), column = cg_add(cg, f->arg[COLUMN], c);
+  matmul_prefetch(cg, f->mm, &f->u, cg_add(cg, row, cg_int(cg, f->mm->mr)), column);
+  matmul_put(cg, f->mm, &f->u, row, column, cg->lanes, mask, x);
 }
 
 static void finish_rows(Finish *f) {

@@ -1,4 +1,5 @@
 /* Units of a product, and what its emitters share. */
+#include "codegen/body.h"
 #include "codegen/matmul.h"
 
 #include "codegen/body.h"
@@ -130,14 +131,28 @@ void matmul_turn(Cg *cg, LLVMValueRef *v, LLVMValueRef at, int64_t between) {
   }
 }
 
+static void result_index(const Matmul *mm, const MatmulUnits *u, LLVMValueRef row,
+                         LLVMValueRef column, LLVMValueRef *index) {
+  int nb = mm->s.nbatch;
+  for (int i = 0; i < nb; i++) index[i] = u->batch[i];
+  index[nb] = row;
+  index[nb + 1] = column;
+}
+
+void matmul_prefetch(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row,
+                     LLVMValueRef column) {
+  LLVMValueRef index[VIEW_RANK];
+  if (!mm->store) return;
+  Body body = body_new(cg, mm->store, u->buffers, mm->store->rank - 1);
+  result_index(mm, u, row, column, index);
+  body_prefetch(&body, index);
+}
+
 void matmul_put(Cg *cg, const Matmul *mm, const MatmulUnits *u, LLVMValueRef row,
                 LLVMValueRef column, int lanes, LLVMValueRef mask, LLVMValueRef value) {
   if (mm->store) {
     LLVMValueRef index[VIEW_RANK];
-    int nb = mm->s.nbatch;
-    for (int i = 0; i < nb; i++) index[i] = u->batch[i];
-    index[nb] = row;
-    index[nb + 1] = column;
+    result_index(mm, u, row, column, index);
     body_emit(cg, mm->store, u->buffers, index, lanes, mask, value);
     return;
   }

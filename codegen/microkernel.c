@@ -104,13 +104,8 @@ static void run_step(Cg *cg, Micro *m, const MicroTap *t, const Cursor *c, int64
   }
 }
 
-enum { TO_L2 = 2, TO_L1 = 3 };
-
-static void prefetch(Cg *cg, LLVMValueRef base, int64_t offset, unsigned locality) {
-  LLVMValueRef args[] = {cg_at(cg, cg->real, base, cg_int(cg, offset)),
-                         LLVMConstInt(cg->i32, 0, false), LLVMConstInt(cg->i32, locality, false),
-                         LLVMConstInt(cg->i32, 1, false)};
-  cg_call(cg, "llvm.prefetch", 1, &cg->ptr, 4, args);
+static void prefetch(Cg *cg, LLVMValueRef base, int64_t offset, CgCache cache) {
+  cg_prefetch(cg, cg_at(cg, cg->real, base, cg_int(cg, offset)), cache);
 }
 
 /* Of A: every row once a turn where rows run along k, every step once where the rows lie together.
@@ -119,13 +114,13 @@ static void prefetch_turn(Cg *cg, const Micro *m, const Cursor *c, int unroll) {
   bool along = m->ak == 1;
   for (int i = 0; m->prefetch && i < (along ? m->rows : unroll); i++) {
     LLVMValueRef at = cg_at(cg, cg->real, c->a, along ? m->row[i] : m->row[0]);
-    prefetch(cg, at, m->prefetch + (along ? 0 : i * m->ak), TO_L1);
+    prefetch(cg, at, m->prefetch + (along ? 0 : i * m->ak), CG_TO_L1);
   }
   int64_t line = 64 / cg->real_bytes, width = (int64_t)m->vectors * micro_lanes(cg, m);
   for (int i = 0; m->prefetch_b && i < unroll; i++)
     for (int64_t at = 0; at < width; at += line)
-      prefetch(cg, c->b, (m->prefetch_b + i) * m->bk + at, TO_L1);
-  for (int i = 0; m->ahead && i < m->ahead_lines; i++) prefetch(cg, c->ahead, i * line, TO_L2);
+      prefetch(cg, c->b, (m->prefetch_b + i) * m->bk + at, CG_TO_L1);
+  for (int i = 0; m->ahead && i < m->ahead_lines; i++) prefetch(cg, c->ahead, i * line, CG_TO_L2);
 }
 
 static void move(Cg *cg, CgLoop *l, LLVMValueRef phi, int64_t by) {
