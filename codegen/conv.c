@@ -65,8 +65,16 @@ static int64_t rows_of_unit(const ConvPlan *p) {
   return (most + blocks - 1) / blocks;
 }
 
-int64_t conv_weight_bytes(const Cg *cg, const ConvSpec *s) {
-  return s->kh * s->kw * (s->ic / s->groups) * s->oc * cg->real_bytes;
+static int64_t weight_bytes(const ConvPlan *p, int64_t taps) {
+  return taps * p->ak * p->cc * p->cg->real_bytes;
+}
+
+int64_t conv_packed_taps(const ConvPlan *p) {
+  return (p->reach[0].end - p->reach[0].first) * (p->reach[1].end - p->reach[1].first);
+}
+
+int64_t conv_packed_bytes(const ConvPlan *p) {
+  return p->packed ? weight_bytes(p, conv_packed_taps(p)) : 0;
 }
 
 /* Everything that follows from roles and grids: tiles, units, loop order. */
@@ -87,7 +95,8 @@ static void plan_tiles(ConvPlan *p) {
   }
   p->channels = conv_channels(p->cg, p->ck, p->nr);
   p->rows = rows_of_unit(p);
-  p->outside = conv_weight_bytes(p->cg, p->spec) > (512 << 10); /* read once for all units */
+  p->outside =
+      weight_bytes(p, p->spec->kh * p->spec->kw) > (512 << 10); /* read once for all units */
 }
 
 /* Rows of weights a multiple of 1 KiB apart fall into a fraction of the caches' sets: with enough
@@ -101,12 +110,11 @@ static bool worth_packing(const ConvPlan *p) {
 
 /* Behind the packed weights. */
 static Partials plan_partials(const ConvPlan *p) {
-  int64_t packed = p->packed ? conv_weight_bytes(p->cg, p->spec) : 0;
   return (Partials){.units = {1, 0},
                     .per = p->side,
                     .parts = conv_blocks(p),
                     .kept = p->cc,
-                    .offset = conv_ceil_div(packed, 64) * 8};
+                    .offset = conv_ceil_div(conv_packed_bytes(p), 64) * 8};
 }
 
 static KernelList run_plan(ConvPlan *p) {
@@ -115,7 +123,7 @@ static KernelList run_plan(ConvPlan *p) {
   if (p->packed) {
     p->b = p->spec->scratch;
     p->b_offset = 0;
-    list.scratch_bytes = conv_weight_bytes(p->cg, p->spec);
+    list.scratch_bytes = conv_packed_bytes(p);
     list.stage[list.count++] = conv_pack(p);
   }
   if (e && e->nreduces) {
@@ -142,6 +150,7 @@ static ConvPlan forward_roles(Cg *cg, const ConvSpec *s) {
                     .ck = s->oc / groups,
                     .groups = groups,
                     .depthwise = depthwise,
+                    .reach = {{0, s->kh}, {0, s->kw}},
                     .a = s->x,
                     .b = s->weight,
                     .c = s->y,
@@ -185,14 +194,16 @@ static Axis input_axis(int64_t a, int64_t extent, int64_t k, int64_t stride, int
   return x;
 }
 
-/* Tap `first - p * step` is at `KH - 1 - ...` in the packed weights; depthwise ones are read where
- * they are. */
-static ConvGrid input_grid(const ConvSpec *s, bool reversed, int64_t a, int64_t b) {
+/* Tap `first - p * step` is as far from the last one in reach in the packed weights; depthwise ones
+ * are read where they are. */
+static ConvGrid input_grid(const ConvPlan *p, int64_t a, int64_t b) {
+  const ConvSpec *s = p->spec;
   Axis h = input_axis(a, s->ih, s->kh, s->stride[0], s->dilation[0], s->pad[0]);
   Axis w = input_axis(b, s->iw, s->kw, s->stride[1], s->dilation[1], s->pad[2]);
-  int64_t sign = reversed ? 1 : -1;
-  int64_t h_at = reversed ? s->kh - 1 - h.first : h.first,
-          w_at = reversed ? s->kw - 1 - w.first : w.first;
+  const ConvReach *reach = p->reach;
+  int64_t sign = p->packed ? 1 : -1, columns = p->packed ? reach[1].end - reach[1].first : s->kw;
+  int64_t h_at = p->packed ? reach[0].end - 1 - h.first : h.first,
+          w_at = p->packed ? reach[1].end - 1 - w.first : w.first;
   return (ConvGrid){.gh = h.count,
                     .gw = w.count,
                     .oh0 = a,
@@ -207,8 +218,8 @@ static ConvGrid input_grid(const ConvSpec *s, bool reversed, int64_t a, int64_t 
                     .dw = w.distance,
                     .h0 = h.origin,
                     .w0 = w.origin,
-                    .tap = h_at * s->kw + w_at,
-                    .tap_h = sign * h.step * s->kw,
+                    .tap = h_at * columns + w_at,
+                    .tap_h = sign * h.step * columns,
                     .tap_w = sign * w.step};
 }
 
@@ -233,7 +244,7 @@ static void make_input_grids(ConvPlan *p) {
   }
   for (int64_t a = 0; a < s->stride[0] && a < s->ih; a++) {
     for (int64_t b = 0; b < s->stride[1] && b < s->iw; b++)
-      p->grid[p->ngrids++] = input_grid(s, p->packed, a, b);
+      p->grid[p->ngrids++] = input_grid(p, a, b);
   }
 }
 

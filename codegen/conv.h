@@ -68,7 +68,8 @@ typedef struct {
 } ConvReach;
 
 /* The roles that images and weights play in forward and backward-data. Packed weights are panels,
- * one a tile of channels: [group][tile][tap][k][channel of the tile]; others are [tap][k][channel].
+ * one a tile of channels: [group][tile][tap][k][channel of the tile], of the taps in reach; others
+ * are [tap][k][channel].
  */
 typedef struct {
   Cg *cg;
@@ -79,8 +80,8 @@ typedef struct {
   int64_t groups;         /* 1 when depthwise */
   bool depthwise;         /* one channel in, one out: A is read as vectors */
   bool packed;
-  ConvReach reach[2]; /* what of backward-data's weights is packed, by axis */
-  int a, b, c; /* slots */
+  ConvReach reach[2]; /* by axis */
+  int a, b, c;        /* slots */
   int64_t a_offset, b_offset, c_offset;
   int ngrids;
   ConvGrid *grid;
@@ -96,8 +97,9 @@ typedef struct {
 /* Which image is read and which is written, for forward and backward-data; grids, tiles and units
  * are left open. */
 ConvPlan conv_roles(Cg *cg, const ConvSpec *spec);
-int64_t conv_weight_bytes(const Cg *cg, const ConvSpec *spec);
-bool conv_is_depthwise(const ConvSpec *spec); /* as many groups as channels, in and out */
+int64_t conv_packed_taps(const ConvPlan *plan);
+int64_t conv_packed_bytes(const ConvPlan *plan); /* 0 where weights are read as they are */
+bool conv_is_depthwise(const ConvSpec *spec);    /* as many groups as channels, in and out */
 
 /* More rows than this, a multiple of 4 KiB apart, fall into the same ways of the cache. */
 enum { CONV_FAR_ROWS = 8 };

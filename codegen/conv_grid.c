@@ -71,26 +71,35 @@ static LLVMValueRef reaches(Cg *cg, LLVMValueRef i, LLVMValueRef k, int64_t pad,
   return LLVMBuildAnd(cg->builder, whole, inside, "");
 }
 
+static LLVMValueRef sparse_tap(const ConvPlan *p, LLVMValueRef kh, LLVMValueRef kw) {
+  Cg *cg = p->cg;
+  int64_t columns = p->reach[1].end - p->reach[1].first;
+  if (!p->packed) return cg_add(cg, cg_mul(cg, kh, cg_int(cg, p->spec->kw)), kw);
+  kh = conv_sub(cg, cg_int(cg, p->reach[0].end - 1), kh);
+  kw = conv_sub(cg, cg_int(cg, p->reach[1].end - 1), kw);
+  return cg_add(cg, cg_mul(cg, kh, cg_int(cg, columns)), kw);
+}
+
 /* All taps of a pixel of dx are tried; those that reach no pixel of dy have no steps. */
 static void run_sparse(Site *s, Micro *m) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
   const ConvSpec *spec = p->spec;
-  LLVMValueRef zero = cg_int(cg, 0), oh, ow, last = cg_int(cg, spec->kh * spec->kw - 1);
-  CgLoop kh = micro_loop(cg, m, zero, cg_int(cg, spec->kh), 1);
+  const ConvReach *r = p->reach;
+  LLVMValueRef first_kw = cg_int(cg, r[1].first), oh, ow;
+  CgLoop kh = micro_loop(cg, m, cg_int(cg, r[0].first), cg_int(cg, r[0].end), 1);
   LLVMValueRef some =
       reaches(cg, s->row, kh.index, spec->pad[0], spec->dilation[0], spec->stride[0], p->ah, &oh);
-  LLVMValueRef end = LLVMBuildSelect(cg->builder, some, cg_int(cg, spec->kw), zero, "");
-  CgLoop kw = micro_loop(cg, m, zero, end, 1);
+  LLVMValueRef end = LLVMBuildSelect(cg->builder, some, cg_int(cg, r[1].end), first_kw, "");
+  CgLoop kw = micro_loop(cg, m, first_kw, end, 1);
   some =
       reaches(cg, s->pixel, kw.index, spec->pad[2], spec->dilation[1], spec->stride[1], p->aw, &ow);
   LLVMValueRef pixel = cg_add(cg, cg_mul(cg, oh, cg_int(cg, p->aw)), ow);
   LLVMValueRef first = p->depthwise ? s->channel : cg_mul(cg, s->group, cg_int(cg, p->ak));
-  LLVMValueRef tap = cg_add(cg, cg_mul(cg, kh.index, cg_int(cg, spec->kw)), kw.index);
-  if (p->packed) tap = conv_sub(cg, last, tap);
+  LLVMValueRef tap = sparse_tap(p, kh.index, kw.index);
   m->a = cg_at(cg, cg->real, conv_move(cg, s->a_sample, pixel, p->ac), first);
   m->b = conv_move(cg, s->b_tile, tap, matrix(s));
-  m->k = LLVMBuildSelect(cg->builder, some, cg_int(cg, depth(p)), zero, "");
+  m->k = LLVMBuildSelect(cg->builder, some, cg_int(cg, depth(p)), cg_int(cg, 0), "");
   micro_run(cg, m);
   micro_loop_end(cg, m, &kw);
   micro_loop_end(cg, m, &kh);
@@ -281,7 +290,7 @@ static void over_units(Site *s, LLVMValueRef begin, LLVMValueRef end, void body(
 static void over_channels(Site *s, void body(Site *)) {
   Cg *cg = s->cg;
   const ConvPlan *p = s->plan;
-  int64_t height = p->packed ? p->spec->kh * p->spec->kw * depth(p) : 1, tiles = 0;
+  int64_t height = p->packed ? conv_packed_taps(p) * depth(p) : 1, tiles = 0;
   CgLoop groups = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->groups), 1);
   s->group = groups.index;
   LLVMValueRef first = cg_mul(cg, s->group, cg_int(cg, p->ck));

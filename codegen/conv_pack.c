@@ -2,10 +2,10 @@
  *
  * Forward: `k` are input channels and the panels take whole vectors from [tap][k][channel]; a unit
  * is some k of a tap. Backward-data: `k` are output channels, so that each tap's matrix
- * [channel][k] is transposed, and the taps go in reverse order; those that reach no pixel are left
- * out, and their places empty. A unit is a block of `lanes` channels of one group and tap. Square
- * blocks go through a network of shuffles: step d exchanges the off-diagonal d x d halves of every
- * 2d x 2d block. What remains at the edges goes one by one.
+ * [channel][k] is transposed, and the taps go in reverse order, without those out of reach. A unit
+ * is a block of `lanes` channels of one group and tap. Square blocks go through a network of
+ * shuffles: step d exchanges the off-diagonal d x d halves of every 2d x 2d block. What remains at
+ * the edges goes one by one.
  */
 #include "codegen/conv.h"
 
@@ -17,6 +17,7 @@ typedef struct {
   const ConvPlan *plan;
   LLVMValueRef from, to;            /* the weights, the panels */
   LLVMValueRef group, tap, channel; /* of the unit; its first channel in the group */
+  LLVMValueRef at;                  /* of the tap, in the panels */
 } Unit;
 
 static LLVMValueRef exchange(Cg *cg, LLVMValueRef a, LLVMValueRef b, int d, bool high) {
@@ -49,11 +50,11 @@ static void panel_of(const ConvPlan *p, LLVMValueRef channel, LLVMValueRef *firs
 static LLVMValueRef target(const Unit *u, LLVMValueRef channel, LLVMValueRef *row) {
   const ConvPlan *p = u->plan;
   Cg *cg = p->cg;
-  int64_t taps = p->spec->kh * p->spec->kw;
+  int64_t taps = conv_packed_taps(p);
   LLVMValueRef first = NULL;
   panel_of(p, channel, &first, row);
   LLVMValueRef panel = cg_add(cg, cg_mul(cg, u->group, cg_int(cg, p->ck)), first);
-  LLVMValueRef k = cg_mul(cg, conv_sub(cg, cg_int(cg, taps - 1), u->tap), cg_int(cg, p->ak));
+  LLVMValueRef k = cg_mul(cg, u->at, cg_int(cg, p->ak));
   LLVMValueRef at = cg_add(cg, cg_mul(cg, panel, cg_int(cg, taps * p->ak)), cg_mul(cg, k, *row));
   return cg_at(cg, cg->real, u->to, cg_add(cg, at, conv_sub(cg, channel, first)));
 }
@@ -131,7 +132,7 @@ void conv_copy(Cg *cg, const ConvColumns *columns, LLVMValueRef from, LLVMValueR
 static void copy_unit(const ConvPlan *p, LLVMValueRef begin, LLVMValueRef end, LLVMValueRef from,
                       LLVMValueRef to) {
   Cg *cg = p->cg;
-  int64_t height = p->spec->kh * p->spec->kw * p->ak;
+  int64_t height = conv_packed_taps(p) * p->ak;
   CgLoop groups = cg_loop(cg, cg_int(cg, 0), cg_int(cg, p->groups), 1);
   for (int i = 0; i < p->channels.count; i++) {
     const ConvColumns *run = &p->channels.run[i];
@@ -151,7 +152,7 @@ static void copy_unit(const ConvPlan *p, LLVMValueRef begin, LLVMValueRef end, L
 
 static Kernel pack_forward(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from, LLVMValueRef to) {
   Cg *cg = p->cg;
-  int64_t height = p->spec->kh * p->spec->kw * p->ak;
+  int64_t height = conv_packed_taps(p) * p->ak;
   LLVMValueRef rows = cg_int(cg, PACK_ROWS), begin = cg_mul(cg, LLVMGetParam(f, 2), rows);
   copy_unit(p, begin, cg_min(cg, cg_mul(cg, LLVMGetParam(f, 3), rows), cg_int(cg, height)), from,
             to);
@@ -163,17 +164,19 @@ static Kernel pack_forward(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from,
 
 static Kernel pack_input(const ConvPlan *p, LLVMValueRef f, LLVMValueRef from, LLVMValueRef to) {
   Cg *cg = p->cg;
-  int64_t rows = p->reach[0].end - p->reach[0].first, columns = p->reach[1].end - p->reach[1].first;
+  const ConvReach *reach = p->reach;
   CgLoop l = cg_loop(cg, LLVMGetParam(f, 2), LLVMGetParam(f, 3), 1);
   LLVMValueRef rest = l.index, block = conv_split(cg, &rest, conv_ceil_div(p->ck, cg->lanes));
   Unit u = {.plan = p, .from = from, .to = to, .channel = cg_mul(cg, block, cg_int(cg, cg->lanes))};
   u.group = conv_split(cg, &rest, p->groups);
-  u.tap = cg_add(cg, conv_split(cg, &rest, columns), cg_int(cg, p->reach[1].first));
-  rest = cg_add(cg, rest, cg_int(cg, p->reach[0].first));
-  u.tap = cg_add(cg, u.tap, cg_mul(cg, rest, cg_int(cg, p->spec->kw)));
+  u.at = rest;
+  LLVMValueRef kw = conv_split(cg, &rest, reach[1].end - reach[1].first);
+  LLVMValueRef kh = conv_sub(cg, cg_int(cg, reach[0].end - 1), rest);
+  kw = conv_sub(cg, cg_int(cg, reach[1].end - 1), kw);
+  u.tap = cg_add(cg, cg_mul(cg, kh, cg_int(cg, p->spec->kw)), kw);
   transpose_unit(&u);
   cg_loop_end(cg, &l);
-  int64_t units = rows * columns * p->groups * conv_ceil_div(p->ck, cg->lanes);
+  int64_t units = conv_packed_taps(p) * p->groups * conv_ceil_div(p->ck, cg->lanes);
   return (Kernel){.function = f, .units = {0, units}, .work = 0.1 * (double)(cg->lanes * p->ak)};
 }
 

@@ -93,8 +93,7 @@ static Winograd plan(Cg *cg, ConvPlan *p) {
   p->reach[0] = p->reach[1] = (ConvReach){0, 3}; /* all are transformed */
   p->channels = conv_channels(cg, p->ck, p->nr);
   plan_parts(&w);
-  int64_t packed = p->packed ? conv_weight_bytes(cg, p->spec) : 0;
-  w.u_offset = conv_ceil_div(packed, 64) * 64 / cg->real_bytes;
+  w.u_offset = conv_ceil_div(conv_packed_bytes(p), 64) * 64 / cg->real_bytes;
   return w;
 }
 
