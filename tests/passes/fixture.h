@@ -62,6 +62,13 @@ static inline const Result *result(const Graph *g, ResultKind kind, const char *
   return NULL;
 }
 
+static inline const Node *labelled(const Graph *g, const char *label) {
+  for (int i = 0; i < g->nodes.count; i++)
+    if (g->nodes.at[i]->label && !strcmp(g->nodes.at[i]->label, label)) return g->nodes.at[i];
+  fail_msg("no node %s", label);
+  return NULL;
+}
+
 static inline int count_op(const Graph *g, Op op) {
   int count = 0;
   for (int i = 0; i < g->nodes.count; i++) count += g->nodes.at[i]->op == op;

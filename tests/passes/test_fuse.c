@@ -1,72 +1,7 @@
-/* The fuse pass: what runs as one kernel, and each guard by its effect and its remark. */
-#include "tests/passes/fixture.h"
-
+/* The fuse pass: what runs as one kernel, sums in epilogues, values computed again, limits. */
 #include "passes/fusible.h"
 #include "passes/memory.h"
-#include "passes/plan.h"
-
-typedef struct {
-  Graph *graph;
-  Diags *diags;
-} Fused;
-
-/* Layout and fuse at a level; remarks kept. Nodes with a label get a place, so that they are
- * remarked on. */
-static Fused fused_at(Arena *a, const char *body, int level) {
-  Fused f = {.graph = parse(a, arena_printf(a, "graph g {\n%s}\n", body))};
-  PassOptions o = options_for(a, f.graph);
-  o.level = level;
-  o.remarks = true;
-  f.diags = o.diags;
-  for (int i = 0; i < f.graph->nodes.count; i++)
-    if (f.graph->nodes.at[i]->label) f.graph->nodes.at[i]->span = (Span){1, i + 1, 1, i + 1, 2};
-  assert_true(pipeline_passes(f.graph, "layout,fuse", &o));
-  assert_int_equal(o.diags->errors, 0);
-  return f;
-}
-
-static Fused fused(Arena *a, const char *body) { return fused_at(a, body, 2); }
-
-static const Node *labelled(const Graph *g, const char *label) {
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->label && !strcmp(g->nodes.at[i]->label, label)) return g->nodes.at[i];
-  fail_msg("no node %s", label);
-  return NULL;
-}
-
-static int group(Fused f, const char *label) { return labelled(f.graph, label)->group; }
-
-static void assert_together(Fused f, const char *x, const char *y) {
-  assert_int_not_equal(group(f, x), 0);
-  if (group(f, x) != group(f, y))
-    fail_msg("%s in kernel %d, %s in %d", x, group(f, x), y, group(f, y));
-}
-
-static void assert_apart(Fused f, const char *x, const char *y) {
-  assert_int_not_equal(group(f, x), 0);
-  assert_int_not_equal(group(f, y), 0);
-  if (group(f, x) == group(f, y)) fail_msg("%s and %s both in kernel %d", x, y, group(f, x));
-}
-
-static void assert_remark(Fused f, const char *label, const char *words) {
-  const Node *n = labelled(f.graph, label);
-  for (int i = 0; i < f.diags->list.count; i++) {
-    const Diag *d = &f.diags->list.at[i];
-    if (d->level == DIAG_REMARK && d->span.line == n->span.line && strstr(d->text, words)) return;
-  }
-  fail_msg("no remark on %s says '%s'", label, words);
-}
-
-static bool is_stored(Arena *a, Fused f, const char *label) {
-  return plan_read(f.graph, a, 4)->stored[labelled(f.graph, label)->id];
-}
-
-#define ROWS                                                     \
-  " %0 = input {name=\"x\", shape=[6,8], elem=\"f32\"} !x\n"     \
-  " %1 = input {name=\"z\", shape=[6,8], elem=\"f32\"} !z\n"     \
-  " %2 = param {name=\"w\", shape=[8,8], init=constant(0)} !w\n" \
-  " %3 = param {name=\"b\", shape=[8], init=constant(0)} !b\n"
-#define DOT(x, w) "dot_general(" x ", " w ") {contract_a=[1], contract_b=[0]}"
+#include "tests/passes/fused.h"
 
 /* ---- what fuses ---- */
 
@@ -140,93 +75,6 @@ static void views_and_constants_belong_to_no_kernel(void **state) {
   assert_int_not_equal(group(f, "c"), 0); /* a product reads memory: a kernel fills it */
   assert_apart(f, "c", "y");
   assert_apart(f, "p", "q"); /* through a view there is no joining */
-}
-
-/* ---- guards ---- */
-
-static void a_second_consumer_outside_has_the_value_stored(void **state) {
-  Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = tanh(%4) !q\n %6 = " DOT("%4", "%2") " !y\n"
-                          " output a = %5\n output b = %6\n");
-  assert_together(f, "p", "q");
-  assert_apart(f, "p", "y");
-  assert_true(is_stored(a, f, "p"));
-}
-
-static void what_lies_in_memory_already_is_read_from_there(void **state) {
-  Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = " DOT("%4", "%2") " !y\n %6 = tanh(%4) !q\n"
-                          " output a = %5\n output b = %6\n");
-  assert_apart(f, "p", "q");
-  assert_remark(f, "q", "lies in memory already");
-}
-
-static void another_shape_or_order(void **state) {
-  Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = exp(%3) !p\n %5 = add(%0, %4) !q\n output y = %5\n");
-  assert_apart(f, "p", "q");
-  assert_remark(f, "q", "another shape or memory order");
-  f = fused(a,
-            ROWS " %4 = exp(%0) !p order [1,0]\n %5 = tanh(%4) !q order [0,1]\n output y = %5\n");
-  assert_apart(f, "p", "q");
-  assert_remark(f, "q", "another shape or memory order");
-}
-
-static void a_value_that_waits_for_the_kernel(void **state) {
-  Arena *a = *state;
-  /* p must be complete before the product, whose result the sum needs as well */
-  Fused f = fused(a, ROWS " %4 = exp(%0) !p\n %5 = " DOT(
-                         "%4", "%2") " !y\n %6 = add(%4, %5) !r\n output y = %6\n");
-  assert_apart(f, "p", "r");
-  assert_together(f, "y", "r");
-  f = fused(a, ROWS
-            " %4 = exp(%0) !p\n %5 = permute(%4) {order=[1,0]}\n %6 = exp(%5) !t\n"
-            " %7 = permute(%6) {order=[1,0]}\n %8 = add(%4, %7) !r\n output y = %8\n");
-  assert_apart(f, "p", "r");
-  assert_remark(f, "r", "waits for the kernel");
-}
-
-static void a_reduction_is_there_only_after_its_sweep(void **state) {
-  Arena *a = *state;
-  Fused f = fused(a, ROWS
-                  " %4 = exp(%0) !p\n %5 = reduce_sum(%4) {dims=[0,1]} !sum\n %6 = div(%4, %5) !q\n"
-                  " output y = %6\n");
-  assert_together(f, "p", "sum");
-  assert_apart(f, "p", "q");
-  assert_true(is_stored(a, f, "sum"));
-  f = fused(
-      a, ROWS
-      " %4 = exp(%0) !p\n %5 = reduce_sum(%4) {dims=[1]} !sum\n %6 = reshape(%5) {shape=[6,1]}\n"
-      " %7 = div(%4, %6) !q\n output y = %7\n");
-  assert_apart(f, "p", "q");
-}
-
-static void epilogues_know_no_coordinates(void **state) {
-  Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n"
-              " %5 = random_mask(%4) {keep=0.5, stream=1} !mask\n"
-                          " %6 = mul(%4, %5) !r\n output y = %6\n");
-  assert_apart(f, "y", "mask");
-  assert_remark(f, "mask", "no coordinates");
-  f = fused(a,
-            " %0 = input {name=\"x\", shape=[6], elem=\"f32\"}\n"
-            " %1 = target {name=\"t\", classes=4, shape=[], elem=\"i32\"}\n"
-            " %2 = param {name=\"w\", shape=[6,4], init=constant(0)}\n"
-            " %3 = one_hot(%1) {classes=4} !hot\n"
-            " %4 = dot_general(%0, %2) {contract_a=[0], contract_b=[0]} !y\n %5 = sub(%4, %3) !r\n "
-            "output y = %5\n");
-  assert_apart(f, "hot", "y");
-  assert_together(f, "y", "r");
-}
-
-static void epilogues_have_no_reductions(void **state) {
-  Arena *a = *state;
-  Fused f = fused(a, ROWS " %4 = " DOT("%0", "%2") " !y\n %5 = relu(%4) !r\n"
-              " %6 = reduce_sum(%5) {dims=[1]} !sum\n"
-                          " output y = %6\n");
-  assert_together(f, "y", "r");
-  assert_apart(f, "r", "sum");
-  assert_true(is_stored(a, f, "r"));
 }
 
 /* ---- sums in a convolution's epilogue ---- */
@@ -509,12 +357,6 @@ static void nothing_fuses_at_level_0(void **state) {
 
 /* ---- networks ---- */
 
-static bool group_has(const Graph *g, int group, Op op) {
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->group == group && g->nodes.at[i]->op == op) return true;
-  return false;
-}
-
 /* The weight's gradient never lies in memory. */
 static void updates_run_in_the_epilogue_of_their_gradient(void **state) {
   Arena *a = *state;
@@ -556,13 +398,6 @@ int main(void) {
       TEST(sweeps_over_one_operand_are_one),
       TEST(groups_that_meet_become_one),
       TEST(views_and_constants_belong_to_no_kernel),
-      TEST(a_second_consumer_outside_has_the_value_stored),
-      TEST(what_lies_in_memory_already_is_read_from_there),
-      TEST(another_shape_or_order),
-      TEST(a_value_that_waits_for_the_kernel),
-      TEST(a_reduction_is_there_only_after_its_sweep),
-      TEST(epilogues_know_no_coordinates),
-      TEST(epilogues_have_no_reductions),
       TEST(sums_over_pixels_end_a_convolution),
       TEST(normalisation_is_one_sweep_after_its_sums),
       TEST(other_reductions_are_no_epilogue),

@@ -17,13 +17,6 @@ static const char *order_of(Arena *a, const Node *n) {
   return s.text;
 }
 
-static const Node *labelled(const Graph *g, const char *label) {
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->label && !strcmp(g->nodes.at[i]->label, label)) return g->nodes.at[i];
-  fail_msg("no node %s", label);
-  return NULL;
-}
-
 #define ASSERT_ORDER(g, label, want) \
   assert_string_equal(order_of(a, labelled((g), (label))), (want))
 

@@ -14,13 +14,6 @@ static Graph *planned(Arena *a, const char *text, int level) {
   return g;
 }
 
-static const Node *labelled(const Graph *g, const char *label) {
-  for (int i = 0; i < g->nodes.count; i++)
-    if (g->nodes.at[i]->label && !strcmp(g->nodes.at[i]->label, label)) return g->nodes.at[i];
-  fail_msg("no node %s", label);
-  return NULL;
-}
-
 /* ---- networks and random graphs ---- */
 
 static void simulate_programs(Arena *a, const char *text, void *kernels) {
@@ -324,6 +317,37 @@ static void values_read_elsewhere_are_kept(void **state) {
                         2)); /* here and elsewhere */
 }
 
+/* x dies, but for views of it. %4 is x itself, turned twice, %5 its first row; y is computed
+ * element by element. */
+static void views_of_what_is_overwritten_count(void **state) {
+  Arena *a = *state;
+  static const struct {
+    const char *y, *more;
+    bool in_place;
+  } row[] = {
+      {"exp(%4)", "", true},
+      {"add(%4, %2)", "", true},
+      {"add(%4, %5)", "", false}, /* its first row, for all rows */
+      {"exp(%4)", " output view = %3\n", false},
+      {"exp(%4)", " output view = %5\n", false},
+      {"exp(%4)", " %7 = reshape(%2) {shape=[64]}\n output view = %7\n", false},
+      {"exp(%4)", " %7 = dot_general(%5, %6) {contract_a=[1], contract_b=[0]}\n output z = %7\n",
+       false}, /* later */
+      {"exp(%4)",
+       " %7 = exp(%5)\n %8 = dot_general(%7, %6) {contract_a=[1], contract_b=[0]}\n"
+       " output z = %8\n",
+       true}, /* before */
+  };
+  for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+    const char *lines =
+        arena_printf(a,
+                     " %%3 = %s\n %%4 = %s\n %%5 = cut(%%2) {start=[0,0], size=[1,8], step=[1,1]}\n"
+                     " %%6 = %s !y\n output y = %%6\n%s",
+                     TURN("%2"), TURN("%3"), row[i].y, row[i].more);
+    if (in_place(a, lines, 2) != row[i].in_place) fail_msg("row %d", (int)i);
+  }
+}
+
 /* ---- lives and the peak ---- */
 
 static void the_peak_of_a_chain_is_its_widest_pair(void **state) {
@@ -485,6 +509,7 @@ int main(void) {
       TEST(the_forward_part_comes_first),
       TEST(sweeps_write_over_what_dies),
       TEST(values_read_elsewhere_are_kept),
+      TEST(views_of_what_is_overwritten_count),
       TEST(the_peak_of_a_chain_is_its_widest_pair),
       TEST(what_is_needed_late_comes_late),
       TEST(results_live_past_the_last_kernel),
