@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* FEW_VALUES: longer epilogues are not repeated for every vector of a tile. */
-enum { PREFETCH_STEPS = 12, FEW_VALUES = 4 };
+enum { PREFETCH_STEPS = 12, FEW_VALUES = 10 };
 
 static int most(int a, int b) { return a > b ? a : b; }
 
