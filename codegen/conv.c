@@ -52,10 +52,13 @@ static void fold_rows(ConvPlan *p) {
 }
 
 /* Rows of a unit: enough work for a thread to be worth waking, some ten microseconds. */
+/* Weights of one tap. */
+static int64_t tap_weights(const ConvPlan *p) { return (p->depthwise ? 1 : p->ak) * p->cc; }
+
 static int64_t rows_of_unit(const ConvPlan *p) {
   const ConvGrid *g = &p->grid[0];
-  int64_t row = p->ngrids * g->gw * g->taps_h * g->taps_w * (p->depthwise ? 1 : p->ak) * p->cc *
-                (p->side ? p->side : 1);
+  int64_t row =
+      p->ngrids * g->gw * g->taps_h * g->taps_w * tap_weights(p) * (p->side ? p->side : 1);
   int64_t rows = row > 0 ? 2000000 / row : g->gh, most = g->gh;
   for (int i = 1; i < p->ngrids; i++) most = conv_max_int(most, p->grid[i].gh);
   if (p->depthwise) rows = (32 << 10) / (g->gw * p->cc * p->cg->real_bytes);
@@ -66,7 +69,7 @@ static int64_t rows_of_unit(const ConvPlan *p) {
 }
 
 static int64_t weight_bytes(const ConvPlan *p, int64_t taps) {
-  return taps * p->ak * p->cc * p->cg->real_bytes;
+  return taps * tap_weights(p) * p->cg->real_bytes;
 }
 
 int64_t conv_packed_taps(const ConvPlan *p) {

@@ -506,13 +506,30 @@ static void test_choice_of_shapes(void **state) {
   }
 }
 
+/* Depthwise layers have few weights, however many channels: units are rows of an image with all of
+ * them, not tiles of channels. */
+static void test_units_of_depthwise(void **state) {
+  (void)state;
+  Cg *cg = harness_cg("native", 4, MAX_BATCH);
+  static const int64_t channels[] = {64, 128, 256, 1024};
+  for (int i = 0; i < 4; i++) {
+    int64_t c = channels[i];
+    Shape shape = {14, 14, c, c, 3, 3, {1, 1}, {1, 1, 1, 1}, {1, 1}, c};
+    ConvSpec spec = spec_of(&shape, CONV_FORWARD);
+    KernelList list = kernel_conv(cg, &spec);
+    assert_int_equal(list.count, 1);
+    assert_in_range(list.stage[0].parts, 1, shape.ih);
+  }
+  harness_cg_free(cg);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_native_f32),       cmocka_unit_test(test_native_f64),
       cmocka_unit_test(test_haswell_f32),      cmocka_unit_test(test_haswell_f64),
       cmocka_unit_test(test_baseline_f32),     cmocka_unit_test(test_baseline_f64),
       cmocka_unit_test(test_pieces),           cmocka_unit_test(test_choice),
-      cmocka_unit_test(test_choice_of_shapes),
+      cmocka_unit_test(test_choice_of_shapes), cmocka_unit_test(test_units_of_depthwise),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
