@@ -16,9 +16,8 @@ typedef struct {
 
 /* ---- rows as they are ---- */
 
-/* What the epilogue reads for the next tile, parameters and their moments say, comes while that
- * tile is summed. */
-
+/* Asks for what the epilogue reads of the next tile, parameters and their moments say, to come
+ * while that tile is summed. */
 static void put_at(Finish *f, LLVMValueRef r, LLVMValueRef c, LLVMValueRef mask) {
   Cg *cg = f->cg;
   LLVMValueRef at = cg_add(cg, cg_mul(cg, r, f->arg[STRIDE]), c);

@@ -1,5 +1,4 @@
 /* Units of a product, and what its emitters share. */
-#include "codegen/body.h"
 #include "codegen/matmul.h"
 
 #include "codegen/body.h"

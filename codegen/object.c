@@ -66,15 +66,21 @@ static void *emit_code(void *argument) {
   return NULL;
 }
 
+enum { STACK = 64 << 20 }; /* bytes: LLVM recurses along chains of instructions */
+
 /* A thread has a heap of its own, where LLVM's many small objects lie close together, not in the
  * holes that building the module left: DenseNet-121 takes a tenth less. */
 static bool write_machine_code(Cg *cg, ObjectKind kind, const char *path, const char **why) {
   Emission e = {.cg = cg, .kind = kind, .path = path};
   pthread_t thread;
-  if (pthread_create(&thread, NULL, emit_code, &e))
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, STACK);
+  if (pthread_create(&thread, &attributes, emit_code, &e))
     emit_code(&e);
   else
     pthread_join(thread, NULL);
+  pthread_attr_destroy(&attributes);
   return !e.failed || failed(cg, e.message, why);
 }
 

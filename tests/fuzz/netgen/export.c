@@ -34,8 +34,7 @@ static bool is_data(const Node *n) {
 static void put_leaves(Export *e, Interp *p, const Graph *g, const char *mode) {
   for (int i = 0; i < g->nodes.count; i++) {
     const Node *n = g->nodes.at[i];
-    if (n->op != OP_input && n->op != OP_target && n->op != OP_param && n->op != OP_buffer)
-      continue;
+    if (!is_data(n)) continue;
     int64_t count;
     const double *x = interp_leaf(p, n, &count);
     put(e, arena_printf(e->arena, "%s.leaf.%s", mode, node_str(n, "name")), x, count);

@@ -91,9 +91,11 @@ void netgen_check_derivatives(const Graph *g, uint64_t seed);
 /* Writes STEM.ir, the graph, and STEM.safetensors, what the interpreter computes for 3 samples of
  * it in evaluation and in training. By mode (eval, train), each tensor in one dimension:
  *   MODE.leaf.NAME                 data and parameters, where the mode uses them
- *   MODE.KIND.NAME                 each output, loss, metric (summed over the samples), grad,
- * assign MODE.spread.KIND.NAME          how far rounding alone moves it False when it could not be
- * computed or written. */
+ *   MODE.KIND.NAME                 outputs, losses, metrics (summed over the samples), gradients
+ *                                  and what is assigned
+ *   MODE.spread.KIND.NAME          how far rounding alone moves it
+ *
+ * False when it could not be computed or written. */
 bool netgen_export(const Graph *g, const char *stem);
 
 /* ---- child.c ---- */
