@@ -51,10 +51,10 @@ static void fold_rows(ConvPlan *p) {
   p->grid[0].gw = p->aw = p->cw = s->ow * join;
 }
 
-/* Rows of a unit: enough work for a thread to be worth waking, some ten microseconds. */
 /* Weights of one tap. */
 static int64_t tap_weights(const ConvPlan *p) { return (p->depthwise ? 1 : p->ak) * p->cc; }
 
+/* Rows of a unit: enough work for a thread to be worth waking, some ten microseconds. */
 static int64_t rows_of_unit(const ConvPlan *p) {
   const ConvGrid *g = &p->grid[0];
   int64_t row =
